@@ -1,0 +1,1 @@
+"""Sound as values: nothing here knows HTTP or an engine. Filled by the speech and transcription routes."""

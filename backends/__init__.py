@@ -1,0 +1,100 @@
+"""Engines: they know models, not HTTP.
+
+A backend is one class with one door, `run`. `BACKENDS` is the registry: a name for the configuration and where the
+class lies; a full "module:Class" string is accepted wherever a name is. To add one, write a file and a line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, Literal, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from backends.events import Event
+from backends.requests import Request
+
+BACKENDS = {
+    "echo": "backends.echo:Echo",
+    "llama_cpp": "backends.llama_cpp:LlamaCpp",
+}
+
+Kind: TypeAlias = Literal["chat", "completion", "embedding"]
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """What is known of a model once its engine has started.
+
+    `kinds` are the requests it takes; `parameters` the names of the fields of `Sampling`, of the requests and of
+    `extra` that it honours: the edge refuses the others before the backend sees them. Sizes are in tokens;
+    `dimensions` is the width of an embedding.
+    """
+
+    kinds: frozenset[Kind]
+    parameters: frozenset[str] = frozenset()
+    context: int | None = None
+    vocabulary: int | None = None
+    dimensions: int | None = None
+    description: str = ""
+
+
+class State(Struct, frozen=True):
+    """Where an engine's life stands; `fraction` (0 to 1) and `note` describe a load in progress."""
+
+    name: Literal["stopped", "loading", "ready", "restarting", "failed"]
+    note: str = ""
+    fraction: float | None = None
+
+
+class Backend(Protocol):
+    """An engine that serves one model.
+
+    `run` is an async generator: closing it early stops the engine's work for this request. Every way to fail is a
+    `backends.errors.BackendError`. `model` is valid from construction on and may become more exact in `start`.
+    """
+
+    model: Model
+
+    @property
+    def state(self) -> State: ...
+
+    async def start(self) -> None:
+        """Fetch, load and warm up; return when `run` can answer. Raises BackendError or OSError."""
+
+    def run(self, request: Request) -> AsyncGenerator[Event]:
+        """Answer one request. May be called many times at once."""
+
+    async def close(self) -> None:
+        """Release the engine. Safe to call twice, and on a backend that never started."""
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """What a backend is built from: its model's name, its own `options` table and how many requests run at once.
+
+    `changed` is to be called after each change of `state`; it must be called in the event loop.
+    """
+
+    name: str
+    options: Mapping[str, Any] = {}
+    slots: int | None = None
+    changed: Callable[[], None] = lambda: None
+
+
+class UnknownBackend(ValueError):
+    """The configuration names a backend that does not exist."""
+
+
+def resolve(name: str) -> Callable[[Setup], Backend]:
+    """The backend class behind a registry name or a "module:Class" string. Raises UnknownBackend."""
+    target = BACKENDS.get(name, name)
+    if ":" not in target:
+        near = difflib.get_close_matches(name, BACKENDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(BACKENDS))}"
+        raise UnknownBackend(f"no backend is called {name!r}{hint}")
+    try:
+        factory: Callable[[Setup], Backend] = pkgutil.resolve_name(target)
+    except (ImportError, AttributeError) as error:
+        raise UnknownBackend(f"backend {name!r} cannot be imported: {error}") from error
+    return factory

@@ -1,0 +1,63 @@
+"""What can go wrong below the edge. The class docstring is the default message; only the edge knows statuses.
+
+BackendError
+├── Refused                 the request can never succeed here; `param` names the field
+│   ├── Unsupported         this engine cannot do what the field asks
+│   ├── ContextExceeded     prompt and answer do not fit the model's context
+│   └── SchemaTooComplex    a schema, grammar or pattern costs too much to compile
+├── Unavailable             never started: the engine loads, restarts or is gone; safe to try again
+├── Overloaded              never started: no room for this request now
+├── EngineTimeout           work was started and the engine went silent
+└── EngineFailed            work was started and the engine broke
+"""
+
+from __future__ import annotations
+
+
+class BackendError(Exception):
+    """The engine could not answer."""
+
+    def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
+        self.message = message or type(self).__doc__ or ""
+        self.param = param
+        super().__init__(self.message)
+
+
+class Refused(BackendError):
+    """The request has a value that the model does not take."""
+
+
+class Unsupported(Refused):
+    """The model does not support this parameter."""
+
+
+class ContextExceeded(Refused):
+    """The prompt and the answer asked for are longer than the model's context."""
+
+
+class SchemaTooComplex(Refused):
+    """The schema, grammar or pattern is too complex."""
+
+
+class Unavailable(BackendError):
+    """The engine of this model is not running; try again soon."""
+
+    def __init__(self, message: str | None = None, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Overloaded(BackendError):
+    """The server has no room for this request now; try again soon."""
+
+    def __init__(self, message: str | None = None, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EngineTimeout(BackendError):
+    """The engine did not answer in time."""
+
+
+class EngineFailed(BackendError):
+    """The engine failed while it worked on this request."""

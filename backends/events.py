@@ -1,0 +1,188 @@
+"""What an engine answers: a stream of events, and what a finished stream amounts to.
+
+A backend's `run` yields events in this order: any Progress, then Delta or Embedding, one Finish a choice, one Usage
+last. Failure is always an exception, never an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Literal, TypeAlias, TypeVar, assert_never
+
+from msgspec import Struct, field
+
+T = TypeVar("T")
+
+Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class Alternative(Struct, frozen=True):
+    """A token that could have stood there; `data` are its bytes, which may be a part of a character."""
+
+    token: str
+    logprob: float
+    data: bytes
+
+
+class TokenLogprob(Struct, frozen=True):
+    """The token that was chosen, its log probability (natural logarithm) and the likeliest alternatives."""
+
+    token: str
+    logprob: float
+    data: bytes
+    top: tuple[Alternative, ...] = ()
+
+
+class ToolDelta(Struct, frozen=True):
+    """A piece of a tool call. `id` and `name` come once, whole, with the first piece of call `position`."""
+
+    position: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Progress(Struct, frozen=True, tag=True):
+    """Work that has no words yet; `fraction` from 0 to 1."""
+
+    fraction: float
+    note: str = ""
+
+
+class Delta(Struct, frozen=True, tag=True):
+    """The next piece of choice `index`: text, reasoning or a piece of a tool call."""
+
+    text: str = ""
+    index: int = 0
+    reasoning: str = ""
+    tool: ToolDelta | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+
+class Finish(Struct, frozen=True, tag=True):
+    """Choice `index` is complete."""
+
+    reason: Reason
+    index: int = 0
+
+
+class Embedding(Struct, frozen=True, tag=True):
+    """The vector of input `index`: float32, native byte order."""
+
+    vector: bytes
+    index: int = 0
+
+
+class Usage(Struct, frozen=True, tag=True):
+    """Tokens read and written by the whole request; `cached` of the prompt's came out of a cache."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+
+Event: TypeAlias = Progress | Delta | Finish | Embedding | Usage
+
+
+class Call(Struct):
+    """A whole tool call."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Answer(Struct):
+    """A whole choice."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[Call] = field(default_factory=list)
+    logprobs: list[TokenLogprob] | None = None
+    reason: Reason | None = None
+
+
+class Outcome(Struct):
+    """What a finished stream amounts to: choices and vectors in order of their index."""
+
+    answers: list[Answer]
+    vectors: list[bytes]
+    usage: Usage
+
+    @classmethod
+    async def of(cls, events: AsyncGenerator[Event]) -> Outcome:
+        """Gather a stream to its end and close it. Raises what the stream raises."""
+        gathering = _Gathering()
+        async with aclosing(events):
+            async for event in events:
+                gathering.add(event)
+        return gathering.outcome()
+
+
+class _Gathering:
+    def __init__(self) -> None:
+        self.texts: dict[int, list[str]] = {}
+        self.answers: dict[int, Answer] = {}
+        self.vectors: dict[int, bytes] = {}
+        self.usage = Usage()
+
+    def add(self, event: Event) -> None:
+        match event:
+            case Delta():
+                self.extend(event)
+            case Finish():
+                self.answer(event.index).reason = event.reason
+            case Embedding():
+                self.vectors[event.index] = event.vector
+            case Usage():
+                self.usage = event
+            case Progress():
+                pass
+            case _:
+                assert_never(event)
+
+    def answer(self, index: int) -> Answer:
+        if index not in self.answers:
+            self.answers[index] = Answer()
+            self.texts[index] = []
+        return self.answers[index]
+
+    def extend(self, delta: Delta) -> None:
+        answer = self.answer(delta.index)
+        self.texts[delta.index].append(delta.text)
+        answer.reasoning += delta.reasoning
+        if delta.logprobs is not None:
+            answer.logprobs = [*(answer.logprobs or ()), *delta.logprobs]
+        if delta.tool is not None:
+            extend_calls(answer.calls, delta.tool)
+
+    def outcome(self) -> Outcome:
+        for index, answer in self.answers.items():
+            answer.text = "".join(self.texts[index])
+        return Outcome(_in_order(self.answers), _in_order(self.vectors), self.usage)
+
+
+def extend_calls(calls: list[Call], piece: ToolDelta) -> None:
+    """Add a piece to the call it belongs to, opening that call when the piece is its first."""
+    while len(calls) <= piece.position:
+        calls.append(Call())
+    call = calls[piece.position]
+    call.id = piece.id or call.id
+    call.name = piece.name or call.name
+    call.arguments += piece.arguments
+
+
+def _in_order(by_index: dict[int, T]) -> list[T]:
+    return [by_index[index] for index in sorted(by_index)]
+
+
+def total(usages: Sequence[Usage]) -> Usage:
+    """The sum of several usages."""
+    return Usage(
+        prompt=sum(usage.prompt for usage in usages),
+        completion=sum(usage.completion for usage in usages),
+        cached=sum(usage.cached for usage in usages),
+        reasoning=sum(usage.reasoning for usage in usages),
+    )

@@ -1,0 +1,146 @@
+"""What the edge asks of an engine: values only, no HTTP, no engine.
+
+Requests are frozen msgspec structs: equal when their content is equal, cheap to build on the hot path.
+Every text request carries `Sampling`; `extra` holds engine options that only a backend reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+Tokens: TypeAlias = tuple[int, ...]
+Prompt: TypeAlias = str | Tokens
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class JsonObject(Struct, frozen=True, tag=True):
+    """The answer must be one JSON object."""
+
+
+class JsonSchema(Struct, frozen=True, tag=True):
+    """The answer must be JSON that is valid for `schema` (JSON Schema, already bounded by the edge)."""
+
+    schema: Mapping[str, Any]
+
+
+class Regex(Struct, frozen=True, tag=True):
+    """The whole answer must match `pattern`."""
+
+    pattern: str
+
+
+class Choice(Struct, frozen=True, tag=True):
+    """The answer must be one of `options`, to the letter."""
+
+    options: tuple[str, ...]
+
+
+class Grammar(Struct, frozen=True, tag=True):
+    """The answer must be derivable from `text`, in the engine's own grammar language (GBNF for llama.cpp)."""
+
+    text: str
+
+
+Constraint: TypeAlias = JsonObject | JsonSchema | Regex | Choice | Grammar
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """How tokens are chosen. None leaves it to the engine; `logprobs` is the number of alternatives, 0 to 20."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    n: int = 1
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = {}
+    logprobs: int | None = None
+    constraint: Constraint | None = None
+
+
+class Text(Struct, frozen=True, tag=True):
+    """A part of a message that is text."""
+
+    text: str
+
+
+Part: TypeAlias = Text
+
+
+class ToolCall(Struct, frozen=True):
+    """A call the model made earlier in the conversation; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One turn of a conversation; `tool_call_id` says which call a `tool` message answers."""
+
+    role: Role
+    parts: tuple[Part, ...] = ()
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """A function the model may call; `parameters` is the JSON Schema of its arguments object."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = {}
+
+
+class NamedTool(Struct, frozen=True):
+    """The one tool that must be called."""
+
+    name: str
+
+
+ToolChoice: TypeAlias = Literal["auto", "none", "required"] | NamedTool
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """A conversation to continue; answers with Delta, one Finish a choice, then Usage."""
+
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    extra: Mapping[str, Any] = {}
+
+
+class CompletionRequest(Struct, frozen=True, kw_only=True):
+    """Prompts to continue; choice `p * n + i` is the i-th answer to prompt p. Answers as a chat does."""
+
+    model: str
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling = Sampling()
+    echo: bool = False
+    extra: Mapping[str, Any] = {}
+
+
+class EmbeddingRequest(Struct, frozen=True, kw_only=True):
+    """Texts to embed; answers with one Embedding an input, in any order, then Usage."""
+
+    model: str
+    inputs: tuple[Prompt, ...]
+    dimensions: int | None = None
+    extra: Mapping[str, Any] = {}
+
+
+Request: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest

@@ -1,0 +1,106 @@
+"""The configuration: one frozen tree, read once and passed on. Reading it is `configure`'s work.
+
+Every field has its meaning in its `Meta`; the JSON Schema, the README's table and `openai-proxy check` come from here.
+Times are in seconds, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The listener."""
+
+    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8000
+    hosts: Annotated[tuple[str, ...], Meta(description="names accepted in Host beside the loopback ones")] = ()
+    origins: Annotated[tuple[str, ...], Meta(description="web origins that may call; empty: none")] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...], Meta(description="peer addresses or networks whose X-Forwarded-For is believed")
+    ] = ()
+    allow_unauthenticated: Annotated[bool, Meta(description="serve other than loopback without any key")] = False
+    connections: Annotated[Count, Meta(description="open connections in all")] = 1000
+    connections_per_peer: Annotated[Count, Meta(description="open connections of one peer address")] = 100
+    keep_alive: Annotated[Seconds, Meta(description="an idle connection is closed after this")] = 15.0
+    drain: Annotated[Seconds, Meta(description="how long running streams may go on after SIGTERM")] = 30.0
+    grace: Annotated[float, Meta(ge=0, description="how long the listener stays open, not ready, after SIGTERM")] = 5.0
+
+
+class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may call."""
+
+    key_file: Annotated[str | None, Meta(description="file of hashed keys, made by `openai-proxy keys new`")] = None
+    key_env: Annotated[str, Meta(description="environment variable with keys, separated by commas")] = (
+        "OPENAI_PROXY_KEYS"
+    )
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How large a request may be."""
+
+    headers: Annotated[Count, Meta(description="header fields")] = 64
+    head_bytes: Annotated[Count, Meta(description="request line and headers together")] = 32_768
+    request_line: Annotated[Count, Meta(description="the request line")] = 8_192
+    body_bytes: Annotated[Count, Meta(description="a JSON body")] = 16_000_000
+    n: Annotated[Count, Meta(description="choices of one request")] = 16
+    stop: Annotated[Count, Meta(description="stop strings")] = 16
+    stop_length: Annotated[Count, Meta(description="characters of one stop string")] = 256
+    logit_bias: Annotated[Count, Meta(description="entries of logit_bias")] = 1024
+    tools: Annotated[Count, Meta(description="tools of one request")] = 128
+    tool_bytes: Annotated[Count, Meta(description="all tools, or one schema, as JSON")] = 262_144
+    messages: Annotated[Count, Meta(description="messages of one chat")] = 2048
+    parts: Annotated[Count, Meta(description="content parts of one request")] = 512
+    prompts: Annotated[Count, Meta(description="prompts of one completion")] = 128
+    inputs: Annotated[Count, Meta(description="inputs of one embeddings request")] = 2048
+    model_name: Annotated[Count, Meta(description="characters of a model's name")] = 200
+    regex: Annotated[Count, Meta(description="characters of a regex")] = 1024
+    choices: Annotated[Count, Meta(description="options of a choice")] = 256
+    grammar: Annotated[Count, Meta(description="characters of a grammar")] = 16_384
+    grammar_rules: Annotated[Count, Meta(description="rules of a grammar")] = 256
+    schema_bytes: Annotated[Count, Meta(description="a JSON schema")] = 65_536
+    schema_depth: Annotated[Count, Meta(description="depth of a JSON schema")] = 16
+    schema_properties: Annotated[Count, Meta(description="properties of a JSON schema, in all")] = 256
+    schema_enum: Annotated[Count, Meta(description="enum values of a JSON schema, in all")] = 512
+    schema_bound: Annotated[Count, Meta(description="largest length, count or repetition in a schema")] = 10_000
+
+
+class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long anything may take."""
+
+    head: Annotated[Seconds, Meta(description="the request's head")] = 10.0
+    body_first: Annotated[Seconds, Meta(description="the body's first byte")] = 10.0
+    body: Annotated[Seconds, Meta(description="the whole body")] = 120.0
+    queue: Annotated[Seconds, Meta(description="waiting for a slot")] = 30.0
+    first_token: Annotated[Seconds, Meta(description="from the slot to the first event")] = 60.0
+    between_tokens: Annotated[Seconds, Meta(description="silence between two events")] = 30.0
+    request: Annotated[Seconds, Meta(description="the whole answer")] = 600.0
+    send: Annotated[Seconds, Meta(description="a client that takes nothing")] = 30.0
+    ping: Annotated[Seconds, Meta(description="silence after which a stream gets a keep-alive comment")] = 15.0
+
+
+class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model."""
+
+    backend: Annotated[str, Meta(description='name of a backend, or "module:Class"')]
+    aliases: Annotated[tuple[str, ...], Meta(description="other names of this model")] = ()
+    slots: Annotated[Count | None, Meta(description="requests that run at once; if absent the backend's own")] = None
+    queue: Annotated[int, Meta(ge=0, description="requests that may wait for a slot")] = 256
+    options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    server: Server = Server()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    models: Mapping[str, ModelConfig] = {}
+    default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

@@ -1,0 +1,218 @@
+"""What can go wrong at the edge, and the one table: exception class -> status, type and code.
+
+EdgeError
+├── InvalidRequest          a field has a wrong value; `param` names it
+│   ├── InvalidJson
+│   ├── TooManyItems
+│   └── UnknownParameter
+├── BadHead                 the HTTP head is ambiguous
+├── Unauthorized
+│   └── MissingKey
+├── Forbidden
+├── NotFound
+│   └── ModelNotFound
+├── MethodNotAllowed
+├── UnsupportedMediaType
+├── RequestTimeout
+├── RequestTooLarge
+├── HeadersTooLarge
+├── HostNotAllowed
+├── RateLimited
+├── QueueFull
+├── QueueTimeout
+└── Draining
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from backends import errors as engine
+
+
+class EdgeError(Exception):
+    """The request could not be served."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        self.message = message or type(self).__doc__ or ""
+        self.param = param
+        self.retry_after = retry_after
+        self.headers = headers
+        super().__init__(self.message)
+
+
+class InvalidRequest(EdgeError):
+    """The request has a wrong value."""
+
+
+class InvalidJson(InvalidRequest):
+    """The body is not valid JSON."""
+
+
+class TooManyItems(InvalidRequest):
+    """The list is too long."""
+
+
+class UnknownParameter(InvalidRequest):
+    """The parameter is not known."""
+
+
+class BadHead(EdgeError):
+    """The request's head is malformed."""
+
+
+class Unauthorized(EdgeError):
+    """The API key is not valid."""
+
+
+class MissingKey(Unauthorized):
+    """No API key was given: send it as `Authorization: Bearer KEY`."""
+
+
+class Forbidden(EdgeError):
+    """This key may not do that."""
+
+
+class NotFound(EdgeError):
+    """There is nothing at this path."""
+
+
+class ModelNotFound(NotFound):
+    """The model does not exist."""
+
+
+class MethodNotAllowed(EdgeError):
+    """This path does not take that method."""
+
+
+class UnsupportedMediaType(EdgeError):
+    """The body must be application/json, without a content coding."""
+
+
+class RequestTimeout(EdgeError):
+    """The request did not arrive in time."""
+
+
+class RequestTooLarge(EdgeError):
+    """The body is too large."""
+
+
+class HeadersTooLarge(EdgeError):
+    """The request's head is too large."""
+
+
+class HostNotAllowed(EdgeError):
+    """The Host header names no host of this server."""
+
+
+class OriginNotAllowed(Forbidden):
+    """This web origin may not call the server."""
+
+
+class RateLimited(EdgeError):
+    """Too many requests."""
+
+
+class QueueFull(EdgeError):
+    """The model's queue is full; try again soon."""
+
+
+class QueueTimeout(EdgeError):
+    """The request waited too long for its turn; try again soon."""
+
+
+class Draining(EdgeError):
+    """The server is shutting down."""
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """An error as a client sees it: `status` and the four fields of OpenAI's error object."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    retry_after: int | None = None
+    started: bool = False
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Row(Struct, frozen=True):
+    """One line of the table. `started`: work had begun, so that a client must not repeat it blindly."""
+
+    status: int
+    type: str
+    code: str
+    started: bool = False
+
+
+INVALID = "invalid_request_error"
+
+TABLE: dict[type[Exception], Row] = {
+    InvalidRequest: Row(400, INVALID, "invalid_value"),
+    InvalidJson: Row(400, INVALID, "invalid_json"),
+    TooManyItems: Row(400, INVALID, "too_many_items"),
+    UnknownParameter: Row(400, INVALID, "unknown_parameter"),
+    BadHead: Row(400, INVALID, "bad_request"),
+    Unauthorized: Row(401, INVALID, "invalid_api_key"),
+    MissingKey: Row(401, INVALID, "missing_api_key"),
+    Forbidden: Row(403, "permission_error", "insufficient_scope"),
+    OriginNotAllowed: Row(403, "permission_error", "origin_not_allowed"),
+    NotFound: Row(404, INVALID, "not_found"),
+    ModelNotFound: Row(404, INVALID, "model_not_found"),
+    MethodNotAllowed: Row(405, INVALID, "method_not_allowed"),
+    UnsupportedMediaType: Row(415, INVALID, "unsupported_media_type"),
+    RequestTimeout: Row(408, "timeout_error", "request_timeout"),
+    RequestTooLarge: Row(413, INVALID, "request_too_large"),
+    HeadersTooLarge: Row(431, INVALID, "headers_too_large"),
+    HostNotAllowed: Row(421, INVALID, "host_not_allowed"),
+    RateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded"),
+    QueueFull: Row(429, "rate_limit_error", "queue_full"),
+    QueueTimeout: Row(503, "server_error", "overloaded"),
+    Draining: Row(503, "server_error", "draining"),
+    EdgeError: Row(500, "server_error", "internal_error"),
+    engine.Refused: Row(400, INVALID, "invalid_value"),
+    engine.Unsupported: Row(400, INVALID, "unsupported_parameter"),
+    engine.ContextExceeded: Row(400, INVALID, "context_length_exceeded"),
+    engine.SchemaTooComplex: Row(400, INVALID, "schema_too_complex"),
+    engine.Unavailable: Row(503, "server_error", "engine_unavailable"),
+    engine.Overloaded: Row(503, "server_error", "overloaded"),
+    engine.EngineTimeout: Row(504, "timeout_error", "upstream_timeout", started=True),
+    engine.EngineFailed: Row(500, "server_error", "engine_failed", started=True),
+    engine.BackendError: Row(500, "server_error", "engine_failed", started=True),
+}
+
+RETRIABLE = frozenset({429, 503})
+
+
+def describe(error: BaseException, request_id: str) -> Fault:
+    """The fault that a client sees. What is not in the table is a bug of ours: fixed text, nothing leaks."""
+    if not isinstance(error, EdgeError | engine.BackendError):
+        message = f"The server had an internal error (request {request_id})."
+        return Fault(status=500, type="server_error", code="internal_error", message=message, started=True)
+    row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    return Fault(
+        status=row.status,
+        type=row.type,
+        code=row.code,
+        message=error.message[:2000],
+        param=error.param,
+        retry_after=_whole_seconds(error) if row.status in RETRIABLE else None,
+        started=row.started,
+        headers=error.headers if isinstance(error, EdgeError) else (),
+    )
+
+
+def _whole_seconds(error: EdgeError | engine.BackendError) -> int:
+    seconds = getattr(error, "retry_after", None)
+    return max(1, min(120, math.ceil(seconds if seconds is not None else 1.0)))

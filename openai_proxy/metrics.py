@@ -1,0 +1,46 @@
+"""Counters and gauges, in Prometheus's terms. One registry a server, so that two servers in one process do not mix."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All metrics of a server. Label values come from routes, configuration and tables, never from a client."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.http_requests = self._counter("http_requests", "finished HTTP requests", "route", "method", "status")
+        self.http_seconds = self._histogram("http_request_seconds", "whole HTTP exchange", "route")
+        self.connections = self._gauge("connections", "open client connections")
+        self.connections_refused = self._counter("connections_refused", "connections over a limit", "reason")
+        self.running = self._gauge("requests_running", "requests in an engine", "model")
+        self.waiting = self._gauge("requests_waiting", "requests waiting for a slot", "model")
+        self.requests = self._counter("requests", "requests by how they ended", "model", "outcome")
+        self.canceled = self._counter("canceled", "requests ended early", "model", "reason")
+        self.timeouts = self._counter("timeouts", "timers that ran out", "timer")
+        self.retries = self._counter("retries", "calls to an engine that were repeated", "model")
+        self.prompt_tokens = self._counter("prompt_tokens", "tokens read", "model")
+        self.completion_tokens = self._counter("completion_tokens", "tokens written", "model")
+        self.queue_seconds = self._histogram("queue_seconds", "waiting for a slot", "model")
+        self.first_event_seconds = self._histogram("first_event_seconds", "slot to first event", "model")
+        self.model_ready = self._gauge("model_ready", "1 while the model can answer", "model")
+        self.engine_restarts = self._counter("engine_restarts", "engines started again after a death", "model")
+        self.config_revision = self._gauge("config_revision", "counts configurations taken since the start")
+        self.config_rejected = self._counter("config_rejected", "configurations refused while running")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"openai_proxy_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"openai_proxy_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"openai_proxy_{name}", text, labels, registry=self.registry, buckets=LATENCY)
+
+    def render(self) -> bytes:
+        """The text exposition of all metrics."""
+        return generate_latest(self.registry)
