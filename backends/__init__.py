@@ -52,10 +52,12 @@ class Backend(Protocol):
     """An engine that serves one model.
 
     `run` is an async generator: closing it early stops the engine's work for this request. Every way to fail is a
-    `backends.errors.BackendError`. `model` is valid from construction on and may become more exact in `start`.
+    `backends.errors.BackendError`. `model` is valid from construction on and may become more exact in `start`; `slots`
+    is how many requests run at once. The constructor takes a Setup and raises ValueError for options it does not know.
     """
 
     model: Model
+    slots: int
 
     @property
     def state(self) -> State: ...

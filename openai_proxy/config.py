@@ -92,6 +92,7 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     aliases: Annotated[tuple[str, ...], Meta(description="other names of this model")] = ()
     slots: Annotated[Count | None, Meta(description="requests that run at once; if absent the backend's own")] = None
     queue: Annotated[int, Meta(ge=0, description="requests that may wait for a slot")] = 256
+    queue_tokens: Annotated[int, Meta(ge=0, description="prompt tokens (estimated) that may wait for a slot")] = 1_000_000
     options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
 
 

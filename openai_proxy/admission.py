@@ -1,0 +1,100 @@
+"""Bounded slots and a bounded queue in front of one engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from openai_proxy.errors import EdgeError, QueueFull, QueueTimeout
+
+SMOOTHING = 0.2
+UNMEASURED = 1.0
+POLL = 0.1
+
+
+class Admission:
+    """First come, first served: at most `slots` run, at most `queue` requests of `queue_tokens` tokens in all wait.
+
+    The drain rate is measured, so that a refused client can be told when to come back.
+    """
+
+    def __init__(self, slots: int, queue: int, queue_tokens: int) -> None:
+        self.slots = slots
+        self.queue = queue
+        self.queue_tokens = queue_tokens
+        self.running = 0
+        self.loading = 0
+        self.waiting_tokens = 0
+        self.closed: EdgeError | None = None
+        self.service_seconds = UNMEASURED
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting) + self.loading
+
+    def retry_after(self) -> float:
+        """Seconds until a request that came now would probably get its slot."""
+        return self.service_seconds * (self.waiting + 1) / self.slots
+
+    async def acquire(self, tokens: int, timeout: float) -> float:
+        """Take a slot; returns the moment (monotonic seconds) it was had, for `release`.
+
+        Raises QueueFull at once, QueueTimeout after `timeout` seconds, or the error given to `close`.
+        """
+        if self.closed is not None:
+            raise self.closed
+        if self.running < self.slots and not self._waiting:
+            self.running += 1
+            return time.monotonic()
+        if self.waiting >= self.queue or (self._waiting and self.waiting_tokens + tokens > self.queue_tokens):
+            raise QueueFull(retry_after=self.retry_after())
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self.waiting_tokens += tokens
+        try:
+            await self._wait(turn, timeout)
+        finally:
+            self.waiting_tokens -= tokens
+        return time.monotonic()
+
+    async def _wait(self, turn: asyncio.Future[None], timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await turn
+        except BaseException as error:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._pass_on()
+            if isinstance(error, TimeoutError):
+                raise QueueTimeout(retry_after=self.retry_after()) from None
+            raise
+
+    def release(self, since: float) -> None:
+        """Give a slot back and wake the next in line."""
+        self.service_seconds += SMOOTHING * (time.monotonic() - since - self.service_seconds)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.running -= 1
+
+    def close(self, error: EdgeError) -> None:
+        """Refuse everybody in the queue and everybody who comes later."""
+        self.closed = error
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(error)
+
+    async def empty(self, timeout: float) -> None:
+        """Wait until nothing runs or waits, at most `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while (self.running or self.waiting) and time.monotonic() < end:
+            await asyncio.sleep(POLL)

@@ -1,0 +1,194 @@
+"""Model name -> engine. Here, once for every dialect: admission, deadlines, one retry, the circuit and counting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+from backends import State
+from backends.errors import BackendError, EngineFailed, EngineTimeout, Unavailable
+from backends.events import Event, Usage
+from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request
+from openai_proxy.config import Config, ModelConfig
+from openai_proxy.errors import Draining, EdgeError, ModelNotFound
+from openai_proxy.metrics import Metrics
+from openai_proxy.served import Served
+from openai_proxy.watch import Watch
+
+CHARACTERS_PER_TOKEN = 4
+RETRY_PAUSE = 1.0
+
+
+class Router:
+    """All served models. `run` is the one way to an engine."""
+
+    def __init__(self, config: Config, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.timeouts = config.timeouts
+        self.default_model = config.default_model
+        self.models = {name: self._served(name, model) for name, model in config.models.items()}
+        self.names = _names(config.models)
+        self._ending: set[asyncio.Task[None]] = set()
+        self._watchers: set[asyncio.Event] = set()
+
+    def _served(self, name: str, model: ModelConfig) -> Served:
+        return Served(name, model, self.metrics, self._changed)
+
+    def start(self) -> None:
+        """Begin to load every model; returns at once."""
+        for served in self.models.values():
+            served.start()
+
+    async def close(self) -> None:
+        """Close every engine, those of removed models too."""
+        for task in self._ending:
+            task.cancel()
+        await asyncio.gather(*(served.close() for served in self.models.values()))
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def find(self, name: str | None) -> Served:
+        """The model of that name or alias, or the default for None. Raises ModelNotFound."""
+        known = self.default_model if name is None else self.names.get(name)
+        if known is None:
+            raise ModelNotFound(f"The model {name!r:.100} does not exist.", param="model")
+        return self.models[known]
+
+    def states(self) -> dict[str, State]:
+        """The state of every model, by name."""
+        return {name: served.backend.state for name, served in self.models.items()}
+
+    async def changes(self) -> AsyncGenerator[dict[str, State], None]:
+        """The states now, and again after every change, until closed. Changes that come faster are merged."""
+        event = asyncio.Event()
+        self._watchers.add(event)
+        try:
+            while True:
+                event.clear()
+                yield self.states()
+                await event.wait()
+        finally:
+            self._watchers.discard(event)
+
+    def _changed(self) -> None:
+        for event in self._watchers:
+            event.set()
+
+    def turn_away(self) -> None:
+        """Refuse all that wait for a slot: the server drains."""
+        for served in self.models.values():
+            served.admission.close(Draining())
+
+    def reload(self, config: Config) -> None:
+        """Take a new configuration: unchanged models keep their engine, removed ones finish what runs, then close.
+
+        Raises ValueError, and changes nothing, when a new model's backend refuses its options.
+        """
+        kept = {name: served for name, served in self.models.items() if config.models.get(name) == served.config}
+        fresh = {name: self._served(name, model) for name, model in config.models.items() if name not in kept}
+        removed = [served for name, served in self.models.items() if name not in kept]
+        self.models = {name: (kept | fresh)[name] for name in config.models}
+        self.names = _names(config.models)
+        self.default_model = config.default_model
+        self.timeouts = config.timeouts
+        for served in removed:
+            task = asyncio.create_task(served.finish(self.timeouts.request))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        for served in fresh.values():
+            served.start()
+        self._changed()
+
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer a request with its engine's events. Close it early to stop the engine's work.
+
+        Raises BackendError, ModelNotFound, QueueFull, QueueTimeout or Draining.
+        """
+        served = self.find(request.model)
+        outcome = "canceled"
+        try:
+            async with aclosing(self._admitted(served, request)) as events:
+                async for event in events:
+                    yield event
+            outcome = "ok"
+        except (BackendError, EdgeError) as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            served.counted.ended(outcome)
+
+    async def _admitted(self, served: Served, request: Request) -> AsyncGenerator[Event, None]:
+        tokens = _estimate(request)
+        began = time.monotonic()
+        slot = await served.acquire(tokens, self.timeouts.queue)
+        served.counted.queue_seconds.observe(slot - began)
+        watch = Watch(self.timeouts.first_token + tokens / 1000, self.timeouts.between_tokens, self.timeouts.request)
+        try:
+            watch.wait()
+            first, events = await self._open(served, request)
+            async with aclosing(events):
+                served.counted.first_event_seconds.observe(time.monotonic() - slot)
+                event = first
+                while event is not None:
+                    watch.got()
+                    if type(event) is Usage:
+                        served.counted.prompt_tokens.inc(event.prompt)
+                        served.counted.completion_tokens.inc(event.completion)
+                    yield event
+                    watch.wait()
+                    event = await anext(events, None)
+            served.circuit.succeeded()
+        except asyncio.CancelledError:
+            timer = watch.absorb()
+            if timer is None:
+                raise
+            self.metrics.timeouts.labels(timer).inc()
+            served.circuit.failed()
+            raise EngineTimeout from None
+        except (EngineFailed, Unavailable):
+            served.circuit.failed()
+            raise
+        finally:
+            watch.close()
+            served.circuit.abandoned()
+            served.admission.release(slot)
+
+    async def _open(self, served: Served, request: Request) -> tuple[Event | None, AsyncGenerator[Event]]:
+        """Start the engine on the request and wait for its first event; tried once more if it never started."""
+        try:
+            return await _begin(served, request)
+        except Unavailable as error:
+            pause = min(error.retry_after, RETRY_PAUSE)
+        served.counted.retries.inc()
+        await asyncio.sleep(pause)
+        return await _begin(served, request)
+
+
+async def _begin(served: Served, request: Request) -> tuple[Event | None, AsyncGenerator[Event]]:
+    events = served.backend.run(request)
+    try:
+        return await anext(events, None), events
+    except BaseException:
+        await events.aclose()
+        raise
+
+
+def _names(models: Mapping[str, ModelConfig]) -> dict[str, str]:
+    aliases = {alias: name for name, model in models.items() for alias in model.aliases}
+    return aliases | {name: name for name in models}
+
+
+def _estimate(request: Request) -> int:
+    match request:
+        case ChatRequest():
+            characters = sum(len(part.text) for message in request.messages for part in message.parts)
+            return characters // CHARACTERS_PER_TOKEN
+        case CompletionRequest():
+            return sum(map(_length, request.prompts))
+        case EmbeddingRequest():
+            return sum(map(_length, request.inputs))
+
+
+def _length(prompt: Prompt) -> int:
+    return len(prompt) // CHARACTERS_PER_TOKEN if isinstance(prompt, str) else len(prompt)
