@@ -1,0 +1,255 @@
+"""No model at all: says back what it hears. A double for tests, and a load-test target for users.
+
+What it does can be scripted by the model's options, or by `script` in a request's extra fields:
+
+    {"first_delay": 0.1, "delay": 0.02, "chunks": 100, "size": 12, "fail": "late", "after": 3}
+
+sends 100 chunks of 12 characters, the first after 0.1 s, the others 20 ms apart, and breaks after the third.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Iterator
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from backends import Model, Setup, State
+from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
+from backends.events import Alternative, Delta, Embedding, Event, Finish, Reason, TokenLogprob, ToolDelta, Usage
+from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request, Sampling
+from backends.stop import StopMatcher
+
+TOKEN = re.compile(r"\s*\S+|\s+\Z")
+FLOOD_CHUNK = 1024
+DIMENSIONS = 16
+SLOTS = 1024
+FOREVER = 86_400.0
+NonNegative = Annotated[float, Meta(ge=0, le=3600)]
+Amount = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class ScriptedCall(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool call to make; `arguments` is JSON text."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class Script(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do. Delays in seconds; `size` is characters of a chunk; `after` counts events before the fault.
+
+    `fail`: "early" before the first event, "unavailable" as an engine that is restarting, "late" in the middle.
+    `stall`: go silent after `after` events. `flood`: send chunks of 1 kB for ever, as fast as they are taken.
+    """
+
+    first_delay: NonNegative = 0.0
+    delay: NonNegative = 0.0
+    chunks: Amount | None = None
+    size: Annotated[int, Meta(ge=1, le=1_000_000)] = 8
+    text: str | None = None
+    calls: tuple[ScriptedCall, ...] = ()
+    fail: Literal["early", "unavailable", "late"] | None = None
+    stall: bool = False
+    flood: bool = False
+    after: Amount = 0
+
+
+class Options(Script, frozen=True, forbid_unknown_fields=True):
+    """The script of requests that bring none; `load` is how many seconds `start` takes."""
+
+    load: NonNegative = 0.0
+
+
+class Echo:
+    """The backend `echo`. One word is one token."""
+
+    model = Model(
+        kinds=frozenset({"chat", "completion", "embedding"}),
+        parameters=frozenset(
+            "temperature top_p seed presence_penalty frequency_penalty max_tokens stop n logprobs "
+            "tools parallel_tool_calls echo token_prompts dimensions script".split()
+        ),
+        dimensions=DIMENSIONS,
+        description="says back what it hears; for tests and load",
+    )
+
+    def __init__(self, setup: Setup) -> None:
+        try:
+            self.options = msgspec.convert(setup.options, Options)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"options of the echo model {setup.name}: {error}") from error
+        self.slots = setup.slots or SLOTS
+        self._changed = setup.changed
+        self._state = State("stopped")
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    async def start(self) -> None:
+        self._become(State("loading", fraction=0.0))
+        await asyncio.sleep(self.options.load)
+        self._become(State("ready"))
+
+    async def close(self) -> None:
+        self._become(State("stopped"))
+
+    def _become(self, state: State) -> None:
+        self._state = state
+        self._changed()
+
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        if self._state.name != "ready":
+            raise Unavailable
+        script = self._script(request)
+        if script.fail == "unavailable":
+            raise Unavailable
+        if script.fail == "early":
+            raise EngineFailed
+        for number, event in enumerate(_events(request, script)):
+            delay = script.delay if number else script.first_delay
+            if script.stall and number == script.after:
+                delay = FOREVER
+            if script.fail == "late" and number == script.after:
+                raise EngineFailed
+            if delay:
+                await asyncio.sleep(delay)
+            elif script.flood:
+                await asyncio.sleep(0)
+            yield event
+
+    def _script(self, request: Request) -> Script:
+        if "script" not in request.extra:
+            return self.options
+        try:
+            return msgspec.convert(request.extra["script"], Script)
+        except msgspec.ValidationError as error:
+            raise Refused(f"script: {error}", param="script") from error
+
+
+def _events(request: Request, script: Script) -> Iterator[Event]:
+    match request:
+        case ChatRequest():
+            said = script.text if script.text is not None else request.messages[-1].text
+            read = sum(len(TOKEN.findall(message.text)) for message in request.messages)
+            yield from _answers(_tokens(said, script), request.sampling, script, read)
+        case CompletionRequest():
+            yield from _completions(request, script)
+        case EmbeddingRequest():
+            for index, text in enumerate(request.inputs):
+                yield Embedding(_vector(_spoken(text), request.dimensions or DIMENSIONS), index)
+            yield Usage(prompt=sum(_length(text) for text in request.inputs))
+
+
+def _completions(request: CompletionRequest, script: Script) -> Iterator[Event]:
+    if request.echo and request.sampling.logprobs is not None:
+        raise Unsupported("echo cannot be combined with logprobs.", param="echo")
+    total = Usage()
+    for number, prompt in enumerate(request.prompts):
+        said = _spoken(prompt)
+        first = number * request.sampling.n
+        if request.echo:
+            for index in range(first, first + request.sampling.n):
+                yield Delta(said, index)
+        tokens = _tokens(script.text if script.text is not None else said, script)
+        for event in _answers(tokens, request.sampling, script, _length(prompt), first):
+            if isinstance(event, Usage):
+                total = Usage(total.prompt + event.prompt, total.completion + event.completion)
+            else:
+                yield event
+    yield total
+
+
+def _answers(tokens: Iterator[str], sampling: Sampling, script: Script, read: int, first: int = 0) -> Iterator[Event]:
+    """Every choice says the same; they come in turns, as from an engine that batches."""
+    speakers = [_Speaker(index, sampling) for index in range(first, first + sampling.n)]
+    if script.calls:
+        for speaker in speakers:
+            yield from speaker.call(script.calls)
+    else:
+        for token in tokens:
+            for speaker in speakers:
+                if speaker.reason is None:
+                    yield from speaker.say(token)
+            if all(speaker.reason for speaker in speakers):
+                break
+    for speaker in speakers:
+        yield from speaker.finish()
+    yield Usage(prompt=read, completion=sum(speaker.spoken for speaker in speakers))
+
+
+class _Speaker:
+    def __init__(self, index: int, sampling: Sampling) -> None:
+        self.index = index
+        self.sampling = sampling
+        self.matcher = StopMatcher(sampling.stop) if sampling.stop else None
+        self.spoken = 0
+        self.reason: Reason | None = None
+
+    def say(self, token: str) -> Iterator[Delta]:
+        if self.sampling.max_tokens is not None and self.spoken >= self.sampling.max_tokens:
+            self.reason = "length"
+            return
+        self.spoken += 1
+        text = token
+        if self.matcher is not None:
+            text, matched = self.matcher.feed(token)
+            if matched:
+                self.reason, self.matcher = "stop", None
+        if text:
+            yield Delta(text, self.index, logprobs=self._logprobs(text))
+
+    def call(self, calls: tuple[ScriptedCall, ...]) -> Iterator[Delta]:
+        for position, call in enumerate(calls):
+            identity = f"call_{hashlib.sha256(f'{self.index}{position}'.encode()).hexdigest()[:24]}"
+            yield Delta(index=self.index, tool=ToolDelta(position, identity, call.name))
+            for piece in re.findall(r".{1,8}", call.arguments, re.DOTALL):
+                self.spoken += 1
+                yield Delta(index=self.index, tool=ToolDelta(position, arguments=piece))
+        self.reason = "tool_calls"
+
+    def finish(self) -> Iterator[Event]:
+        if self.matcher is not None:
+            held = self.matcher.flush()
+            if held:
+                yield Delta(held, self.index, logprobs=self._logprobs(held))
+        yield Finish(self.reason or "stop", self.index)
+
+    def _logprobs(self, text: str) -> tuple[TokenLogprob, ...] | None:
+        if self.sampling.logprobs is None:
+            return None
+        data = text.encode()
+        return (TokenLogprob(text, 0.0, data, (Alternative(text, 0.0, data),)[: self.sampling.logprobs]),)
+
+
+def _tokens(said: str, script: Script) -> Iterator[str]:
+    if script.flood:
+        while True:
+            yield "x" * FLOOD_CHUNK
+    if script.chunks is not None:
+        for number in range(script.chunks):
+            yield f"{number:<{script.size}}"[: script.size]
+    else:
+        yield from (match[0] for match in TOKEN.finditer(said))
+
+
+def _spoken(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
+
+
+def _length(prompt: Prompt) -> int:
+    return len(TOKEN.findall(prompt)) if isinstance(prompt, str) else len(prompt)
+
+
+def _vector(text: str, dimensions: int) -> bytes:
+    """A unit vector that depends on every character of the text."""
+    digest = hashlib.shake_128(text.encode()).digest(dimensions)
+    values = [byte - 127.5 for byte in digest]
+    norm = sum(value * value for value in values) ** 0.5
+    return array.array("f", (value / norm for value in values)).tobytes()
