@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-Seconds = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=604_800)]
+Count = Annotated[int, Meta(ge=1, le=10**12)]
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +30,9 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connections_per_peer: Annotated[Count, Meta(description="open connections of one peer address")] = 100
     keep_alive: Annotated[Seconds, Meta(description="an idle connection is closed after this")] = 15.0
     drain: Annotated[Seconds, Meta(description="how long running streams may go on after SIGTERM")] = 30.0
-    grace: Annotated[float, Meta(ge=0, description="how long the listener stays open, not ready, after SIGTERM")] = 5.0
+    grace: Annotated[
+        float, Meta(ge=0, le=604_800, description="how long the listener stays open, not ready, after SIGTERM")
+    ] = 5.0
 
 
 class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,8 +93,10 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     backend: Annotated[str, Meta(description='name of a backend, or "module:Class"')]
     aliases: Annotated[tuple[str, ...], Meta(description="other names of this model")] = ()
     slots: Annotated[Count | None, Meta(description="requests that run at once; if absent the backend's own")] = None
-    queue: Annotated[int, Meta(ge=0, description="requests that may wait for a slot")] = 256
-    queue_tokens: Annotated[int, Meta(ge=0, description="prompt tokens (estimated) that may wait for a slot")] = 1_000_000
+    queue: Annotated[int, Meta(ge=0, le=10**12, description="requests that may wait for a slot")] = 256
+    queue_tokens: Annotated[
+        int, Meta(ge=0, le=10**12, description="prompt tokens (estimated) that may wait for a slot")
+    ] = 1_000_000
     options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
 
 
@@ -103,5 +107,5 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth: Auth = Auth()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
-    models: Mapping[str, ModelConfig] = {}
+    models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}
     default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

@@ -1,0 +1,60 @@
+"""File, environment and flags -> one frozen `Config`, or every problem with the line where it is.
+
+A flag is stronger than a variable of the environment, a variable than the file, the file than the default.
+`OPENAI_PROXY_<SECTION>_<FIELD>` gives a setting, for example OPENAI_PROXY_SERVER_PORT, and OPENAI_PROXY_DEFAULT_MODEL
+the one that stands in no section; lists are separated by commas, an empty variable counts as absent. Models come from
+the file or from flags; when neither names any, the two of `default` are served. OPENAI_PROXY_CONFIG names the file,
+OPENAI_PROXY_HOME the folder of downloaded weights, OPENAI_PROXY_WHEELS a folder they are taken from instead.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from openai_proxy.config import Config, ModelConfig
+from openai_proxy.configure.layers import Layers
+from openai_proxy.configure.problems import ConfigError, Problem
+from openai_proxy.configure.rules import check
+from openai_proxy.configure.shape import build
+
+__all__ = ["ConfigError", "Problem", "file_of", "read"]
+
+FOLDERS = {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}
+
+
+def read(path: pathlib.Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Config:
+    """The whole configuration. `overrides` are the flags: "server.port" -> 9000. Raises ConfigError.
+
+    Without a `path` the file that OPENAI_PROXY_CONFIG names is read, without that none.
+    """
+    layers = Layers(file_of(path, environ), environ, overrides)
+    config: Config | None = build(Config, layers.tree, (), layers.report)
+    if config is not None:
+        config = with_folders(config, environ)
+        check(config, layers.report, whole="models" not in layers.faulty)
+    if layers.problems or config is None:
+        raise ConfigError(sorted(layers.problems, key=lambda problem: (problem.where, problem.line or 0)))
+    return config
+
+
+def file_of(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.Path | None:
+    """The configuration file that is read, if there is one."""
+    named = environ.get("OPENAI_PROXY_CONFIG")
+    return path or (pathlib.Path(named) if named else None)
+
+
+def with_folders(config: Config, environ: Mapping[str, str]) -> Config:
+    """Tell the models that use downloaded weights where these lie; their own options are stronger."""
+    folders = {option: environ[name] for option, name in FOLDERS.items() if environ.get(name)}
+    models = {name: _with_folders(model, folders) for name, model in config.models.items()}
+    return msgspec.structs.replace(config, models=models)
+
+
+def _with_folders(model: ModelConfig, folders: Mapping[str, str]) -> ModelConfig:
+    if model.backend != "llama_cpp" or "weights" not in model.options:
+        return model
+    return msgspec.structs.replace(model, options={**folders, **model.options})

@@ -1,0 +1,110 @@
+"""What must hold between settings, beyond the type of each: names do not collide, backends exist, files can be read."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import pathlib
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from backends import Setup, resolve
+from openai_proxy.config import Auth, Config, ModelConfig, Server
+from openai_proxy.configure.shape import Report, shown
+
+
+def check(config: Config, report: Report, whole: bool) -> None:
+    """Report all that does not hold between settings. `whole`: no model is absent because of its own faults."""
+    check_server(config.server, report)
+    check_key_file(config.auth, report)
+    check_names(config, report)
+    if whole:
+        check_default_model(config, report)
+    for name, model in config.models.items():
+        check_backend(name, model, report)
+
+
+def check_server(server: Server, report: Report) -> None:
+    for address in server.trusted_proxies:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError:
+            report(("server", "trusted_proxies"), f"{shown(address)} is not an address or network")
+    for origin in server.origins:
+        if origin != "*" and not is_origin(origin):
+            report(("server", "origins"), f'{shown(origin)} is not a web origin like "https://example.org"')
+
+
+def is_origin(text: str) -> bool:
+    """Whether this is scheme, host and at most a port, as browsers send it."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return False
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return parts.scheme in {"http", "https"} and bool(host) and text == f"{parts.scheme}://{host}{port}"
+
+
+def check_key_file(auth: Auth, report: Report) -> None:
+    if auth.key_file is None:
+        return
+    try:
+        with pathlib.Path(auth.key_file).expanduser().open("rb"):
+            return
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        report(("auth", "key_file"), f"the key file {shown(auth.key_file)} cannot be read: {reason}")
+
+
+def check_names(config: Config, report: Report) -> None:
+    """Ids and aliases are what clients send: each must mean one model."""
+    taken: dict[str, str] = dict.fromkeys(config.models, "a model")
+    for name, model in config.models.items():
+        check_name(name, ("models", name), config.limits.model_name, report)
+        for number, alias in enumerate(model.aliases):
+            path = ("models", name, "aliases", number)
+            check_name(alias, path, config.limits.model_name, report)
+            if alias in taken:
+                report(path, f"the alias {shown(alias)} is taken: it is already {taken[alias]}")
+            taken.setdefault(alias, f"an alias of {shown(name)}")
+
+
+def check_name(name: str, path: tuple[str | int, ...], longest: int, report: Report) -> None:
+    if not name or len(name) > longest or not name.isprintable() or name != name.strip():
+        report(path, f"{shown(name)} cannot name a model: use 1 to {longest} printable characters, no spaces around")
+
+
+def check_default_model(config: Config, report: Report) -> None:
+    """There are models, and the one that serves requests which name none is among them."""
+    name = config.default_model
+    if not config.models:
+        report(("models",), "no model is configured: add a table [models.NAME]")
+    if name is None or name in config.models:
+        return
+    owner = next((model for model, entry in config.models.items() if name in entry.aliases), None)
+    near = [owner] if owner else difflib.get_close_matches(name, config.models, n=1)
+    hint = f"; did you mean {shown(near[0])}?" if near else known(config.models)
+    report(("default_model",), f"default_model is {shown(name)}, which is no model{hint}")
+
+
+def known(models: Mapping[str, ModelConfig]) -> str:
+    names = [shown(name) for name in models][:8]
+    return f"; known are {', '.join(names)}" if names else ""
+
+
+def check_backend(name: str, model: ModelConfig, report: Report) -> None:
+    """Resolve the backend and let it look at its options: a constructor is cheap, the work is in `start`."""
+    try:
+        factory: Any = resolve(model.backend)
+    except ValueError as error:
+        report(("models", name, "backend"), str(error))
+        return
+    if not callable(factory):
+        report(("models", name, "backend"), f"{shown(model.backend)} is not a backend")
+        return
+    try:
+        factory(Setup(name=name, options=model.options, slots=model.slots))
+    except ValueError as error:
+        report(("models", name), f"model {shown(name)}: {error}")

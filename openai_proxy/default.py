@@ -1,0 +1,28 @@
+"""What is served when no configuration names a model: two small models that run on any machine.
+
+It is kept as the text of a configuration file, so that `openai-proxy check --default` can hand it out as a start.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+TEXT = """\
+default_model = "smollm2-135m-instruct"
+
+[models.smollm2-135m-instruct]
+backend = "llama_cpp"
+aliases = ["gpt-4o-mini", "gpt-4o", "gpt-3.5-turbo"]
+options = { weights = "smollm2-135m-instruct" }
+
+[models.all-minilm-l6-v2]
+backend = "llama_cpp"
+aliases = ["text-embedding-3-small", "text-embedding-ada-002"]
+options = { weights = "all-minilm-l6-v2", embedding = true }
+"""
+
+
+def tree() -> dict[str, Any]:
+    """The parsed text; a new tree at each call."""
+    return tomllib.loads(TEXT)
