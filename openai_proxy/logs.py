@@ -1,0 +1,184 @@
+"""Logs: one JSON object a line, or short lines for a person at a terminal.
+
+Lines are written by a thread of their own, so that a slow or stuck reader of the log never holds up a request; when
+too many wait, new ones are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+import time
+from collections import deque
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+ACCESS = "openai_proxy.access"
+LONGEST_PATH = 200
+SECRET = re.compile(r"\bsk-[A-Za-z0-9_-]{8,}")
+QUERY_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}").fullmatch
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+PACE = 0.05
+MOST_WAITING = 10_000
+
+
+class Access(Struct, omit_defaults=True, kw_only=True):
+    """One finished exchange. `seconds` is its whole duration, `bytes` the length of a body sent whole."""
+
+    request_id: str
+    caller: str = ""
+    key: str = ""
+    peer: str = ""
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    seconds: float = 0.0
+    bytes: int | None = None
+    model: str | None = None
+    outcome: str = ""
+
+    def __str__(self) -> str:
+        who = f"{self.caller}({self.key})" if self.key else self.caller
+        milliseconds = f"{self.seconds * 1000:.0f} ms"
+        words = (self.method, self.path, self.status, milliseconds, self.model, who, self.outcome, self.request_id)
+        return " ".join(str(word) for word in words if word)
+
+
+class _Line(Struct, omit_defaults=True):
+    time: str
+    level: str
+    logger: str
+    message: str | None = None
+    access: Access | None = None
+    exception: str | None = None
+
+
+class Writer:
+    """Writes lines to a binary stream from a thread of its own."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._waiting: deque[bytes] = deque()
+        self._dropped = 0
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Queue one line, newline included. Never blocks."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._dropped += 1
+            return
+        self._waiting.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Write what waits, for at most `timeout` seconds."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            self._flush()
+            self._closing.wait(PACE)
+        self._flush()
+
+    def _flush(self) -> None:
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if self._dropped:
+            lines.append(b'{"level":"warning","message":"%d log lines were dropped"}\n' % self._dropped)
+            self._dropped = 0
+        try:
+            self._stream.write(b"".join(lines))
+            self._stream.flush()
+        except (OSError, ValueError):
+            # Nobody reads the log any more: there is no place left to say so.
+            self._closing.set()
+
+
+class LineHandler(logging.Handler):
+    """Renders log records as lines."""
+
+    def __init__(self, writer: Writer, *, human: bool) -> None:
+        super().__init__()
+        self.writer = writer
+        self.human = human
+        self._second = 0
+        self._stamp = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.writer.write(self._human(record) if self.human else self._json(record))
+        except (TypeError, ValueError):
+            self.handleError(record)
+
+    def _json(self, record: logging.LogRecord) -> bytes:
+        line = _Line(self._time(record), record.levelname.lower(), record.name)
+        if isinstance(record.msg, Access):
+            line.access = record.msg
+        else:
+            line.message = redact(record.getMessage())
+            line.exception = self._exception(record)
+        return msgspec.json.encode(line) + b"\n"
+
+    def _human(self, record: logging.LogRecord) -> bytes:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        text = redact(f"{clock} {record.levelname.lower():7} {record.getMessage()}")
+        exception = self._exception(record)
+        text = UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\n", "\\n"))
+        return f"{text}\n{exception or ''}".encode("utf-8", "backslashreplace")
+
+    def _exception(self, record: logging.LogRecord) -> str | None:
+        if not record.exc_info:
+            return None
+        text = logging.Formatter().formatException(record.exc_info)
+        return redact(UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)) + "\n"
+
+    def _time(self, record: logging.LogRecord) -> str:
+        second = int(record.created)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._stamp}.{int(record.msecs):03d}Z"
+
+
+def start(*, human: bool | None = None, level: int = logging.INFO) -> Writer:
+    """Send every log of this process to standard error; close the writer at the end.
+
+    `human` chooses short lines instead of JSON; by default they are used at a terminal.
+    """
+    writer = Writer(sys.stderr.buffer)
+    root = logging.getLogger()
+    root.handlers[:] = [LineHandler(writer, human=sys.stderr.isatty() if human is None else human)]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # Its lines at "info" retell the life of the process, which `server` tells in our own words.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+    return writer
+
+
+def redact(text: str) -> str:
+    """The text without anything that looks like one of our keys."""
+    return SECRET.sub("sk-[redacted]", text) if "sk-" in text else text
+
+
+def shown_path(path: str, query: bytes) -> str:
+    """A path for the log: bounded, no values of the query, nothing that looks like a key."""
+    shown = redact(path if len(path) <= LONGEST_PATH else path[:LONGEST_PATH] + "...")
+    if not query:
+        return shown
+    names = [pair.partition("=")[0] for pair in query[:1000].decode("latin-1").split("&")]
+    return shown + "?" + "&".join(f"{name}=[redacted]" if QUERY_NAME(name) else "[redacted]" for name in names[:20])
