@@ -30,6 +30,10 @@ FLOOD_CHUNK = 1024
 DIMENSIONS = 16
 SLOTS = 1024
 FOREVER = 86_400.0
+PARAMETERS = frozenset(
+    {"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "max_tokens", "stop", "n", "logprobs"}
+    | {"tools", "parallel_tool_calls", "echo", "token_prompts", "dimensions", "script"}
+)
 NonNegative = Annotated[float, Meta(ge=0, le=3600)]
 Amount = Annotated[int, Meta(ge=0, le=1_000_000)]
 
@@ -71,10 +75,7 @@ class Echo:
 
     model = Model(
         kinds=frozenset({"chat", "completion", "embedding"}),
-        parameters=frozenset(
-            "temperature top_p seed presence_penalty frequency_penalty max_tokens stop n logprobs "
-            "tools parallel_tool_calls echo token_prompts dimensions script".split()
-        ),
+        parameters=PARAMETERS,
         dimensions=DIMENSIONS,
         description="says back what it hears; for tests and load",
     )

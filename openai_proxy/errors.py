@@ -9,6 +9,7 @@ EdgeError
 ├── Unauthorized
 │   └── MissingKey
 ├── Forbidden
+│   └── OriginNotAllowed
 ├── NotFound
 │   └── ModelNotFound
 ├── MethodNotAllowed
@@ -20,7 +21,9 @@ EdgeError
 ├── RateLimited
 ├── QueueFull
 ├── QueueTimeout
-└── Draining
+├── Draining
+└── ClientGone               nobody is left to tell; for logs and metrics
+    └── ClientSlow
 """
 
 from __future__ import annotations
@@ -134,6 +137,14 @@ class Draining(EdgeError):
     """The server is shutting down."""
 
 
+class ClientGone(EdgeError):
+    """The client closed the connection."""
+
+
+class ClientSlow(ClientGone):
+    """The client took nothing for too long."""
+
+
 class Fault(Struct, frozen=True, kw_only=True):
     """An error as a client sees it: `status` and the four fields of OpenAI's error object."""
 
@@ -180,6 +191,8 @@ TABLE: dict[type[Exception], Row] = {
     QueueFull: Row(429, "rate_limit_error", "queue_full"),
     QueueTimeout: Row(503, "server_error", "overloaded"),
     Draining: Row(503, "server_error", "draining"),
+    ClientGone: Row(499, INVALID, "client_gone"),
+    ClientSlow: Row(499, INVALID, "client_slow"),
     EdgeError: Row(500, "server_error", "internal_error"),
     engine.Refused: Row(400, INVALID, "invalid_value"),
     engine.Unsupported: Row(400, INVALID, "unsupported_parameter"),

@@ -1,0 +1,89 @@
+"""One application: the gate, the dialects' routes and the life of the engines behind them."""
+
+from __future__ import annotations
+
+import gc
+import pkgutil
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from openai_proxy.config import Config
+from openai_proxy.dialects import DIALECTS, Dialect, Edge
+from openai_proxy.errors import EdgeError, MethodNotAllowed, NotFound, describe
+from openai_proxy.gate import Gate
+from openai_proxy.keys import Keys
+from openai_proxy.wire import fault_headers, render_fault
+
+
+class Application:
+    """An ASGI application. Start-up returns at once: models load behind the open port."""
+
+    def __init__(self, config: Config, keys: Keys) -> None:
+        self.edge = Edge(config, keys)
+        self.revision = 1
+        self.edge.metrics.config_revision.set(self.revision)
+        self.starlette = Starlette(
+            routes=[route for dialect in self._dialects() for route in dialect.routes],
+            exception_handlers={HTTPException: _http_exception},
+            lifespan=self._lifespan,
+        )
+        self.starlette.router.redirect_slashes = False
+        self.gate = Gate(self.starlette, self.edge)
+
+    def _dialects(self) -> list[Dialect]:
+        builders: list[Callable[[Edge], Dialect]] = [pkgutil.resolve_name(where) for where in DIALECTS.values()]
+        return [build(self.edge) for build in builders]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.gate(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:
+        self.edge.router.start()
+        gc.collect()
+        gc.freeze()
+        try:
+            yield
+        finally:
+            await self.edge.router.close()
+
+    async def reload(self, config: Config, keys: Keys) -> None:
+        """Take a new, valid configuration. Raises ValueError, with the old one in force, when a backend refuses it.
+
+        Running requests keep the engine and the limits they began with.
+        """
+        try:
+            self.edge.router.reload(config)
+        except ValueError:
+            self.edge.metrics.config_rejected.inc()
+            raise
+        self.edge.config = config
+        self.edge.keys = keys
+        self.revision += 1
+        self.edge.metrics.config_revision.set(self.revision)
+
+    def reread(self, read: Callable[[], Awaitable[None]]) -> None:
+        """Let `POST /admin/reload` call this."""
+        self.edge.reload = read
+
+
+def create_app(config: Config, keys: Keys) -> Application:
+    """The application of a configuration. Raises ValueError when a backend refuses its options."""
+    return Application(config, keys)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals, of paths and methods, in the shape of all others."""
+    assert isinstance(error, HTTPException)
+    refusal: EdgeError = NotFound()
+    if error.status_code == 405:
+        refusal = MethodNotAllowed()
+    fault = describe(refusal, request.scope.get("state", {}).get("request_id", "-"))
+    headers = {name.decode(): value.decode() for name, value in fault_headers(fault)}
+    return Response(render_fault(fault), fault.status, headers | dict(error.headers or {}))

@@ -1,0 +1,53 @@
+"""Dialects: thin translators between a protocol and the six requests.
+
+Each is `build(edge) -> Dialect`. To add one, write a file or folder here and a line in `DIALECTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from starlette.routing import BaseRoute
+
+from openai_proxy.config import Config
+from openai_proxy.lifecycle import Lifecycle
+from openai_proxy.metrics import Metrics
+from openai_proxy.router import Router
+from openai_proxy.wire import Endpoint, Handle, RenderFault, Wire, render_fault
+
+if TYPE_CHECKING:
+    from openai_proxy.keys import Keys
+
+DIALECTS = {
+    "openai": "openai_proxy.dialects.openai:build",
+    "operator": "openai_proxy.dialects.operator:build",
+}
+
+
+class Edge:
+    """What a dialect is given. `config` and `keys` change when the configuration is reloaded; ask them each time."""
+
+    def __init__(self, config: Config, keys: Keys) -> None:
+        self.config = config
+        self.keys = keys
+        self.metrics = Metrics()
+        self.lifecycle = Lifecycle()
+        self.router = Router(config, self.metrics)
+        self.reload: Callable[[], Awaitable[None]] | None = None
+        self.wire = Wire(lambda: self.config, self.lifecycle, self._canceled)
+
+    def _canceled(self, model: str, reason: str) -> None:
+        self.metrics.canceled.labels(model, reason).inc()
+
+    def endpoint(self, handle: Handle, render: RenderFault = render_fault) -> Endpoint:
+        """An ASGI application that answers with what `handle` returns."""
+        return Endpoint(self.wire, handle, render)
+
+
+class Dialect(Struct):
+    """A protocol's routes, and how it shows an error."""
+
+    routes: tuple[BaseRoute, ...]
+    render_fault: RenderFault = render_fault

@@ -1,0 +1,24 @@
+"""OpenAI's API. To add an endpoint, write a file with its handler and a line in `build`."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from openai_proxy.dialects import Dialect, Edge
+from openai_proxy.dialects.openai.chat import Chat
+from openai_proxy.dialects.openai.completions import Completions
+from openai_proxy.dialects.openai.embeddings import Embeddings
+from openai_proxy.dialects.openai.models import Models, OneModel
+
+
+def build(edge: Edge) -> Dialect:
+    """The routes of OpenAI's API."""
+    return Dialect(
+        routes=(
+            Route("/v1/chat/completions", edge.endpoint(Chat(edge)), methods=["POST"]),
+            Route("/v1/completions", edge.endpoint(Completions(edge)), methods=["POST"]),
+            Route("/v1/embeddings", edge.endpoint(Embeddings(edge)), methods=["POST"]),
+            Route("/v1/models", edge.endpoint(Models(edge)), methods=["GET"]),
+            Route("/v1/models/{id:path}", edge.endpoint(OneModel(edge)), methods=["GET"]),
+        )
+    )

@@ -1,0 +1,196 @@
+"""Whole answers, as OpenAI's API shapes them.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object, .../completions/object, .../embeddings/object.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from backends import events
+
+
+class CachedTokens(Struct):
+    """Details of the prompt's tokens."""
+
+    cached_tokens: int
+
+
+class ReasoningTokens(Struct):
+    """Details of the answer's tokens."""
+
+    reasoning_tokens: int
+
+
+class Usage(Struct):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: CachedTokens
+    completion_tokens_details: ReasoningTokens
+
+
+class TopLogprob(Struct):
+    """A token that could have stood there."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class Logprob(Struct):
+    """The token that stands there."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(Struct):
+    """Log probabilities of a choice's tokens."""
+
+    content: list[Logprob]
+    refusal: None = None
+
+
+class Function(Struct):
+    """A called function."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct):
+    """A call."""
+
+    id: str
+    function: Function
+    type: str = "function"
+
+
+class Message(Struct):
+    """What the assistant says. `reasoning_content` and `reasoning` hold the same: servers differ in the name."""
+
+    content: str | None
+    refusal: None = None
+    role: str = "assistant"
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+
+
+class Choice(Struct):
+    """One choice of a chat."""
+
+    index: int
+    message: Message
+    finish_reason: str
+    logprobs: Logprobs | None = None
+
+
+class ChatCompletion(Struct):
+    """The answer to a chat."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    object: str = "chat.completion"
+
+
+class LegacyLogprobs(Struct):
+    """Log probabilities in the form of legacy completions; `text_offset` counts characters."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]] | None
+    text_offset: list[int]
+
+
+class TextChoice(Struct):
+    """One choice of a legacy completion."""
+
+    index: int
+    text: str
+    finish_reason: str | None
+    logprobs: LegacyLogprobs | None = None
+
+
+class Completion(Struct):
+    """The answer to a legacy completion."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: Usage | UnsetType | None = UNSET
+    object: str = "text_completion"
+
+
+def identity(prefix: str) -> str:
+    """A new random id."""
+    return prefix + secrets.token_hex(12)
+
+
+def usage(counted: events.Usage) -> Usage:
+    """Usage in OpenAI's shape."""
+    return Usage(
+        prompt_tokens=counted.prompt,
+        completion_tokens=counted.completion,
+        total_tokens=counted.prompt + counted.completion,
+        prompt_tokens_details=CachedTokens(counted.cached),
+        completion_tokens_details=ReasoningTokens(counted.reasoning),
+    )
+
+
+def logprobs(entries: Sequence[events.TokenLogprob] | None) -> Logprobs | None:
+    """Log probabilities in OpenAI's shape; None when they were not asked for."""
+    if entries is None:
+        return None
+    return Logprobs([Logprob(e.token, e.logprob, list(e.data), _top(e)) for e in entries])
+
+
+def _top(entry: events.TokenLogprob) -> list[TopLogprob]:
+    return [TopLogprob(other.token, other.logprob, list(other.data)) for other in entry.top]
+
+
+def legacy_logprobs(entries: Sequence[events.TokenLogprob] | None, offset: int) -> LegacyLogprobs | None:
+    """Log probabilities in the legacy shape; the first token begins at character `offset`."""
+    if entries is None:
+        return None
+    offsets = []
+    for entry in entries:
+        offsets.append(offset)
+        offset += len(entry.token)
+    return LegacyLogprobs(
+        tokens=[entry.token for entry in entries],
+        token_logprobs=[entry.logprob for entry in entries],
+        top_logprobs=[{other.token: other.logprob for other in entry.top} for entry in entries],
+        text_offset=offsets,
+    )
+
+
+def message(answer: events.Answer) -> Message:
+    """A whole choice as a message."""
+    said = Message(answer.text if answer.text or not answer.calls else None)
+    if answer.calls:
+        said.tool_calls = [ToolCall(call.id, Function(call.name, call.arguments)) for call in answer.calls]
+    if answer.reasoning:
+        said.reasoning_content = said.reasoning = answer.reasoning
+    return said
+
+
+def tool_piece(piece: events.ToolDelta) -> dict[str, Any]:
+    """A piece of a tool call as a stream carries it."""
+    if piece.id is None:
+        return {"index": piece.position, "function": {"arguments": piece.arguments}}
+    function = {"name": piece.name, "arguments": piece.arguments}
+    return {"index": piece.position, "id": piece.id, "type": "function", "function": function}

@@ -1,0 +1,105 @@
+"""`POST /v1/chat/completions`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+
+from backends import Model
+from backends.events import Outcome
+from backends.requests import ChatRequest
+from openai_proxy.config import Limits
+from openai_proxy.decode import decode
+from openai_proxy.dialects import Edge
+from openai_proxy.dialects.openai.answers import ChatCompletion, Choice, identity, logprobs, message, usage
+from openai_proxy.dialects.openai.chat_body import REFUSED, ChatBody
+from openai_proxy.dialects.openai.chat_frames import ChatFrames
+from openai_proxy.dialects.openai.checks import able, served_model
+from openai_proxy.dialects.openai.constraints import constraint
+from openai_proxy.dialects.openai.messages import messages
+from openai_proxy.dialects.openai.sampling import extra, includes_usage, sampling
+from openai_proxy.dialects.openai.tools import tools
+from openai_proxy.errors import InvalidRequest
+from openai_proxy.wire import Incoming, Reply, Stream
+
+
+class Chat:
+    """Answers chats."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def __call__(self, incoming: Incoming) -> Reply | Stream:
+        body = await decode(incoming.body, ChatBody)
+        limits = self.edge.config.limits
+        served = served_model(self.edge.router, body.model, "chat", limits)
+        incoming.note_model(served.name)
+        request = chat_request(body, served.name, served.model, limits)
+        include_usage = includes_usage(body)
+        if body.stream:
+            return Stream(self._chunks(request, include_usage))
+        return Reply(msgspec.json.encode(await self._whole(request)))
+
+    async def _chunks(self, request: ChatRequest, include_usage: bool) -> AsyncGenerator[bytes, None]:
+        frames = ChatFrames(identity("chatcmpl-"), int(time.time()), request.model, include_usage)
+        async with aclosing(self.edge.router.run(request)) as events:
+            async for event in events:
+                chunk = frames.render(event)
+                if chunk:
+                    yield chunk
+        yield frames.end()
+
+    async def _whole(self, request: ChatRequest) -> ChatCompletion:
+        outcome = await Outcome.of(self.edge.router.run(request))
+        choices = [
+            Choice(index, message(answer), answer.reason or "stop", logprobs(answer.logprobs))
+            for index, answer in enumerate(outcome.answers)
+        ]
+        return ChatCompletion(identity("chatcmpl-"), int(time.time()), request.model, choices, usage(outcome.usage))
+
+
+def chat_request(body: ChatBody, name: str, model: Model, limits: Limits) -> ChatRequest:
+    """The body as the engine is asked. Raises InvalidRequest, Unsupported and their kin, each naming the field."""
+    _refuse(body)
+    conversation = messages(body.messages, limits)
+    given, choice = tools(body, model, limits)
+    if body.reasoning_effort is not None:
+        able(model, "reasoning_effort")
+    wanted = constraint(body, model, limits)
+    if wanted is not None and choice not in ("none", "auto"):
+        raise InvalidRequest("tool_choice that forces a call excludes a response format.", param="tool_choice")
+    return ChatRequest(
+        model=name,
+        messages=conversation,
+        sampling=sampling(
+            body, model, limits, constraint=wanted, logprobs=_alternatives(body), max_tokens=_most_tokens(body)
+        ),
+        tools=given,
+        tool_choice=choice,
+        parallel_tool_calls=body.parallel_tool_calls,
+        reasoning_effort=body.reasoning_effort,
+        extra=extra(body),
+    )
+
+
+def _refuse(body: ChatBody) -> None:
+    for name, text in REFUSED.items():
+        if getattr(body, name) is not None:
+            raise InvalidRequest(text, param=name)
+    if body.modalities is not None and body.modalities != ["text"]:
+        raise InvalidRequest("This server answers a chat with text only.", param="modalities")
+
+
+def _alternatives(body: ChatBody) -> int | None:
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidRequest("top_logprobs is only allowed when logprobs is true.", param="top_logprobs")
+    return (body.top_logprobs or 0) if body.logprobs else None
+
+
+def _most_tokens(body: ChatBody) -> int | None:
+    if body.max_tokens is not None and body.max_completion_tokens is not None:
+        raise InvalidRequest("max_tokens and max_completion_tokens cannot both be set.", param="max_completion_tokens")
+    return body.max_completion_tokens or body.max_tokens

@@ -1,0 +1,88 @@
+"""Events -> the chunks of a streamed chat. Chunks are constant bytes around the encoded text: the hot path."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+import msgspec
+
+from backends.events import Delta, Embedding, Event, Finish, Progress, Usage
+from openai_proxy.dialects.openai.answers import logprobs, tool_piece, usage
+from openai_proxy.wire import DONE
+
+encode = msgspec.json.Encoder().encode
+
+ROLE = b'"role":"assistant","content":""'
+CONTENT_END = b'},"logprobs":null,"finish_reason":null}'
+
+
+class ChatFrames:
+    """Renders the events of one chat. The frames of one event are one piece of bytes, empty when it says nothing."""
+
+    def __init__(self, identity: str, created: int, model: str, include_usage: bool) -> None:
+        self.include_usage = include_usage
+        self.head = b'data: {"id":%s,"object":"chat.completion.chunk","created":%d,"model":%s,"choices":[' % (
+            encode(identity),
+            created,
+            encode(model),
+        )
+        self.tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
+        self.text_tail = CONTENT_END + self.tail
+        self.text_heads: dict[int, bytes] = {}
+        self.usage = Usage()
+
+    def render(self, event: Event) -> bytes:
+        if type(event) is Delta:
+            return self._delta(event)
+        match event:
+            case Finish():
+                return self._opening(event.index) + self._finish(event)
+            case Usage():
+                self.usage = event
+                return b""
+            case Progress() | Embedding() | Delta():
+                return b""
+            case _:
+                assert_never(event)
+
+    def end(self) -> bytes:
+        """The last piece: usage if it was asked for, and the end mark."""
+        if not self.include_usage:
+            return DONE
+        head = self.head.removesuffix(b"[")
+        return head + b'[],"usage":' + encode(usage(self.usage)) + b"}\n\n" + DONE
+
+    def _delta(self, delta: Delta) -> bytes:
+        head = self.text_heads.get(delta.index)
+        opening = b""
+        if head is None:
+            opening = self._opening(delta.index)
+            head = self.text_heads[delta.index]
+        if delta.tool is not None or delta.reasoning or delta.logprobs is not None:
+            return opening + self._rare(delta)
+        if not delta.text:
+            return opening
+        return opening + head + encode(delta.text) + self.text_tail
+
+    def _opening(self, index: int) -> bytes:
+        """The chunk with the role, once a choice."""
+        if index in self.text_heads:
+            return b""
+        start = self.head + b'{"index":%d,"delta":{' % index
+        self.text_heads[index] = start + b'"content":'
+        return start + ROLE + self.text_tail
+
+    def _rare(self, delta: Delta) -> bytes:
+        inner: dict[str, Any] = {}
+        if delta.text:
+            inner["content"] = delta.text
+        if delta.reasoning:
+            inner["reasoning_content"] = inner["reasoning"] = delta.reasoning
+        if delta.tool is not None:
+            inner["tool_calls"] = [tool_piece(delta.tool)]
+        choice = {"index": delta.index, "delta": inner, "logprobs": logprobs(delta.logprobs), "finish_reason": None}
+        return self.head + encode(choice) + self.tail
+
+    def _finish(self, finish: Finish) -> bytes:
+        choice = {"index": finish.index, "delta": {}, "logprobs": None, "finish_reason": finish.reason}
+        return self.head + encode(choice) + self.tail

@@ -1,0 +1,50 @@
+"""What every handler asks of a decoded body: the model's name, its abilities and the configured limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from typing import Any
+
+from backends import Kind, Model
+from backends.errors import Unsupported
+from openai_proxy.config import Limits
+from openai_proxy.errors import InvalidRequest, TooManyItems
+from openai_proxy.router import Router
+from openai_proxy.served import Served
+
+
+def served_model(router: Router, name: str | None, kind: Kind, limits: Limits) -> Served:
+    """The model a body means. Raises ModelNotFound or InvalidRequest."""
+    if not name and router.default_model is None:
+        raise InvalidRequest("You must provide a model.", param="model")
+    if name and len(name) > limits.model_name:
+        raise InvalidRequest(f"model is longer than {limits.model_name} characters.", param="model")
+    served = router.find(name or None)
+    if kind not in served.model.kinds:
+        raise Unsupported(f"The model {served.name} does not take {kind} requests.", param="model")
+    return served
+
+
+def at_most(items: Sized, limit: int, param: str) -> None:
+    """Raises TooManyItems."""
+    if len(items) > limit:
+        raise TooManyItems(f"{param} has {len(items)} items; at most {limit} are taken.", param=param)
+
+
+def at_most_characters(text: str, limit: int, param: str) -> None:
+    """Raises InvalidRequest."""
+    if len(text) > limit:
+        raise InvalidRequest(f"{param} is longer than {limit} characters.", param=param)
+
+
+def able(model: Model, parameter: str, param: str | None = None) -> None:
+    """Raises Unsupported when the model's engine does not honour a parameter."""
+    if parameter not in model.parameters:
+        raise Unsupported(f"This model does not support {param or parameter}.", param=param or parameter)
+
+
+def all_able(model: Model, body: Any, parameters: Sequence[str]) -> None:
+    """`able` for every parameter that the body sets."""
+    for parameter in parameters:
+        if parameter not in model.parameters and getattr(body, parameter) is not None:
+            able(model, parameter)

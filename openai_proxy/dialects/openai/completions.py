@@ -1,0 +1,115 @@
+"""`POST /v1/completions`, the legacy way to continue a text.
+
+Source: https://platform.openai.com/docs/api-reference/completions/create, as the `openai` Python SDK types it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from backends import Model
+from backends.events import Outcome
+from backends.requests import CompletionRequest, Prompt
+from openai_proxy.config import Limits
+from openai_proxy.decode import decode
+from openai_proxy.dialects import Edge
+from openai_proxy.dialects.openai.answers import Completion, TextChoice, identity, legacy_logprobs, usage
+from openai_proxy.dialects.openai.checks import able, at_most, served_model
+from openai_proxy.dialects.openai.completion_frames import CompletionFrames
+from openai_proxy.dialects.openai.constraints import constraint
+from openai_proxy.dialects.openai.fields import Positive, TextFields, Token
+from openai_proxy.dialects.openai.prompts import prompts
+from openai_proxy.dialects.openai.sampling import extra, includes_usage, sampling
+from openai_proxy.errors import InvalidRequest
+from openai_proxy.wire import Incoming, Reply, Stream
+
+MAX_TOKENS = 16
+
+
+class CompletionBody(TextFields, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/completions`."""
+
+    prompt: str | list[str | Token | list[Token]] | None = None
+    echo: bool | None = None
+    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    best_of: Positive | None = None
+    suffix: str | None = None
+
+
+class Completions:
+    """Continues texts."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def __call__(self, incoming: Incoming) -> Reply | Stream:
+        body = await decode(incoming.body, CompletionBody)
+        limits = self.edge.config.limits
+        served = served_model(self.edge.router, body.model, "completion", limits)
+        incoming.note_model(served.name)
+        request = completion_request(body, served.name, served.model, limits)
+        include_usage = includes_usage(body)
+        if body.stream:
+            return Stream(self._chunks(request, include_usage))
+        return Reply(msgspec.json.encode(await self._whole(request)))
+
+    async def _chunks(self, request: CompletionRequest, include_usage: bool) -> AsyncGenerator[bytes, None]:
+        frames = CompletionFrames(identity("cmpl-"), int(time.time()), request.model, include_usage)
+        async with aclosing(self.edge.router.run(request)) as events:
+            async for event in events:
+                chunk = frames.render(event)
+                if chunk:
+                    yield chunk
+        yield frames.end()
+
+    async def _whole(self, request: CompletionRequest) -> Completion:
+        outcome = await Outcome.of(self.edge.router.run(request))
+        choices = [
+            TextChoice(index, answer.text, answer.reason or "stop", legacy_logprobs(answer.logprobs, 0))
+            for index, answer in enumerate(outcome.answers)
+        ]
+        return Completion(identity("cmpl-"), int(time.time()), request.model, choices, usage(outcome.usage))
+
+
+def completion_request(body: CompletionBody, name: str, model: Model, limits: Limits) -> CompletionRequest:
+    """The body as the engine is asked. Raises InvalidRequest, Unsupported and their kin, each naming the field."""
+    if body.suffix is not None:
+        raise InvalidRequest("suffix is not supported.", param="suffix")
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise InvalidRequest("best_of is only supported when it equals n.", param="best_of")
+    if body.echo:
+        able(model, "echo")
+    if body.echo and body.logprobs is not None:
+        raise InvalidRequest("echo cannot be combined with logprobs.", param="echo")
+    given = _prompts(body, limits)
+    if any(not isinstance(prompt, str) for prompt in given):
+        able(model, "token_prompts", "prompt")
+    wanted = constraint(body, model, limits)
+    return CompletionRequest(
+        model=name,
+        prompts=given,
+        sampling=sampling(
+            body,
+            model,
+            limits,
+            constraint=wanted,
+            logprobs=body.logprobs,
+            max_tokens=MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+        ),
+        echo=bool(body.echo),
+        extra=extra(body),
+    )
+
+
+def _prompts(body: CompletionBody, limits: Limits) -> tuple[Prompt, ...]:
+    given = prompts("<|endoftext|>" if body.prompt is None else body.prompt, "prompt")
+    at_most(given, limits.prompts, "prompt")
+    if len(given) * (body.n or 1) > limits.prompts:
+        raise InvalidRequest(f"prompt times n is more than {limits.prompts} choices.", param="n")
+    return given

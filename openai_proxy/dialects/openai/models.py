@@ -1,0 +1,82 @@
+"""`GET /v1/models` and `GET /v1/models/{id}`.
+
+Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's fields each entry says what it really
+is: `root` is the model behind an alias, `state` whether it can answer now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from openai_proxy.dialects import Edge
+from openai_proxy.served import Served
+from openai_proxy.wire import Incoming, Reply
+
+
+class ModelEntry(Struct):
+    """A name that requests may use. `created` is when this server took the model on, in Unix seconds."""
+
+    id: str
+    created: int
+    root: str
+    aliases: list[str]
+    kinds: list[str]
+    state: str
+    context_length: int | None
+    dimensions: int | None
+    description: str
+    object: str = "model"
+    owned_by: str = "openai-proxy"
+
+
+class ModelList(Struct):
+    """All of them; `has_more` keeps clients that page from asking for ever."""
+
+    data: list[ModelEntry]
+    object: str = "list"
+    has_more: bool = False
+
+
+class Models:
+    """Lists the models."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def __call__(self, incoming: Incoming) -> Reply:
+        return Reply(msgspec.json.encode(ModelList(list(self._entries()))))
+
+    def _entries(self) -> Iterator[ModelEntry]:
+        for served in self.edge.router.models.values():
+            for name in (served.name, *served.config.aliases):
+                yield entry(name, served)
+
+
+class OneModel:
+    """Shows one model; ids may contain slashes."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def __call__(self, incoming: Incoming) -> Reply:
+        name: str = incoming.scope["path_params"]["id"]
+        return Reply(msgspec.json.encode(entry(name, self.edge.router.find(name))))
+
+
+def entry(name: str, served: Served) -> ModelEntry:
+    """What is known of a model under one of its names."""
+    model = served.model
+    return ModelEntry(
+        id=name,
+        created=served.created,
+        root=served.name,
+        aliases=list(served.config.aliases) if name == served.name else [],
+        kinds=sorted(model.kinds),
+        state=served.backend.state.name,
+        context_length=model.context,
+        dimensions=model.dimensions,
+        description=model.description,
+    )

@@ -1,0 +1,97 @@
+"""What operators and orchestrators ask: is it alive, is it ready, how is it doing, take the new configuration."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+from msgspec import Struct
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from openai_proxy.dialects import Dialect, Edge
+from openai_proxy.errors import InvalidRequest, NotFound
+from openai_proxy.metrics import CONTENT_TYPE
+from openai_proxy.wire import Incoming, Reply
+
+
+def build(edge: Edge) -> Dialect:
+    """The routes of an operator."""
+    operator = Operator(edge)
+    return Dialect(
+        routes=(
+            Route("/health", edge.endpoint(operator.alive), methods=["GET"]),
+            Route("/livez", edge.endpoint(operator.alive), methods=["GET"]),
+            Route("/readyz", edge.endpoint(operator.ready), methods=["GET"]),
+            Route("/metrics", edge.endpoint(operator.measures), methods=["GET"]),
+            Route("/events", operator.events, methods=["GET"]),
+            Route("/admin/reload", edge.endpoint(operator.reload), methods=["POST"]),
+        )
+    )
+
+
+class ModelState(Struct):
+    """Where a model's engine stands; `fraction` of its load from 0 to 1."""
+
+    id: str
+    state: str
+    note: str = ""
+    fraction: float | None = None
+
+
+class Readiness(Struct):
+    """Whether requests are answered, and every model's state."""
+
+    status: str
+    models: list[ModelState]
+
+
+class Operator:
+    """The answers."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def alive(self, incoming: Incoming) -> Reply:
+        return Reply(b'{"status":"healthy"}')
+
+    async def ready(self, incoming: Incoming) -> Reply:
+        """200 while the server takes requests and its default model (without one: every model) can answer."""
+        router = self.edge.router
+        wanted = [router.find(None)] if router.default_model is not None else list(router.models.values())
+        ready = self.edge.lifecycle.phase == "serving" and all(served.ready for served in wanted)
+        body = msgspec.json.encode(Readiness("ready" if ready else "not ready", self._states()))
+        return Reply(body, status=200 if ready else 503)
+
+    async def measures(self, incoming: Incoming) -> Reply:
+        return Reply(self.edge.metrics.render(), headers=((b"content-type", CONTENT_TYPE.encode()),))
+
+    async def reload(self, incoming: Incoming) -> Reply:
+        """Read the configuration anew; 400 with the reason, and the old one in force, if it is refused."""
+        if self.edge.reload is None:
+            raise NotFound("This server has no configuration that could be read anew.")
+        try:
+            await self.edge.reload()
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from error
+        return Reply(msgspec.json.encode(Readiness("reloaded", self._states())))
+
+    async def events(self, request: Request) -> Response:
+        """Server-sent events: the state of each model now, then each change. Low-rate, so sse-starlette frames it."""
+        return EventSourceResponse(self._changes(), ping=int(self.edge.config.timeouts.ping), send_timeout=30)
+
+    async def _changes(self) -> AsyncGenerator[ServerSentEvent, None]:
+        told: dict[str, ModelState] = {}
+        async with aclosing(self.edge.router.changes()) as changes:
+            async for _ in changes:
+                for state in self._states():
+                    if told.get(state.id) != state:
+                        told[state.id] = state
+                        yield ServerSentEvent(msgspec.json.encode(state).decode(), event="model")
+
+    def _states(self) -> list[ModelState]:
+        states = self.edge.router.states()
+        return [ModelState(name, state.name, state.note, state.fraction) for name, state in states.items()]
