@@ -114,6 +114,12 @@ def _arm(value: Any, kind: Any) -> Any:
     return tagged[0] if tagged else structs[0] if len(structs) == 1 else None
 
 
+def _tags(kind: Any) -> dict[str, set[str]]:
+    """The field that tells the structs of a union apart, and its values."""
+    structs = [arm for arm in get_args(kind) if isinstance(arm, type) and issubclass(arm, Struct)]
+    return {_tag_field(structs[0]): {str(_tag(arm)) for arm in structs}} if len(structs) > 1 else {}
+
+
 def _tag(kind: type[Struct]) -> object:
     return kind.__struct_config__.tag
 
@@ -124,10 +130,16 @@ def _tag_field(kind: type[Struct]) -> str:
 
 def _wrong_keys(value: Any, kind: Any, path: str) -> InvalidRequest | None:
     """The field too many, or the one that is missing, when that is all that is wrong with an object."""
+    prefix = f"{path}." if path else ""
+    tags = _tags(kind) if isinstance(value, dict) else {}
+    for field, known in tags.items():
+        if value.get(field) not in known:
+            return InvalidRequest(
+                f"{prefix}{field} must be one of {', '.join(sorted(known))}.", param=f"{prefix}{field}"
+            )
     kind = _arm(value, kind)
     if not (isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict)):
         return None
-    prefix = f"{path}." if path else ""
     for name in value:
         if name not in kind.__struct_fields__ and name != _tag_field(kind):
             near = difflib.get_close_matches(name, kind.__struct_fields__, n=1)
