@@ -1,0 +1,202 @@
+"""The outermost layer: who may call, under which name, and what is written down about every exchange.
+
+Pure ASGI. It reads `scope["path"]`, never a URL made from Host, and no byte of a body: a refused request is answered
+from its head alone and its connection closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from openai_proxy.auth import CHALLENGE, KEY_HEADERS, NOBODY, STRANGER, Caller, presented
+from openai_proxy.config import Config
+from openai_proxy.errors import (
+    BadHead,
+    Draining,
+    EdgeError,
+    Forbidden,
+    HostNotAllowed,
+    OriginNotAllowed,
+    Unauthorized,
+    describe,
+)
+from openai_proxy.keys import Keys
+from openai_proxy.lifecycle import Lifecycle
+from openai_proxy.logs import Access
+from openai_proxy.metrics import Metrics
+from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins
+from openai_proxy.proxies import Proxies
+from openai_proxy.record import Record
+from openai_proxy.request_id import request_id
+from openai_proxy.wire import fault_headers, render_fault
+
+log = logging.getLogger("openai_proxy.gate")
+
+WANTED = frozenset(
+    {*KEY_HEADERS, b"x-request-id", b"host", b"origin", b"x-forwarded-for", b"access-control-request-method"}
+)
+OPEN = frozenset({"/health", "/livez"})
+SPARED = OPEN | {"/readyz", "/metrics"}
+TWICE = b"(twice)"
+CLOSE = (b"connection", b"close")
+COME_BACK = 5.0
+
+
+class Edge(Protocol):
+    """The part of a server's edge that the gate needs. `config` and `keys` may be replaced while the server runs."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def lifecycle(self) -> Lifecycle: ...
+
+
+class Gate:
+    """Wraps the application. Puts `request_id` (str) and `caller` (Caller) into `scope["state"]`."""
+
+    def __init__(self, app: ASGIApp, edge: Edge) -> None:
+        self.app = app
+        self.edge = edge
+        self.record = Record(edge.metrics)
+        self._prepare(edge.config)
+
+    def _prepare(self, config: Config) -> None:
+        self.origins = Origins(config.server)
+        self.proxies = Proxies(config.server.trusted_proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._exchange(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.app(scope, receive, send)
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        server = self.edge.config.server
+        if server is not self.origins.server:
+            self._prepare(self.edge.config)
+        head = read_head(scope["headers"])
+        identity = request_id(head.get(b"x-request-id"))
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = identity
+        access = Access(request_id=identity, method=scope["method"])
+        added: Headers = [(b"x-request-id", identity.encode())]
+
+        def reply(message: Message) -> Awaitable[None]:
+            # Not a coroutine of its own: after the head a chunk costs this one call.
+            if not access.status and message["type"] == "http.response.start":
+                access.status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+                access.bytes = length_of(message["headers"])
+            return send(message)
+
+        try:
+            await self._serve(scope, receive, reply, head, added)
+        except Exception as error:  # noqa: BLE001 - the boundary to the server: told to the client and logged
+            await self._fail(error, scope, reply, access)
+        finally:
+            access.seconds = time.perf_counter() - began
+            self.record(scope, access)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, reply: Send, head: dict[bytes, bytes], added: Headers
+    ) -> None:
+        if self.proxies and scope.get("client"):
+            peer = self.proxies.caller(scope["client"][0], head.get(b"x-forwarded-for"))
+            scope["client"] = (peer, scope["client"][1])
+        try:
+            preflight = self._check_web(scope["method"], head, added)
+            if not preflight:
+                scope["state"]["caller"] = self._admit(scope, head)
+        except EdgeError as error:
+            await refuse(error, scope, reply)
+            return
+        if preflight:
+            await reply({"type": "http.response.start", "status": 204, "headers": PREFLIGHT})
+            await reply({"type": "http.response.body", "body": b""})
+        else:
+            await self.app(scope, receive, reply)
+
+    def _check_web(self, method: str, head: dict[bytes, bytes], added: Headers) -> bool:
+        """Check Host and Origin; whether this is a browser's preflight, which carries no key. Raises EdgeError."""
+        if not self.origins.host_allowed(head.get(b"host", b"")):
+            raise HostNotAllowed
+        origin = head.get(b"origin")
+        if origin is None:
+            return False
+        headers = self.origins.headers(origin)
+        preflight = method == "OPTIONS" and b"access-control-request-method" in head
+        if headers is not None:
+            added.extend(headers)
+        elif preflight or method not in SAFE:
+            raise OriginNotAllowed
+        return preflight
+
+    def _admit(self, scope: Scope, head: dict[bytes, bytes]) -> Caller:
+        """Who calls, if they may. Raises EdgeError."""
+        path: str = scope["path"]
+        if TWICE in head:
+            raise BadHead(f"The header {head[TWICE].decode()} is given twice.")
+        keys = self.edge.keys
+        if path in OPEN and scope["method"] in ("GET", "HEAD"):
+            return STRANGER if keys else NOBODY
+        caller = NOBODY
+        if keys:
+            found = keys.find(presented(head))
+            if found is None:
+                raise Unauthorized(headers=CHALLENGE)
+            caller = found
+        if (path == "/metrics" or path.startswith("/admin")) and "admin" not in caller.scopes:
+            raise Forbidden("This needs a key with the scope `admin`.")
+        if self.edge.lifecycle.phase == "draining" and path not in SPARED:
+            raise Draining(retry_after=COME_BACK)
+        return caller
+
+    async def _fail(self, error: Exception, scope: Scope, reply: Send, access: Access) -> None:
+        log.error("request %s failed", access.request_id, exc_info=error)
+        scope["state"]["outcome"] = "internal_error"
+        if not access.status:
+            await refuse(error, scope, reply)
+        elif abort := scope.get("extensions", {}).get("openai_proxy.abort"):
+            abort["abort"]()
+
+
+async def refuse(error: Exception, scope: Scope, reply: Send) -> None:
+    """Answer with the fault of `error` and close the connection, so that no body is taken for a next request."""
+    fault = describe(error, scope["state"]["request_id"])
+    scope["state"].setdefault("outcome", fault.code)
+    body = render_fault(fault)
+    headers = [*fault_headers(fault), (b"content-length", b"%d" % len(body)), CLOSE]
+    await reply({"type": "http.response.start", "status": fault.status, "headers": headers})
+    await reply({"type": "http.response.body", "body": body})
+
+
+def read_head(headers: Headers) -> dict[bytes, bytes]:
+    """The few headers that the gate looks at; `TWICE` is among them when a header that carries a key is repeated."""
+    head: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in WANTED:
+            if name in head:
+                value = head[name] + b"," + value
+                if name in KEY_HEADERS:
+                    head[TWICE] = name
+            head[name] = value
+    return head
+
+
+def length_of(headers: Headers) -> int | None:
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+    return None

@@ -1,0 +1,311 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol on httptools, with limits, timers and refusals of our own.
+
+What uvicorn lacks: a bounded head in size and time, bounded trailers and pipelines, refusals in OpenAI's shape, a
+close that lets the client read the answer, an end for clients that take nothing, `Upgrade` ignored without losing the
+body, and a way to cut an answer short (`scope["extensions"]["openai_proxy.abort"]["abort"]()`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn.config import Config as UvicornConfig
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from backends.errors import BackendError, Overloaded
+from openai_proxy.door import Door, Reason
+from openai_proxy.errors import BadHead, EdgeError, HeadersTooLarge
+from openai_proxy.heads import check_head
+from openai_proxy.refusal import refusal
+
+LINGER = 2.0
+OVER_LIMIT_WAIT = 1.0
+FLUSH = 5.0
+PIPELINED = 16
+ALWAYS_ANSWERED = (b"/health", b"/livez")
+
+
+class Outlet:
+    """The transport as a request's cycle sees it: it closes so that the client can still read the answer."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.close = protocol.finish
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. `door` counts it and knows the configuration, which is read when the connection begins."""
+
+    def __init__(
+        self,
+        config: UvicornConfig,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        settings = door.edge.config
+        self.door = door
+        self.limits = settings.limits
+        self.timeouts = settings.timeouts
+        self.timeout_keep_alive = settings.server.keep_alive  # type: ignore[assignment]  # call_later takes fractions
+        self.over: Reason | None = None
+        self.active: RequestResponseCycle | None = None
+        self.in_head = False
+        self.in_body = False
+        self.held = 0
+        self.problem: EdgeError | BackendError | None = None
+        self.refused: EdgeError | BackendError | None = None
+        self.lingering = False
+        self.head_timer: asyncio.TimerHandle | None = None
+        self.write_timer: asyncio.TimerHandle | None = None
+        self.linger_timer: asyncio.TimerHandle | None = None
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.outlet = Outlet(self)
+        self.extensions: dict[str, dict[object, object]] = {"openai_proxy.abort": {"abort": self.abort}}
+        self.peer = self.client[0] if self.client else ""
+        self.over = self.door.enter(self.peer)
+        if self.over and self.door.crowded:
+            self._answer(self._over_limit(), linger=False)
+            return
+        wait = min(OVER_LIMIT_WAIT, self.timeouts.head) if self.over else self.timeouts.head
+        self.head_timer = self.loop.call_later(wait, self._head_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.leave(self.peer, self.over)
+        for timer in (self.head_timer, self.write_timer, self.linger_timer, self.timeout_keep_alive_task):
+            if timer is not None:
+                timer.cancel()
+        if self.active is not None and not self.active.response_complete:
+            self._disconnect(self.active)
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        self.extensions = {}
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writes(self.timeouts.send)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.write_timer is not None and not self.transport.is_closing():
+            self.write_timer.cancel()
+            self.write_timer = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
+
+    def shutdown(self) -> None:
+        if self.active is None or self.active.response_complete:
+            self._close()
+        else:
+            self.active.keep_alive = False
+
+    # Bytes in
+
+    def data_received(self, data: bytes) -> None:
+        if self.refused is not None or self.lingering:
+            return
+        self._unset_keepalive_if_required()
+        self.held += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(self.problem or BadHead())
+        else:
+            self._after_feed()
+
+    def _after_feed(self) -> None:
+        if self.held > self.limits.head_bytes:
+            self._refuse(HeadersTooLarge())
+        elif self.head_timer is None and self._awaits_head():
+            self.head_timer = self.loop.call_later(self.timeouts.head, self._head_late)
+
+    def _awaits_head(self) -> bool:
+        idle = self.active is None or self.active.response_complete
+        return self.in_head or (idle and not self.in_body and self.timeout_keep_alive_task is None)
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Serve the request as if it had not asked: the parser gave up on its body, so a new one starts again."""
+        lines = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                lines += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"".join([*lines, b"\r\n", rest]))
+
+    # The parser's callbacks
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.in_head = True
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > self.limits.request_line:
+            self._fail(HeadersTooLarge("The request line is too long."))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.in_head:
+            return  # a trailer: nobody reads it, and it must not look like a header
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        problem: EdgeError | BackendError | None = check_head(
+            self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers, self.limits
+        )
+        if problem is None and self.over and self.url not in ALWAYS_ANSWERED:
+            problem = self._over_limit()
+        if problem is None and len(self.pipeline) >= PIPELINED:
+            problem = BadHead("Too many requests are sent ahead on this connection.")
+        if problem is not None:
+            self._fail(problem)
+        self.held = 0
+        self.in_head = False
+        if self.parser.should_upgrade():
+            return
+        self.in_body = True
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+        self.scope["extensions"] = self.extensions
+        super().on_headers_complete()
+        self.cycle.transport = self.outlet  # type: ignore[assignment]
+        if self.over:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self.held = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self.held = 0
+        if self.in_body:
+            self.in_body = False
+            super().on_message_complete()
+
+    def _fail(self, problem: EdgeError | BackendError) -> None:
+        """Stop the parser; `data_received` then refuses with this problem."""
+        self.problem = problem
+        raise problem
+
+    # Requests and answers
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.active = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        if self.active is not None and self.active.more_body:
+            self.finish()  # what is left of the body must not be taken for the next request
+        if self.lingering or self.transport.is_closing():
+            self.server_state.total_requests += 1
+        elif self.refused is not None and not self.pipeline:
+            self._answer(self.refused)
+        else:
+            super().on_response_complete()
+
+    def abort(self) -> None:
+        """Cut the running answer: what was sent goes out, then the connection ends without the answer's clean end."""
+        if self.active is not None:
+            self._disconnect(self.active)
+        self._close()
+
+    def _disconnect(self, cycle: RequestResponseCycle) -> None:
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+    def _refuse(self, error: EdgeError | BackendError) -> None:
+        """Answer a head or body that cannot be served, once everything that came before it is answered."""
+        self.refused = error
+        running = self.active is not None and not self.active.response_complete
+        if self.active is None or not running:
+            self._answer(error)
+        elif self.in_body and self.pipeline:
+            self.pipeline.popleft()
+        elif self.in_body:
+            self._disconnect(self.active)
+            if self.active.response_started:
+                self._close()
+            else:
+                self._answer(error)
+
+    def _over_limit(self) -> Overloaded:
+        return Overloaded("The server has too many open connections; try again soon.", retry_after=2.0)
+
+    def _answer(self, error: EdgeError | BackendError, *, linger: bool = True) -> None:
+        self.refused = error
+        self.transport.write(
+            refusal(error, self.headers or [], self.server_state.default_headers, self.peer, self.door)
+        )
+        if linger:
+            self._linger()
+        else:
+            self._close()
+
+    # Ends
+
+    def finish(self) -> None:
+        """Close after an answer. When the client may still be sending, only our half, so that it can read it."""
+        if self.lingering or self.transport.is_closing():
+            return
+        if self.in_body or self.in_head:
+            self._linger()
+        else:
+            self._close()
+
+    def _linger(self) -> None:
+        self.lingering = True
+        self._unset_keepalive_if_required()
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.linger_timer = self.loop.call_later(LINGER, self._close)
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+            if self.write_timer is not None:
+                self.write_timer.cancel()
+            self._watch_writes(min(FLUSH, self.timeouts.send))
+
+    def _head_late(self) -> None:
+        self.head_timer = None
+        if self.over and not self.transport.is_closing():
+            self._answer(self._over_limit())
+            return
+        self.door.edge.metrics.timeouts.labels("head").inc()
+        self._close()
+
+    def _watch_writes(self, seconds: float) -> None:
+        """Cut the connection if the client takes nothing for `seconds`, looking again as long as it does."""
+        size = self.transport.get_write_buffer_size()
+        if size:
+            self.write_timer = self.loop.call_later(seconds, self._look_at_writes, size, seconds)
+
+    def _look_at_writes(self, before: int, seconds: float) -> None:
+        self.write_timer = None
+        if self.transport.get_write_buffer_size() >= before:
+            self.door.edge.metrics.timeouts.labels("send").inc()
+            self.transport.abort()
+        else:
+            self._watch_writes(seconds)
