@@ -6,19 +6,24 @@ import gc
 import pkgutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from openai_proxy.config import Config
 from openai_proxy.dialects import DIALECTS, Dialect, Edge
+from openai_proxy.docs import POLICY, page
 from openai_proxy.errors import EdgeError, MethodNotAllowed, NotFound, describe
 from openai_proxy.gate import Gate
 from openai_proxy.keys import Keys
-from openai_proxy.wire import fault_headers, render_fault
+from openai_proxy.openapi import document
+from openai_proxy.wire import Incoming, Reply, fault_headers, render_fault
 
 
 class Application:
@@ -28,8 +33,13 @@ class Application:
         self.edge = Edge(config, keys)
         self.revision = 1
         self.edge.metrics.config_revision.set(self.revision)
+        self.dialects = self._dialects()
         self.starlette = Starlette(
-            routes=[route for dialect in self._dialects() for route in dialect.routes],
+            routes=[
+                *(route for dialect in self.dialects for route in dialect.routes),
+                Route("/openapi.json", self.edge.endpoint(self._openapi), methods=["GET"]),
+                Route("/docs", self.edge.endpoint(self._docs), methods=["GET"]),
+            ],
             exception_handlers={HTTPException: _http_exception},
             lifespan=self._lifespan,
         )
@@ -42,6 +52,16 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.gate(scope, receive, send)
+
+    def _document(self) -> dict[str, Any]:
+        return document([o for dialect in self.dialects for o in dialect.operations], self.edge.config.limits)
+
+    async def _openapi(self, _: Incoming) -> Reply:
+        return Reply(msgspec.json.encode(self._document()))
+
+    async def _docs(self, _: Incoming) -> Reply:
+        headers = ((b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY.encode()))
+        return Reply(page(self._document()).encode(), headers=headers)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:

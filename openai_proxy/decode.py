@@ -147,7 +147,7 @@ def _wrong_keys(value: Any, kind: Any, path: str) -> InvalidRequest | None:
             return UnknownParameter(
                 f"{prefix}{name:.100} is not a known parameter.{hint}", param=f"{prefix}{name:.100}"
             )
-    for field in msgspec.structs.fields(kind):
-        if field.required and field.encode_name not in value:
-            return InvalidRequest(f"{prefix}{field.encode_name} is required.", param=f"{prefix}{field.encode_name}")
+    for member in msgspec.structs.fields(kind):
+        if member.required and member.encode_name not in value:
+            return InvalidRequest(f"{prefix}{member.encode_name} is required.", param=f"{prefix}{member.encode_name}")
     return None

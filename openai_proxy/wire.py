@@ -73,20 +73,24 @@ Handle: TypeAlias = Callable[[Incoming], Awaitable[Reply | Stream]]
 RenderFault: TypeAlias = Callable[[Fault], bytes]
 
 
-class _Error(Struct):
+class ErrorBody(Struct):
+    """OpenAI's error object."""
+
     message: str
     type: str
     param: str | None
     code: str
 
 
-class _Envelope(Struct):
-    error: _Error
+class Envelope(Struct):
+    """What every error answer looks like."""
+
+    error: ErrorBody
 
 
 def render_fault(fault: Fault) -> bytes:
     """OpenAI's error object, as JSON."""
-    return msgspec.json.encode(_Envelope(_Error(fault.message, fault.type, fault.param, fault.code)))
+    return msgspec.json.encode(Envelope(ErrorBody(fault.message, fault.type, fault.param, fault.code)))
 
 
 def fault_headers(fault: Fault) -> list[tuple[bytes, bytes]]:

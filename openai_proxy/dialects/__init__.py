@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from openai_proxy.config import Config
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
+from openai_proxy.openapi import Operation
 from openai_proxy.router import Router
 from openai_proxy.wire import Endpoint, Handle, RenderFault, Wire, render_fault
 
@@ -47,7 +48,8 @@ class Edge:
 
 
 class Dialect(Struct):
-    """A protocol's routes, and how it shows an error."""
+    """A protocol's routes, how it shows an error, and its operations as `/openapi.json` describes them."""
 
     routes: tuple[BaseRoute, ...]
     render_fault: RenderFault = render_fault
+    operations: tuple[Operation, ...] = ()

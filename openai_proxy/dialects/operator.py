@@ -15,6 +15,7 @@ from starlette.routing import Route
 from openai_proxy.dialects import Dialect, Edge
 from openai_proxy.errors import InvalidRequest, NotFound
 from openai_proxy.metrics import CONTENT_TYPE
+from openai_proxy.openapi import Operation
 from openai_proxy.wire import Incoming, Reply
 
 
@@ -29,8 +30,22 @@ def build(edge: Edge) -> Dialect:
             Route("/metrics", edge.endpoint(operator.measures), methods=["GET"]),
             Route("/events", operator.events, methods=["GET"]),
             Route("/admin/reload", edge.endpoint(operator.reload), methods=["POST"]),
-        )
+        ),
+        operations=(
+            Operation("GET", "/health", "Whether the process lives", reply=Health),
+            Operation("GET", "/livez", "The same", reply=Health),
+            Operation("GET", "/readyz", "Whether the default model answers", reply=Readiness, not_ready=True),
+            Operation("GET", "/metrics", "Prometheus metrics; key with scope admin", media="text/plain"),
+            Operation("GET", "/events", "Model states as server-sent events", media="text/event-stream"),
+            Operation("POST", "/admin/reload", "Read the configuration anew; key with scope admin", reply=Readiness),
+        ),
     )
+
+
+class Health(Struct):
+    """The process lives."""
+
+    status: str
 
 
 class ModelState(Struct):
@@ -56,7 +71,7 @@ class Operator:
         self.edge = edge
 
     async def alive(self, incoming: Incoming) -> Reply:
-        return Reply(b'{"status":"healthy"}')
+        return Reply(msgspec.json.encode(Health("healthy")))
 
     async def ready(self, incoming: Incoming) -> Reply:
         """200 while the server takes requests and its default model (without one: every model) can answer."""

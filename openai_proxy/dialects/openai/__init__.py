@@ -5,10 +5,13 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from openai_proxy.dialects import Dialect, Edge
+from openai_proxy.dialects.openai.answers import ChatCompletion, Completion
 from openai_proxy.dialects.openai.chat import Chat
-from openai_proxy.dialects.openai.completions import Completions
-from openai_proxy.dialects.openai.embeddings import Embeddings
-from openai_proxy.dialects.openai.models import Models, OneModel
+from openai_proxy.dialects.openai.chat_body import ChatBody
+from openai_proxy.dialects.openai.completions import CompletionBody, Completions
+from openai_proxy.dialects.openai.embeddings import EmbeddingBody, EmbeddingList, Embeddings
+from openai_proxy.dialects.openai.models import ModelEntry, ModelList, Models, OneModel
+from openai_proxy.openapi import Operation
 
 
 def build(edge: Edge) -> Dialect:
@@ -20,5 +23,12 @@ def build(edge: Edge) -> Dialect:
             Route("/v1/embeddings", edge.endpoint(Embeddings(edge)), methods=["POST"]),
             Route("/v1/models", edge.endpoint(Models(edge)), methods=["GET"]),
             Route("/v1/models/{id:path}", edge.endpoint(OneModel(edge)), methods=["GET"]),
-        )
+        ),
+        operations=(
+            Operation("POST", "/v1/chat/completions", "Continue a chat", ChatBody, ChatCompletion, streams=True),
+            Operation("POST", "/v1/completions", "Continue a text", CompletionBody, Completion, streams=True),
+            Operation("POST", "/v1/embeddings", "Embed texts", EmbeddingBody, EmbeddingList),
+            Operation("GET", "/v1/models", "List the models", reply=ModelList),
+            Operation("GET", "/v1/models/{id}", "Show one model", reply=ModelEntry),
+        ),
     )

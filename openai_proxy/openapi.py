@@ -1,0 +1,114 @@
+"""The OpenAPI 3.1 document, generated from the types that decode requests and encode answers.
+
+Source: https://spec.openapis.org/oas/v3.1.0. What a configured limit adds to a type is written in from the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from openai_proxy import __version__
+from openai_proxy.config import Limits
+from openai_proxy.errors import TABLE
+from openai_proxy.wire import Envelope
+
+REFERENCE = "#/components/schemas/{name}"
+UNAUTHORIZED = frozenset({"/health", "/livez"})
+LIMITS = {
+    "n": ("maximum", "n"),
+    "messages": ("maxItems", "messages"),
+    "stop": ("maxItems", "stop"),
+    "tools": ("maxItems", "tools"),
+    "choice": ("maxItems", "choices"),
+    "regex": ("maxLength", "regex"),
+    "grammar": ("maxLength", "grammar"),
+    "model": ("maxLength", "model_name"),
+    "input": ("maxItems", "inputs"),
+    "prompt": ("maxItems", "prompts"),
+    "logit_bias": ("maxProperties", "logit_bias"),
+}
+KINDS = {"maximum": "integer", "maxItems": "array", "maxLength": "string", "maxProperties": "object"}
+
+
+class Operation(Struct, frozen=True):
+    """One method of one path. `body` and `reply` are the types on the wire; `streams`: `stream` turns it into SSE.
+
+    `media` is the answer's type where it is not JSON; `not_ready` documents a 503 with the same body.
+    """
+
+    method: str
+    path: str
+    summary: str
+    body: type[Struct] | None = None
+    reply: type[Struct] | None = None
+    streams: bool = False
+    media: str = "application/json"
+    not_ready: bool = False
+
+
+def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
+    """The whole document."""
+    kinds = list(dict.fromkeys(kind for operation in operations for kind in (operation.body, operation.reply) if kind))
+    _, schemas = msgspec.json.schema_components([*kinds, Envelope], ref_template=REFERENCE)
+    for kind in kinds:
+        _narrow(schemas[kind.__name__], limits)
+    paths: dict[str, Any] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "openai-proxy", "version": __version__, "description": "OpenAI's API over local engines."},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _narrow(schema: dict[str, Any], limits: Limits) -> None:
+    for name, (keyword, setting) in LIMITS.items():
+        for arm in _arms(schema.get("properties", {}).get(name, {})):
+            if arm.get("type") == KINDS[keyword]:
+                bound = getattr(limits, setting)
+                arm[keyword] = min(bound, arm.get(keyword, bound))
+
+
+def _arms(schema: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    return [schema, *schema.get("anyOf", ())]
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": f"{operation.method.lower()}{operation.path.replace('/', '_').replace('{', '').replace('}', '')}",
+        "summary": operation.summary,
+        "responses": _responses(operation),
+        "security": [] if operation.path in UNAUTHORIZED else [{"key": []}],
+    }
+    if operation.body is not None:
+        schema = {"$ref": REFERENCE.format(name=operation.body.__name__)}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if "{" in operation.path:
+        name = operation.path.partition("{")[2].partition("}")[0]
+        described["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}]
+    return described
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(name=operation.reply.__name__)} if operation.reply else {"type": "string"}
+    content: dict[str, Any] = {operation.media: {"schema": schema}}
+    if operation.streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    envelope = {"application/json": {"schema": {"$ref": REFERENCE.format(name="Envelope")}}}
+    codes: dict[int, list[str]] = {}
+    for row in TABLE.values():
+        codes.setdefault(row.status, []).append(row.code)
+    responses: dict[str, Any] = {
+        str(status): {"description": ", ".join(names), "content": envelope}
+        for status, names in sorted(codes.items())
+        if status != 499 and (operation.body is not None or status not in (408, 413, 415))
+    }
+    if operation.not_ready:
+        responses["503"] = {"description": "not ready", "content": content}
+    return {"200": {"description": "the answer", "content": content}, **responses}
