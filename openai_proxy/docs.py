@@ -12,6 +12,8 @@ STYLE = (
     "td,th{text-align:left;vertical-align:top;padding:.2rem .6rem;border-bottom:1px solid #8884}"
     "summary{cursor:pointer;padding:.4rem 0}b{display:inline-block;min-width:3.5rem}:root{color-scheme:light dark}"
 )
+BOUNDS = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "maxItems": "items ≤", "maxLength": "characters ≤"}
+HUGE = 2**31 - 1
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
@@ -22,7 +24,7 @@ def page(document: Mapping[str, Any]) -> str:
         [
             f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>",
             f"<meta name=viewport content='width=device-width'><style>{STYLE}</style><h1>{title}</h1>",
-            f"<p>{escape(document['info']['description'])} The same for programs: <a href=/openapi.json>openapi.json</a>.",
+            f"<p>{escape(document['info']['description'])} For programs: <a href=/openapi.json>openapi.json</a>.",
             *_operations(document),
             "</html>",
         ]
@@ -33,8 +35,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
     schemas = document["components"]["schemas"]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            yield f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
-            yield "</summary>"
+            summary = f"<b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
+            yield f"<details><summary>{summary}</summary>"
             body = operation.get("requestBody")
             if body is not None:
                 yield from _fields("Body", _resolved(body["content"]["application/json"]["schema"], schemas))
@@ -74,12 +76,5 @@ def _type(field: Mapping[str, Any]) -> str:
 
 def _bounds(field: Mapping[str, Any]) -> str:
     arms = [field, *field.get("anyOf", ())]
-    words = {
-        "minimum": "≥",
-        "maximum": "≤",
-        "exclusiveMinimum": ">",
-        "maxItems": "items ≤",
-        "maxLength": "characters ≤",
-    }
-    found = [f"{sign} {arm[key]}" for arm in arms for key, sign in words.items() if key in arm and arm[key] < 2**31 - 1]
+    found = [f"{sign} {arm[key]}" for arm in arms for key, sign in BOUNDS.items() if arm.get(key, HUGE) < HUGE]
     return ", ".join(dict.fromkeys(found))

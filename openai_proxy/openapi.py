@@ -5,6 +5,7 @@ Source: https://spec.openapis.org/oas/v3.1.0. What a configured limit adds to a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ def _arms(schema: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": f"{operation.method.lower()}{operation.path.replace('/', '_').replace('{', '').replace('}', '')}",
+        "operationId": operation.method.lower() + re.sub(r"\W+", "_", operation.path),
         "summary": operation.summary,
         "responses": _responses(operation),
         "security": [] if operation.path in UNAUTHORIZED else [{"key": []}],
@@ -105,7 +106,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for row in TABLE.values():
         codes.setdefault(row.status, []).append(row.code)
     responses: dict[str, Any] = {
-        str(status): {"description": ", ".join(names), "content": envelope}
+        str(status): {"description": ", ".join(dict.fromkeys(names)), "content": envelope}
         for status, names in sorted(codes.items())
         if status != 499 and (operation.body is not None or status not in (408, 413, 415))
     }
