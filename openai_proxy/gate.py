@@ -106,7 +106,7 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - the boundary to the server: told to the client and logged
             await self._fail(error, scope, reply, access)
         finally:
-            access.seconds = time.perf_counter() - began
+            access.seconds = round(time.perf_counter() - began, 6)
             self.record(scope, access)
 
     async def _serve(
