@@ -55,7 +55,7 @@ def check_key_file(auth: Auth, report: Report) -> None:
             return
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        report(("auth", "key_file"), f"the key file {shown(auth.key_file)} cannot be read: {reason}")
+        report(("auth", "key_file"), f'the key file "{auth.key_file}" cannot be read: {reason}')
 
 
 def check_names(config: Config, report: Report) -> None:

@@ -1,0 +1,78 @@
+"""Small HTTP questions to a server, with the standard library alone, so that the command starts at once."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import msgspec
+
+from openai_proxy.cli import address
+from openai_proxy.cli.ending import Ending
+from openai_proxy.cli.plain import one_line
+
+LARGEST = 16_000_000
+
+
+class Refused(Ending):
+    """The server answered with an error; `status` says which."""
+
+    def __init__(self, url: str, status: int, body: bytes) -> None:
+        self.status = status
+        super().__init__(f"{url} answered {status}: {one_line(message(body))}")
+
+
+def message(body: bytes) -> str:
+    """The text of an error body in OpenAI's shape, or the body itself."""
+    try:
+        return str(msgspec.json.decode(body)["error"]["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return body.decode(errors="replace")
+
+
+@contextmanager
+def opened(url: str, key: str | None, timeout: float | None = 10) -> Iterator[http.client.HTTPResponse]:
+    """The answer to GET `url`, its body unread. Raises Refused for a status over 299, Ending when nobody answers."""
+    parts = urllib.parse.urlsplit(url)
+    https = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
+    headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
+    with closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
+        try:
+            connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
+            answer = connection.getresponse()
+            if answer.status >= 300:
+                raise Refused(url, answer.status, answer.read(LARGEST))
+            yield answer
+        except ConnectionRefusedError as error:
+            raise address.refused(url) from error
+        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
+            raise Ending(f"{url} cannot be read: {error or type(error).__name__}") from error
+
+
+def json(url: str, key: str | None) -> Any:
+    """The JSON that GET `url` answers."""
+    with opened(url, key) as answer:
+        try:
+            return msgspec.json.decode(answer.read(LARGEST))
+        except msgspec.DecodeError as error:
+            raise Ending(f"{url} answered something else than JSON") from error
+
+
+def events(url: str, key: str | None) -> Iterator[tuple[str, bytes]]:
+    """Name and data of each server-sent event of GET `url`, until the server ends the stream."""
+    with opened(url, key, timeout=120) as answer:
+        name, data = "message", []
+        while line := answer.readline(LARGEST):
+            field, _, value = line.rstrip(b"\r\n").partition(b":")
+            if field == b"event":
+                name = value.strip().decode(errors="replace")
+            elif field == b"data":
+                data.append(value.removeprefix(b" "))
+            elif not field and not value and data:
+                yield name, b"\n".join(data)
+                name, data = "message", []

@@ -1,0 +1,117 @@
+"""`openai-proxy models`: what a server serves, and how far its models are."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from openai_proxy.cli import address, ask
+from openai_proxy.cli.ending import Ending
+from openai_proxy.cli.plain import one_line
+
+DESCRIPTION = """\
+List the models of a server: ids, what they are aliases of, and their states where the server tells them.
+
+  openai-proxy models
+  openai-proxy models --base-url https://api.openai.com/v1 --json
+  openai-proxy models --watch          follow states until Ctrl-C
+"""
+
+
+class Listed(Struct, kw_only=True):
+    """A model as GET /v1/models tells of it."""
+
+    id: str
+    owned_by: str = ""
+    state: str | None = None
+    root: str | None = None
+
+
+class Listing(Struct):
+    """The answer of GET /v1/models."""
+
+    data: list[Listed]
+
+
+class Changed(Struct, kw_only=True):
+    """An event of GET /events: one model's state."""
+
+    id: str
+    state: str
+    note: str = ""
+    fraction: float | None = None
+
+    @property
+    def text(self) -> str:
+        percent = "" if self.fraction is None else f"{self.fraction:.0%}"
+        return "  ".join(part for part in (self.id, self.state, percent, self.note) if part)
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    address.describe(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON: the server's list, or an event a line")
+    parser.add_argument("--watch", action="store_true", help="follow the states of an openai-proxy server")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    url, key = address.base_url(args, environ), address.api_key(args, environ)
+    try:
+        if args.watch:
+            follow(url, key, args.json)
+        else:
+            show(ask.json(f"{url}/models", key), args.json)
+    except ask.Refused as refused:
+        if refused.status == 401:
+            raise address.unauthorized(args, url, key) from refused
+        raise
+    return 0
+
+
+def show(answer: Any, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(answer)).decode())
+        return
+    try:
+        listed = msgspec.convert(answer, Listing).data
+    except msgspec.ValidationError as error:
+        raise Ending(f"the server's list of models has another shape than OpenAI's: {error}") from error
+    rows = [(model.id, model.state or "", f"-> {model.root}" if is_alias(model) else "") for model in listed]
+    print_table(rows)
+
+
+def is_alias(model: Listed) -> bool:
+    return model.root is not None and model.root != model.id
+
+
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Columns as wide as their longest entry; tabs instead when this is not a terminal."""
+    safe = [[one_line(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        print_rows("\t".join(row) for row in safe)
+        return
+    widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
+    print_rows("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in safe)
+
+
+def print_rows(rows: Iterable[str]) -> None:
+    for row in rows:
+        print(row.rstrip())
+
+
+def follow(url: str, key: str | None, as_json: bool) -> None:
+    """Print the state of each model now and at each change."""
+    root = url.removesuffix("/v1")
+    for name, data in ask.events(f"{root}/events", key):
+        if name != "model":
+            continue
+        try:
+            changed = msgspec.json.decode(data, type=Changed)
+        except msgspec.DecodeError as error:
+            raise Ending(f"{root}/events sent something else than states of models") from error
+        print(msgspec.json.encode(changed).decode() if as_json else one_line(changed.text), flush=True)

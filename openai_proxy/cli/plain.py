@@ -1,0 +1,17 @@
+"""Text from a server or a model, made safe for a terminal: it may not move the cursor, recolour or rename anything."""
+
+from __future__ import annotations
+
+CONTROL = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+LINE = {**CONTROL, ord("\n"): " ", ord("\t"): " "}
+
+
+def safe(text: str) -> str:
+    """The text without control characters but line feed and tab: C0 with escape, delete, C1."""
+    return text.translate(CONTROL)
+
+
+def one_line(text: str, longest: int = 300) -> str:
+    """The same on one line, cut at `longest` characters."""
+    line = text.translate(LINE).strip()
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
