@@ -53,15 +53,16 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.gate(scope, receive, send)
 
-    def _document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document of all dialects, with the limits now in force."""
         return document([o for dialect in self.dialects for o in dialect.operations], self.edge.config.limits)
 
     async def _openapi(self, _: Incoming) -> Reply:
-        return Reply(msgspec.json.encode(self._document()))
+        return Reply(msgspec.json.encode(self.document()))
 
     async def _docs(self, _: Incoming) -> Reply:
         headers = ((b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY.encode()))
-        return Reply(page(self._document()).encode(), headers=headers)
+        return Reply(page(self.document()).encode(), headers=headers)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:

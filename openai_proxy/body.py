@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope
 
 from openai_proxy.config import Timeouts
-from openai_proxy.errors import ClientGone, RequestTimeout, RequestTooLarge, UnsupportedMediaType
+from openai_proxy.errors import ClientGone, RequestTooLarge, UnsupportedMediaType
 
 SLOWEST = 1000.0
 CLOSE = ((b"connection", b"close"),)
@@ -32,35 +33,43 @@ def check_head(scope: Scope, limit: int) -> None:
         raise UnsupportedMediaType("Content-Type must be application/json.", headers=CLOSE)
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, timeouts: Timeouts) -> bytes:
-    """The whole body, at most `limit` bytes.
+class BodyTimer:
+    """Calls `expire` when a body is late: its first byte, then 1 kB a second, and all of it within a bound."""
 
-    The first byte must come within `timeouts.body_first`; then at least 1 kB a second; all within `timeouts.body`.
-    Raises RequestTooLarge, RequestTimeout or UnsupportedMediaType; all of them close the connection.
-    """
-    check_head(scope, limit)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    def __init__(self, timeouts: Timeouts, expire: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timeouts = timeouts
+        self._expire = expire
+        self._handle = self._loop.call_later(timeouts.body_first, expire)
+
+    def received(self, size: int) -> None:
+        """`size` bytes are there in all."""
+        self._handle.cancel()
+        allowed = min(self._timeouts.body_first + size / SLOWEST, self._timeouts.body)
+        self._handle = self._loop.call_at(self._began + allowed, self._expire)
+
+    def close(self) -> None:
+        self._handle.cancel()
+
+
+async def read_body(receive: Receive, limit: int, timer: BodyTimer) -> bytes:
+    """The whole body, at most `limit` bytes. Raises RequestTooLarge or ClientGone."""
     pieces: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(timeouts.body_first) as timer:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                piece: bytes = message.get("body", b"")
-                size += len(piece)
-                if size > limit:
-                    raise _too_large(limit)
-                pieces.append(piece)
-                if not message.get("more_body", False):
-                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                if size:
-                    allowed = timeouts.body_first + size / SLOWEST
-                    timer.reschedule(began + min(allowed, timeouts.body))
-    except TimeoutError:
-        raise RequestTimeout(headers=CLOSE) from None
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if size:
+            timer.received(size)
 
 
 def _too_large(limit: int) -> RequestTooLarge:

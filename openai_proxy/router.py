@@ -8,13 +8,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from backends import State
-from backends.errors import BackendError, EngineFailed, EngineTimeout, Unavailable
+from backends.errors import Unavailable
 from backends.events import Event, Usage
 from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request
 from openai_proxy.config import Config, ModelConfig
-from openai_proxy.errors import Draining, EdgeError, ModelNotFound
+from openai_proxy.errors import Draining, ModelNotFound
 from openai_proxy.metrics import Metrics
 from openai_proxy.served import Served
+from openai_proxy.turn import Turn, outcome
 from openai_proxy.watch import Watch
 
 CHARACTERS_PER_TOKEN = 4
@@ -106,53 +107,34 @@ class Router:
         Raises BackendError, ModelNotFound, QueueFull, QueueTimeout or Draining.
         """
         served = self.find(request.model)
-        outcome = "canceled"
-        try:
-            async with aclosing(self._admitted(served, request)) as events:
-                async for event in events:
-                    yield event
-            outcome = "ok"
-        except (BackendError, EdgeError) as error:
-            outcome = type(error).__name__
-            raise
-        finally:
-            served.counted.ended(outcome)
-
-    async def _admitted(self, served: Served, request: Request) -> AsyncGenerator[Event, None]:
         tokens = _estimate(request)
-        began = time.monotonic()
-        slot = await served.acquire(tokens, self.timeouts.queue)
-        served.counted.queue_seconds.observe(slot - began)
-        watch = Watch(self.timeouts.first_token + tokens / 1000, self.timeouts.between_tokens, self.timeouts.request)
-        try:
-            watch.wait()
+        slot = await self._slot(served, tokens)
+        timeouts = self.timeouts
+        watch = Watch(timeouts.first_token + tokens / 1000, timeouts.between_tokens, timeouts.request)
+        with Turn(served, slot, watch) as turn:
             first, events = await self._open(served, request)
             async with aclosing(events):
-                served.counted.first_event_seconds.observe(time.monotonic() - slot)
-                event = first
-                while event is not None:
+                turn.answered()
+                if first is not None:
+                    watch.got()
+                    yield first
+                    watch.wait()
+                async for event in events:
                     watch.got()
                     if type(event) is Usage:
-                        served.counted.prompt_tokens.inc(event.prompt)
-                        served.counted.completion_tokens.inc(event.completion)
+                        served.counted.used(event)
                     yield event
                     watch.wait()
-                    event = await anext(events, None)
-            served.circuit.succeeded()
-        except asyncio.CancelledError:
-            timer = watch.absorb()
-            if timer is None:
-                raise
-            self.metrics.timeouts.labels(timer).inc()
-            served.circuit.failed()
-            raise EngineTimeout from None
-        except (EngineFailed, Unavailable):
-            served.circuit.failed()
+
+    async def _slot(self, served: Served, tokens: int) -> float:
+        began = time.monotonic()
+        try:
+            slot = await served.acquire(tokens, self.timeouts.queue)
+        except BaseException as error:
+            served.counted.ended(outcome(error))
             raise
-        finally:
-            watch.close()
-            served.circuit.abandoned()
-            served.admission.release(slot)
+        served.counted.queue_seconds.observe(slot - began)
+        return slot
 
     async def _open(self, served: Served, request: Request) -> tuple[Event | None, AsyncGenerator[Event]]:
         """Start the engine on the request and wait for its first event; tried once more if it never started."""

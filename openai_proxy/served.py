@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from backends import Backend, Model, Setup, resolve
 from backends.errors import BackendError, Unavailable
+from backends.events import Usage
 from openai_proxy.admission import Admission
 from openai_proxy.circuit import Circuit
 from openai_proxy.config import ModelConfig
@@ -124,6 +125,13 @@ class Counted:
     def forget(self) -> None:
         for gauge in (self.metrics.running, self.metrics.waiting, self.metrics.model_ready):
             gauge.labels(self.name).set_function(lambda: 0.0)
+
+    def used(self, usage: Usage) -> None:
+        self.prompt_tokens.inc(usage.prompt)
+        self.completion_tokens.inc(usage.completion)
+
+    def timed_out(self, timer: str) -> None:
+        self.metrics.timeouts.labels(timer).inc()
 
     def ended(self, outcome: str) -> None:
         if outcome == "ok":

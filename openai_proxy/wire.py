@@ -19,8 +19,8 @@ from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from openai_proxy.auth import NOBODY, Caller
-from openai_proxy.body import read_body
-from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, Fault, describe
+from openai_proxy.body import CLOSE, BodyTimer, check_head, read_body
+from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, Fault, RequestTimeout, describe
 from openai_proxy.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
@@ -180,9 +180,7 @@ class Exchange:
     async def _answer(self) -> None:
         config = self.endpoint.wire.config()
         state = self.scope.get("state", {})
-        body = b""
-        if self.scope["method"] == "POST":
-            body = await read_body(self.scope, self.receive, config.limits.body_bytes, config.timeouts)
+        body = await self._body(config) if self.scope["method"] == "POST" else b""
         self.unwatched = self.loop.call_later(UNWATCHED, self._watch)
         incoming = Incoming(body, state.get("caller", NOBODY), self.request_id, self.scope)
         answer = await self.endpoint.handle(incoming)
@@ -192,6 +190,18 @@ class Exchange:
             case Stream():
                 self.pulse = Pulse(self, config.timeouts.ping, config.timeouts.send)
                 await self._pump(answer.chunks, self.pulse)
+
+    async def _body(self, config: Config) -> bytes:
+        limit = config.limits.body_bytes
+        check_head(self.scope, limit)
+        timer = BodyTimer(config.timeouts, self._body_late)
+        try:
+            return await read_body(self.receive, limit, timer)
+        finally:
+            timer.close()
+
+    def _body_late(self) -> None:
+        self.stop(RequestTimeout(headers=CLOSE))
 
     def _watch(self) -> None:
         self.watcher = asyncio.create_task(self._until_gone())
