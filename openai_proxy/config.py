@@ -7,7 +7,7 @@ Times are in seconds, sizes in bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -29,6 +29,9 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connections: Annotated[Count, Meta(description="open connections in all")] = 1000
     connections_per_peer: Annotated[Count, Meta(description="open connections of one peer address")] = 100
     keep_alive: Annotated[Seconds, Meta(description="an idle connection is closed after this")] = 15.0
+    log_format: Annotated[
+        Literal["auto", "text", "json"], Meta(description="log lines for people or for machines; auto: by terminal")
+    ] = "auto"
     drain: Annotated[Seconds, Meta(description="how long running streams may go on after SIGTERM")] = 30.0
     grace: Annotated[
         float, Meta(ge=0, le=604_800, description="how long the listener stays open, not ready, after SIGTERM")

@@ -67,7 +67,7 @@ def run(config: Config, keys: Keys, read: Read, *, watch: bool, started: Started
         application = create_app(config, keys)
     except ValueError as error:
         return _give_up(str(error), REFUSED)
-    writer = logs.start()
+    writer = logs.start(human={"text": True, "json": False}.get(config.server.log_format))
     try:
         process = build(application, descriptors, read, watch=watch)
         process.serving = functools.partial(started, application, sockets)

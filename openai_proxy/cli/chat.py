@@ -35,7 +35,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("prompt", nargs="*", metavar="WORD", help="the question; without one a conversation begins")
     address.describe(parser)
-    parser.add_argument("--model", metavar="ID", help="model to talk to (default: the first that the server lists)")
+    parser.add_argument(
+        "--model", metavar="ID", help="model to talk to (default: the first that the server lists and that can chat)"
+    )
     parser.add_argument("--system", metavar="TEXT", help="system message: how the model shall behave")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 for always the likeliest word, 2 for chaos")
     parser.add_argument("--top-p", type=float, metavar="P", help="only the likeliest words that together reach P")
@@ -87,7 +89,7 @@ async def first_model(conversation: Conversation, url: str) -> str:
     """The model to talk to when none was named."""
     models = await conversation.models()
     if not models:
-        raise Ending(f"{url} serves no model")
+        raise Ending(f"{url} serves no model that can chat")
     return models[0]
 
 

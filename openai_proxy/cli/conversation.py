@@ -89,9 +89,9 @@ class Conversation:
             self.turns.pop()
 
     async def models(self) -> list[str]:
-        """The ids that the server lists."""
+        """The ids of the models that can chat, as far as the server tells what they can."""
         page = await self.client.with_options(max_retries=0).models.list()
-        return [model.id for model in page.data]
+        return [model.id for model in page.data if "chat" in (model.model_extra or {}).get("kinds", ("chat",))]
 
 
 def take(chunk: openai.types.chat.ChatCompletionChunk, answer: Answer, show: Show, seconds: float) -> None:

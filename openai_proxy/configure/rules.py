@@ -107,4 +107,5 @@ def check_backend(name: str, model: ModelConfig, report: Report) -> None:
     try:
         factory(Setup(name=name, options=model.options, slots=model.slots))
     except ValueError as error:
-        report(("models", name), f"model {shown(name)}: {error}")
+        text = str(error)
+        report(("models", name), text if name in text else f"model {shown(name)}: {text}")

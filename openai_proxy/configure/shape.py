@@ -117,6 +117,8 @@ def _in_words(kind: inspect.Type) -> str:
             return _number(kind)
         case inspect.BoolType():
             return "true or false"
+        case inspect.LiteralType():
+            return f"one of {', '.join(shown(value) for value in kind.values)}"
         case inspect.StrType():
             return "text"
         case _:

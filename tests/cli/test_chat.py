@@ -168,7 +168,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(server: Imitation, person: 
 
 
 def test_markdown_is_rendered_and_escape_sequences_are_not_passed_on(server: Imitation, person: Terminal) -> None:
-    server.words = ("# Title\n\nSome **bold", "** text \x1b]0;owned\x07and \x1b[2Jmore\n\n", "- one\n", "- two\n")
+    server.words = ("# Title\n\nSome **bold**", " text \x1b]0;owned\x07and \x1b[2Jmore\n\n", "- one\n", "- two\n")
     person.type("markdown please")
     person.wait_for("two.*>")
     assert "Title" in person.text

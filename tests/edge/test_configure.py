@@ -129,7 +129,7 @@ queue = -1
         'file.toml:8: the key file "/nowhere/keys" cannot be read: No such file or directory',
         "file.toml:9: modles is not a setting; did you mean models?",
         "file.toml:11: no backend is called 'ecko'; did you mean 'echo'?",
-        'file.toml:14: model "b.c": options of the echo model b.c: Object contains unknown field `dely`',
+        "file.toml:14: options of the echo model b.c: Object contains unknown field `dely`",
         'file.toml:16: the alias "a" is taken: it is already a model',
         'file.toml:16: the alias "c" is taken: it is already an alias of "a"',
         "file.toml:18: models.q needs the setting backend",

@@ -1,0 +1,65 @@
+"""What `serve` says first: where it listens, what it serves, who may call, and a line to try."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from openai_proxy import __version__
+from openai_proxy.app import Application
+from openai_proxy.config import Config
+from openai_proxy.served import Served
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+
+QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}),
+    "completion": ("completions", {"prompt": "Once upon a time"}),
+    "embedding": ("embeddings", {"input": "Hello!"}),
+}
+
+
+def banner(application: Application, sockets: Sequence[socket.socket]) -> None:
+    """Print it on standard error."""
+    edge = application.edge
+    url = address(sockets[0])
+    rows = [("", f"openai-proxy {__version__} listens on {url}")]
+    rows += [("model", model(served, edge.config)) for served in edge.router.models.values()]
+    rows += [("keys", keys(len(edge.keys), edge.config))]
+    rows += [("docs", f"{url}/docs")]
+    rows += [("try", example(edge.router.models.values(), url, locked=bool(edge.keys)))]
+    sys.stderr.write("".join(f"{label:>7}  {text}\n" if label else f"{text}\n" for label, text in rows))
+    sys.stderr.flush()
+
+
+def address(listener: socket.socket) -> str:
+    """The URL of a listening socket; of one that listens everywhere, the one for this machine."""
+    host, port = listener.getsockname()[:2]
+    shown = EVERYWHERE.get(host) or (f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def model(served: Served, config: Config) -> str:
+    also = f", also {', '.join(served.config.aliases)}" if served.config.aliases else ""
+    default = ", default" if served.name == config.default_model else ""
+    return f"{served.name} ({served.config.backend}{default}) {served.backend.state.name}{also}"
+
+
+def keys(number: int, config: Config) -> str:
+    if number:
+        return "1 key may call" if number == 1 else f"{number} keys may call"
+    if config.server.allow_unauthenticated:
+        return "none: EVERYBODY who reaches this port may call"
+    return "none: everybody on this machine may call"
+
+
+def example(models: Iterable[Served], url: str, *, locked: bool) -> str:
+    """One line that asks a model something, one that can chat if there is any."""
+    served = min(models, key=lambda each: "chat" not in each.model.kinds)
+    path, body = QUESTIONS[next(kind for kind in QUESTIONS if kind in served.model.kinds)]
+    key = ' -H "authorization: Bearer $KEY"' if locked else ""
+    text = json.dumps({"model": served.name, **body}).replace("'", "\\u0027")
+    return f"curl {url}/v1/{path}{key} -H 'content-type: application/json' -d '{text}'"

@@ -1,0 +1,89 @@
+"""`openai-proxy serve`: the server, with a banner and the progress of its models."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import pathlib
+import socket
+from collections.abc import Mapping, Sequence
+
+from openai_proxy import server
+from openai_proxy.app import Application
+from openai_proxy.cli import shortcut
+from openai_proxy.cli.banner import banner
+from openai_proxy.cli.ending import MISUSED, Ending
+from openai_proxy.cli.installation import refuse_scattered
+from openai_proxy.cli.progress import follow
+from openai_proxy.config import Config
+from openai_proxy.configure import ConfigError, read
+from openai_proxy.keys import Keys
+
+DESCRIPTION = """\
+Serve models over HTTP in OpenAI's protocol. Without a configuration two small models are served, which are fetched
+at the first start. The port is open at once; models load behind it.
+
+  openai-proxy serve
+  openai-proxy serve --config openai-proxy.toml --watch
+  openai-proxy serve --model ./some-model.gguf --port 9000
+  openai-proxy serve --backend echo                          no model at all, for tests of clients
+
+Flags are stronger than variables (OPENAI_PROXY_SERVER_PORT), those stronger than the file. SIGHUP reads the
+configuration again, SIGTERM and Ctrl-C let running answers finish, a second one ends at once.
+"""
+SETTINGS = {
+    "host": "server.host",
+    "port": "server.port",
+    "key_file": "auth.key_file",
+    "log_format": "server.log_format",
+    "allow_unauthenticated": "server.allow_unauthenticated",
+}
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.add_argument(
+        "--config",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="configuration file (default: $OPENAI_PROXY_CONFIG, or none)",
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, metavar="N", help="port to listen on, 0 for a free one (default: 8000)")
+    parser.add_argument("--key-file", metavar="FILE", help="file of API keys, made by `openai-proxy keys new`")
+    parser.add_argument("--model", metavar="NAME", help="serve only this: a GGUF file, or a configured model")
+    parser.add_argument("--backend", metavar="NAME", help="serve only one model, with this backend")
+    parser.add_argument("--watch", action="store_true", help="take a changed configuration or key file while serving")
+    parser.add_argument("--log-format", choices=("auto", "text", "json"), help="lines for people or for machines")
+    parser.add_argument(
+        "--allow-unauthenticated",
+        action="store_true",
+        default=None,
+        help="listen beyond this machine without any key: everybody who reaches the port may use the models",
+    )
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    refuse_scattered()
+    overrides = {path: value for name, path in SETTINGS.items() if (value := getattr(args, name)) is not None}
+    overrides |= shortcut.models(args.model, args.backend)
+
+    def read_all() -> tuple[Config, Keys]:
+        config = read(args.config, environ, overrides)
+        if args.model and not args.backend and "models" not in overrides:
+            config = shortcut.only(config, args.model)
+        return config, Keys.read(config.auth, environ)
+
+    try:
+        config, keys = read_all()
+    except ConfigError as error:
+        raise Ending("\n".join(["the configuration cannot be used", str(error)]), MISUSED) from error
+    except (ValueError, OSError) as error:
+        raise Ending(str(error), MISUSED) from error
+    following: set[asyncio.Task[None]] = set()
+
+    def started(application: Application, sockets: Sequence[socket.socket]) -> None:
+        banner(application, sockets)
+        following.add(asyncio.get_running_loop().create_task(follow(application.edge.router)))
+
+    return server.run(config, keys, read_all, watch=args.watch, started=started)
