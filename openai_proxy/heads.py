@@ -32,7 +32,7 @@ def check_head(method: bytes, target: bytes, version: str, headers: Headers, lim
     if line > limits.request_line or size > limits.head_bytes or len(headers) > limits.headers:
         return HeadersTooLarge()
     if version not in VERSIONS:
-        return BadHead("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        return BadHead("The HTTP version must be 1.1 or 1.0.")
     if hosts > 1 or (not hosts and version == "1.1"):
         return BadHead("The request needs exactly one Host header.")
     if encodings > 1:

@@ -1,0 +1,30 @@
+"""Run the server of one configuration file, without the command line around it: `python -m tests.edge.launch FILE`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from openai_proxy import configure
+from openai_proxy.config import Config
+from openai_proxy.keys import Keys
+from openai_proxy.server import run
+
+
+def read() -> tuple[Config, Keys]:
+    config = configure.read(Path(sys.argv[1]), os.environ, {})
+    return config, Keys.read(config.auth, os.environ)
+
+
+if __name__ == "__main__":
+    CONFIG, KEYS = read()
+    sys.exit(
+        run(
+            CONFIG,
+            KEYS,
+            read,
+            watch="--watch" in sys.argv,
+            started=lambda _, sockets: print("port", sockets[0].getsockname()[1], flush=True),
+        )
+    )
