@@ -98,9 +98,9 @@ def _children(value: Any, kind: Any) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict):
         hints = get_type_hints(kind, include_extras=True)
         yield from ((name, value[name], hints[name]) for name in kind.__struct_fields__ if name in value)
-    elif isinstance(value, list) and arguments:
+    elif isinstance(value, list) and get_origin(kind) in (list, tuple):
         yield from ((str(index), item, arguments[0]) for index, item in enumerate(value))
-    elif isinstance(value, dict) and len(arguments) == 2:
+    elif isinstance(value, dict) and get_origin(kind) is dict:
         yield from ((f"{name:.100}", item, arguments[1]) for name, item in value.items())
 
 
@@ -120,10 +120,10 @@ def _arm(value: Any, kind: Any) -> Any:
     return tagged[0] if tagged else structs[0] if len(structs) == 1 else None
 
 
-def _tags(kind: Any) -> dict[str, set[str]]:
+def _tags(kind: Any) -> dict[str, list[str]]:
     """The field that tells the structs of a union apart, and its values."""
     structs = [arm for arm in get_args(kind) if isinstance(arm, type) and issubclass(arm, Struct)]
-    return {_tag_field(structs[0]): {str(_tag(arm)) for arm in structs}} if len(structs) > 1 else {}
+    return {_tag_field(structs[0]): sorted(str(_tag(arm)) for arm in structs)} if len(structs) > 1 else {}
 
 
 def _tag(kind: type[Struct]) -> object:
@@ -140,9 +140,7 @@ def _wrong_keys(value: Any, kind: Any, path: str) -> InvalidRequest | None:
     tags = _tags(kind) if isinstance(value, dict) else {}
     for field, known in tags.items():
         if value.get(field) not in known:
-            return InvalidRequest(
-                f"{prefix}{field} must be one of {', '.join(sorted(known))}.", param=f"{prefix}{field}"
-            )
+            return InvalidRequest(f"{prefix}{field} must be one of {', '.join(known)}.", param=f"{prefix}{field}")
     kind = _arm(value, kind)
     if not (isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict)):
         return None

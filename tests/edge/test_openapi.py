@@ -1,0 +1,85 @@
+"""The OpenAPI document is true: generated requests get documented answers, never a 5xx, on every operation."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from msgspec import json
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.routing import Route
+
+from openai_proxy.app import create_app
+from openai_proxy.config import Config, Limits, ModelConfig
+from openai_proxy.keys import Keys
+from tests.running import Running
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+UNBOUNDED = ("/events", "/admin/reload")
+
+
+def document(limits: Limits | None = None) -> dict[str, Any]:
+    async def make() -> dict[str, Any]:
+        config = Config(models={"echo": ModelConfig(backend="echo")}, limits=limits or Limits())
+        return create_app(config, Keys()).document()
+
+    return asyncio.run(make())
+
+
+schema = schemathesis.openapi.from_dict(document()).exclude(path=list(UNBOUNDED))
+
+
+@schema.parametrize()
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_operation_answers_as_documented(case: schemathesis.Case[Any], echo_server: Running) -> None:
+    response = case.call(base_url=echo_server.url)
+    # An unknown query string is ignored, as everywhere; an unknown field of a body is not.
+    case.validate_response(response, checks=[*CHECKS, negative_data_rejection] if case.operation.body else CHECKS)
+    assert response.elapsed < 5
+
+
+def test_every_route_is_described() -> None:
+    async def routes() -> set[str]:
+        app = create_app(Config(models={"echo": ModelConfig(backend="echo")}), Keys())
+        return {route.path_format for route in app.starlette.routes if isinstance(route, Route)}
+
+    assert asyncio.run(routes()) - {"/openapi.json", "/docs"} == set(document()["paths"])
+
+
+def test_configured_limits_are_in_the_document() -> None:
+    fields = document(Limits(n=3, messages=7))["components"]["schemas"]["ChatBody"]["properties"]
+    assert any(arm.get("maximum") == 3 for arm in fields["n"]["anyOf"])
+    assert fields["messages"]["maxItems"] == 7
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/openapi.json", "application/json"), ("/docs", "text/html; charset=utf-8")]
+)
+def test_the_document_and_its_page_are_served(echo_server: Running, path: str, kind: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", echo_server.port, timeout=10)
+    connection.request("GET", path, headers={"connection": "close"})
+    with connection.getresponse() as answer:
+        body = answer.read()
+    connection.close()
+    assert (answer.status, answer.getheader("content-type")) == (200, kind)
+    if path == "/docs":
+        assert b"/v1/chat/completions" in body
+        assert b"max_completion_tokens" in body
+        assert b"<script" not in body
+    else:
+        assert json.decode(body)["paths"].keys() >= {"/v1/chat/completions"}
