@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import openai
 from rich.console import Console
 
@@ -16,6 +15,7 @@ from openai_proxy.cli import address, session
 from openai_proxy.cli.conversation import Answer, Conversation, explain
 from openai_proxy.cli.display import AsItComes, Display, LiveMarkdown, Silent
 from openai_proxy.cli.ending import INTERRUPTED, MISUSED, Ending
+from openai_proxy.cli.table import print_json
 
 DESCRIPTION = """\
 Talk to a model. Answers stream as they are written, rendered as Markdown at a terminal, as raw text in a pipe.
@@ -112,7 +112,7 @@ def ask_once(runner: asyncio.Runner, conversation: Conversation, question: str, 
     except KeyboardInterrupt:
         code = INTERRUPTED
     if args.json:
-        print(msgspec.json.format(msgspec.json.encode(summary(conversation.model, answer))).decode())
+        print_json(summary(conversation.model, answer))
     elif args.stats:
         print(session.statistics(answer), file=sys.stderr)
     return code

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Mapping
-from typing import Any
-
-import msgspec
 
 from openai_proxy import default
 from openai_proxy.cli.ending import MISUSED
 from openai_proxy.cli.installation import refuse_scattered
+from openai_proxy.cli.table import print_json
 from openai_proxy.config import Config
 from openai_proxy.configure import ConfigError, Problem, file_of, read
 from openai_proxy.configure.schema import json_schema
@@ -61,10 +59,6 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     else:
         summarise(config, file_of(args.config, environ))
     return 0
-
-
-def print_json(value: Any) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
 def print_problems(problems: tuple[Problem, ...], as_json: bool) -> None:

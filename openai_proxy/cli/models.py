@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from msgspec import Struct
 from openai_proxy.cli import address, ask
 from openai_proxy.cli.ending import Ending
 from openai_proxy.cli.plain import one_line
+from openai_proxy.cli.table import print_json, print_table
 
 DESCRIPTION = """\
 List the models of a server: ids, what they are aliases of, and their states where the server tells them.
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def show(answer: Any, as_json: bool) -> None:
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(answer)).decode())
+        print_json(answer)
         return
     try:
         listed = msgspec.convert(answer, Listing).data
@@ -87,21 +87,6 @@ def show(answer: Any, as_json: bool) -> None:
 
 def is_alias(model: Listed) -> bool:
     return model.root is not None and model.root != model.id
-
-
-def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Columns as wide as their longest entry; tabs instead when this is not a terminal."""
-    safe = [[one_line(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        print_rows("\t".join(row) for row in safe)
-        return
-    widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
-    print_rows("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in safe)
-
-
-def print_rows(rows: Iterable[str]) -> None:
-    for row in rows:
-        print(row.rstrip())
 
 
 def follow(url: str, key: str | None, as_json: bool) -> None:

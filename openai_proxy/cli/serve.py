@@ -65,25 +65,29 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     refuse_scattered()
-    overrides = {path: value for name, path in SETTINGS.items() if (value := getattr(args, name)) is not None}
-    overrides |= shortcut.models(args.model, args.backend)
+    following: set[asyncio.Task[None]] = set()
 
     def read_all() -> tuple[Config, Keys]:
-        config = read(args.config, environ, overrides)
-        if args.model and not args.backend and "models" not in overrides:
-            config = shortcut.only(config, args.model)
-        return config, Keys.read(config.auth, environ)
-
-    try:
-        config, keys = read_all()
-    except ConfigError as error:
-        raise Ending("\n".join(["the configuration cannot be used", str(error)]), MISUSED) from error
-    except (ValueError, OSError) as error:
-        raise Ending(str(error), MISUSED) from error
-    following: set[asyncio.Task[None]] = set()
+        return configured(args, environ)
 
     def started(application: Application, sockets: Sequence[socket.socket]) -> None:
         banner(application, sockets)
         following.add(asyncio.get_running_loop().create_task(follow(application.edge.router)))
 
+    try:
+        config, keys = read_all()
+    except ConfigError as error:
+        raise Ending(f"the configuration cannot be used\n{error}", MISUSED) from error
+    except (ValueError, OSError) as error:
+        raise Ending(str(error), MISUSED) from error
     return server.run(config, keys, read_all, watch=args.watch, started=started)
+
+
+def configured(args: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Config, Keys]:
+    """What flags, environment and files say now. Raises ConfigError, KeyProblem or OSError."""
+    overrides = {path: value for name, path in SETTINGS.items() if (value := getattr(args, name)) is not None}
+    shortcuts = shortcut.models(args.model, args.backend)
+    config = read(args.config, environ, {**overrides, **shortcuts})
+    if args.model and not shortcuts:
+        config = shortcut.only(config, args.model)
+    return config, Keys.read(config.auth, environ)

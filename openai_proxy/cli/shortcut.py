@@ -13,17 +13,17 @@ from openai_proxy.configure import ConfigError, Problem
 
 
 def models(model: str | None, backend: str | None) -> dict[str, Any]:
-    """The settings that these flags stand for; none when `model` has to name a configured one."""
-    is_file = model is not None and (model.endswith(".gguf") or pathlib.Path(model).is_file())
-    if backend is None and not is_file:
+    """The settings that these flags stand for; none when `model` has to name a configured one. Raises ConfigError."""
+    path = pathlib.Path(model or "").expanduser().absolute()
+    if path.is_file():
+        entry = {"backend": backend or "llama_cpp", "options": {"path": str(path)}}
+        return {"models": {path.stem: entry}, "default_model": path.stem}
+    if path.suffix == ".gguf":
+        raise ConfigError([Problem("--model", f"there is no file {path}")])
+    if backend is None:
         return {}
-    if model is not None and is_file:
-        path = pathlib.Path(model).expanduser().absolute()
-        name, options = path.stem, {"path": str(path)}
-    else:
-        name, options = model or str(backend), {}
-    entry = {"backend": backend or "llama_cpp", "options": options}
-    return {"models": {name: entry}, "default_model": name}
+    name = model or backend
+    return {"models": {name: {"backend": backend}}, "default_model": name}
 
 
 def only(config: Config, name: str) -> Config:

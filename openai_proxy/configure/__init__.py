@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-from openai_proxy.config import Config, ModelConfig
+from openai_proxy.config import Auth, Config, ModelConfig
 from openai_proxy.configure.layers import Layers
 from openai_proxy.configure.problems import ConfigError, Problem
 from openai_proxy.configure.rules import check
 from openai_proxy.configure.shape import build
 
-__all__ = ["ConfigError", "Problem", "file_of", "read"]
+__all__ = ["ConfigError", "Problem", "file_of", "key_file", "read"]
 
 FOLDERS = {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}
 
@@ -45,6 +45,15 @@ def file_of(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.Pa
     """The configuration file that is read, if there is one."""
     named = environ.get("OPENAI_PROXY_CONFIG")
     return path or (pathlib.Path(named) if named else None)
+
+
+def key_file(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.Path | None:
+    """The file of keys that is configured, whether it is there or not. Raises ConfigError."""
+    layers = Layers(file_of(path, environ), environ, {})
+    auth: Auth | None = build(Auth, layers.tree.get("auth", {}), ("auth",), layers.report)
+    if layers.problems or auth is None:
+        raise ConfigError(layers.problems)
+    return pathlib.Path(auth.key_file).expanduser() if auth.key_file else None
 
 
 def with_folders(config: Config, environ: Mapping[str, str]) -> Config:

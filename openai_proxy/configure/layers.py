@@ -18,6 +18,7 @@ from openai_proxy.configure.problems import ConfigError, Problem
 from openai_proxy.configure.shape import dotted, expected, shown, unknown
 
 PREFIX = "OPENAI_PROXY_"
+FLAGS = {"models": "--model, --backend"}
 
 
 class Layers:
@@ -137,4 +138,4 @@ def from_text(text: str, kind: Any) -> Any:
 
 def flag(setting: str) -> str:
     """The flag of the command line that sets this setting."""
-    return "--" + setting.rpartition(".")[2].replace("_", "-")
+    return FLAGS.get(setting) or "--" + setting.rpartition(".")[2].replace("_", "-")
