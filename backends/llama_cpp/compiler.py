@@ -1,0 +1,94 @@
+"""Grammars through the worker, one at a time, remembered; a worker that dies or stalls is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections import OrderedDict
+
+import msgspec
+
+from backends.errors import Refused, SchemaTooComplex
+from backends.llama_cpp.compile import Compiled, Job
+
+REMEMBERED = 128
+START_SECONDS = 30.0
+# The worker's own limit is processor time; this one is for a worker that waits or a machine that is very busy.
+WALL_SECONDS = 10.0
+LARGEST_LINE = 1 << 22
+
+
+class Compiler:
+    """Tries grammars. The worker starts with the first one."""
+
+    def __init__(self) -> None:
+        self._worker: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._known: OrderedDict[Job, Compiled | None] = OrderedDict()
+
+    async def grammar(self, job: Job, param: str) -> str:
+        """What to give the engine. Raises Refused (invalid) or SchemaTooComplex, naming `param`."""
+        if job not in self._known:
+            async with self._turn:
+                if job not in self._known:
+                    self._known[job] = await self._compiled(job)
+                while len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+        result = self._known.get(job)
+        if job in self._known:
+            self._known.move_to_end(job)
+        if result is None:
+            raise SchemaTooComplex(param=param)
+        if result.error:
+            raise Refused(f"{param}: {result.error[:300]}", param=param)
+        return result.grammar
+
+    async def close(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            with contextlib.suppress(ProcessLookupError):
+                worker.kill()
+            await worker.wait()
+
+    async def _compiled(self, job: Job) -> Compiled | None:
+        """None when the worker ran into a limit."""
+        try:
+            worker = await self._running()
+            line = await asyncio.wait_for(_ask(worker, job), WALL_SECONDS)
+        except (TimeoutError, ConnectionError):
+            line = b""
+        except BaseException:
+            # Cancelled with an answer on its way: the next question would get it.
+            await self.close()
+            raise
+        if not line:
+            await self.close()
+            return None
+        return msgspec.json.decode(line, type=Compiled)
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._worker is None:
+            self._worker = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "backends.llama_cpp.compile",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+                limit=LARGEST_LINE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+            if self._worker.stdout is not None:
+                await asyncio.wait_for(self._worker.stdout.readline(), START_SECONDS)
+        return self._worker
+
+
+async def _ask(worker: asyncio.subprocess.Process, job: Job) -> bytes:
+    if worker.stdin is None or worker.stdout is None:
+        raise ConnectionError
+    worker.stdin.write(msgspec.json.encode(job) + b"\n")
+    await worker.stdin.drain()
+    return await worker.stdout.readline()

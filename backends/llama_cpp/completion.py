@@ -1,0 +1,97 @@
+"""Completions: prompts of text or token ids, each answered n times, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from msgspec import Struct
+
+from backends import Model
+from backends.errors import Refused, Unsupported
+from backends.events import Delta, Event, Finish, Usage
+from backends.llama_cpp import pieces, sampling
+from backends.llama_cpp.choice import Counts, Plan, choice, usage
+from backends.llama_cpp.client import Client
+from backends.llama_cpp.constraint import is_json
+from backends.llama_cpp.length import check_prompt
+from backends.llama_cpp.merge import merge
+from backends.requests import CompletionRequest, Prompt
+
+
+class _Text(Struct, frozen=True):
+    content: str
+
+
+class _Tokens(Struct, frozen=True):
+    tokens: tuple[int, ...]
+
+
+async def complete(
+    client: Client, model: Model, request: CompletionRequest, grammar: str
+) -> AsyncGenerator[Event, None]:
+    """The events of a completion request."""
+    wanted = request.sampling
+    if request.echo and wanted.logprobs is not None:
+        raise Unsupported("echo cannot be combined with logprobs here.", param="echo")
+    for prompt in request.prompts:
+        check_prompt(prompt, model, "prompt")
+    if request.echo:
+        for number, prompt in enumerate(request.prompts):
+            spoken = await _spoken(client, prompt)
+            for index in range(number * wanted.n, (number + 1) * wanted.n):
+                yield Delta(spoken, index)
+    if wanted.max_tokens == 0:
+        async for event in _nothing(client, request):
+            yield event
+        return
+    counts = [Counts() for _ in range(len(request.prompts) * wanted.n)]
+    streams = [_one(client, request, index, grammar, counts[index]) for index in range(len(counts))]
+    async with aclosing(merge(streams)) as merged:
+        async for event in merged:
+            yield event
+    yield usage(counts, wanted.n)
+
+
+def _one(
+    client: Client, request: CompletionRequest, index: int, grammar: str, counts: Counts
+) -> AsyncGenerator[Event, None]:
+    wanted = request.sampling
+    prompt = request.prompts[index // wanted.n]
+    body: dict[str, Any] = {
+        "prompt": prompt if isinstance(prompt, str) else list(prompt),
+        "stream": True,
+        "n_predict": -1 if wanted.max_tokens is None else wanted.max_tokens,
+        **sampling.fields(wanted, request.extra, choice=index % wanted.n, grammar=grammar),
+    }
+    if wanted.logprobs is not None:
+        body["n_probs"] = max(1, wanted.logprobs)
+    plan = Plan(index, wanted, json=is_json(wanted.constraint))
+    return choice(pieces.native(client, body, wanted.logprobs or 0), plan, counts)
+
+
+async def _spoken(client: Client, prompt: Prompt) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return (await client.post("/detokenize", {"tokens": list(prompt)}, _Text)).content
+
+
+async def _nothing(client: Client, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+    """No token asked for: only count the prompts."""
+    read = 0
+    for number, prompt in enumerate(request.prompts):
+        for index in range(number * request.sampling.n, (number + 1) * request.sampling.n):
+            yield Finish("length", index)
+        if isinstance(prompt, str):
+            body = {"content": prompt, "add_special": True}
+            read += len((await client.post("/tokenize", body, _Tokens)).tokens)
+        else:
+            read += len(prompt)
+    yield Usage(prompt=read)
+
+
+def check_empty(request: CompletionRequest) -> None:
+    """Raises Refused for a prompt of no tokens, which the engine cannot continue."""
+    if any(len(prompt) == 0 for prompt in request.prompts):
+        raise Refused("A prompt must not be empty.", param="prompt")

@@ -1,0 +1,71 @@
+"""Embeddings: inputs in batches, vectors as float32 bytes, shortened and normalised again on request."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import AsyncGenerator, Sequence
+
+from msgspec import Struct
+
+from backends import Model
+from backends.errors import ContextExceeded, EngineFailed, Refused
+from backends.events import Embedding, Event, Usage
+from backends.llama_cpp.client import Client
+from backends.llama_cpp.length import check_prompt, exceeded
+from backends.requests import EmbeddingRequest
+
+BATCH = 32
+
+
+class _Row(Struct, frozen=True):
+    index: int
+    embedding: list[float]
+
+
+class _Usage(Struct, frozen=True):
+    prompt_tokens: int = 0
+
+
+class _Rows(Struct, frozen=True):
+    data: list[_Row]
+    usage: _Usage = _Usage()
+
+
+async def embed(client: Client, model: Model, request: EmbeddingRequest) -> AsyncGenerator[Event, None]:
+    """The events of an embedding request."""
+    columns = _columns(request.dimensions, model)
+    for text in request.inputs:
+        check_prompt(text, model, "input")
+    read = 0
+    for first in range(0, len(request.inputs), BATCH):
+        inputs = [text if isinstance(text, str) else list(text) for text in request.inputs[first : first + BATCH]]
+        rows = await _rows(client, model, inputs)
+        if len(rows.data) != len(inputs):
+            raise EngineFailed("The engine did not embed every input.")
+        read += rows.usage.prompt_tokens
+        for row in rows.data:
+            yield Embedding(vector(row.embedding, columns), first + row.index)
+    yield Usage(prompt=read)
+
+
+async def _rows(client: Client, model: Model, inputs: Sequence[str | list[int]]) -> _Rows:
+    try:
+        return await client.post("/v1/embeddings", {"input": inputs, "encoding_format": "float"}, _Rows)
+    except ContextExceeded as error:
+        raise exceeded(model, "input") from error
+
+
+def _columns(dimensions: int | None, model: Model) -> int | None:
+    if dimensions is not None and model.dimensions is not None and not 1 <= dimensions <= model.dimensions:
+        raise Refused(f"dimensions goes from 1 to {model.dimensions}.", param="dimensions")
+    return dimensions
+
+
+def vector(values: Sequence[float], columns: int | None) -> bytes:
+    """float32 bytes of the first `columns` values at length 1; all values as they are when `columns` is None."""
+    if columns is not None and columns < len(values):
+        values = values[:columns]
+        norm = math.sqrt(sum(value * value for value in values)) or 1.0
+        values = [value / norm for value in values]
+    return array("f", values).tobytes()

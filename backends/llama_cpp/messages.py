@@ -1,0 +1,48 @@
+"""Messages as the engine's chat templates take them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from backends.llama_cpp.calls import CLOSE, OPEN
+from backends.requests import Message
+
+
+def messages(conversation: tuple[Message, ...], *, knows_tools: bool, about_tools: str = "") -> list[dict[str, Any]]:
+    """The engine's messages. A template that does not know tools gets calls and results as marked text."""
+    made = [_native(message) if knows_tools else _marked(message) for message in conversation]
+    if not about_tools:
+        return made
+    if made and made[0]["role"] == "system":
+        made[0]["content"] = f"{made[0]['content']}\n\n{about_tools}"
+        return made
+    return [{"role": "system", "content": about_tools}, *made]
+
+
+def _native(message: Message) -> dict[str, Any]:
+    made: dict[str, Any] = {"role": _role(message), "content": message.text}
+    if message.name is not None:
+        made["name"] = message.name
+    if message.tool_calls:
+        made["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        made["tool_call_id"] = message.tool_call_id
+    return made
+
+
+def _marked(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "user", "content": f"<tool_response>\n{message.text}\n</tool_response>"}
+    calls = [
+        f'{OPEN}{{"name": {json.dumps(call.name)}, "arguments": {call.arguments or "{}"}}}{CLOSE}'
+        for call in message.tool_calls
+    ]
+    return {"role": _role(message), "content": "\n".join([message.text, *calls] if message.text else calls)}
+
+
+def _role(message: Message) -> str:
+    return "system" if message.role == "developer" else message.role

