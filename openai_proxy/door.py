@@ -16,6 +16,7 @@ from openai_proxy.proxies import Proxies
 Reason: TypeAlias = Literal["total", "peer", "descriptors"]
 
 SHARE = 0.8
+LAST_SHARE = 0.9
 RESERVED = 32
 DESCRIPTORS = Path("/dev/fd")
 
@@ -41,6 +42,7 @@ class Door:
     def __init__(self, edge: Edge, descriptors: int) -> None:
         self.edge = edge
         self.descriptors = int(descriptors * SHARE)
+        self.last_descriptors = int(descriptors * LAST_SHARE)
         self.elsewhere = 0
         self.inside = 0
         self.over = 0
@@ -70,7 +72,7 @@ class Door:
     @property
     def crowded(self) -> bool:
         """Whether so many connections are over a limit that the next one is not even listened to."""
-        return self.over > RESERVED
+        return self.over > RESERVED or self.inside > self.last_descriptors - self.elsewhere
 
     def measure(self) -> None:
         """Learn how many descriptors are in use beside the connections."""

@@ -15,12 +15,12 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
     """Start a server with these settings: the lines of [server] first, then other tables."""
     started: list[Listener] = []
 
-    def start(settings: str = "", *arguments: str, **env: str) -> Listener:
+    def start(settings: str = "", *arguments: str, descriptors: int = 0, **env: str) -> Listener:
         folder = tmp_path / str(len(started))
         folder.mkdir()
         defaults = "".join(line for line in ("port = 0\n", "grace = 0.0\n") if line.split()[0] not in settings)
         settings = "[server]\n" + defaults + settings.removeprefix("[server]\n")
-        listener = Listener(folder, f"{settings}\n{ECHO}", *arguments, **env)
+        listener = Listener(folder, f"{settings}\n{ECHO}", *arguments, descriptors=descriptors, **env)
         started.append(listener)
         return listener
 
@@ -32,7 +32,8 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
     """One server with short timers, shared by the tests of a file."""
-    settings = "[server]\nport = 0\ngrace = 0.0\nkeep_alive = 0.6\n[timeouts]\nhead = 0.5\nsend = 1.0\nbody_first = 1.0\n"
+    server = "[server]\nport = 0\ngrace = 0.0\nkeep_alive = 0.6\n"
+    settings = f"{server}[timeouts]\nhead = 0.5\nsend = 1.0\nbody_first = 1.0\n"
     started = Listener(tmp_path_factory.mktemp("listener"), settings + ECHO)
     yield started
     started.stop()

@@ -21,11 +21,13 @@ HOST = b"Host: localhost\r\n"
 class Listener:
     """A running server. `log` is the file that holds its standard error."""
 
-    def __init__(self, folder: Path, text: str, *arguments: str, **env: str) -> None:
+    def __init__(self, folder: Path, text: str, *arguments: str, descriptors: int = 0, **env: str) -> None:
         self.config = folder / "config.toml"
         self.config.write_text(text)
         self.log = folder / "log"
         command = [sys.executable, "-m", "tests.edge.launch", str(self.config), *arguments]
+        if descriptors:
+            command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment(**env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
@@ -34,8 +36,8 @@ class Listener:
         words = self.process.stdout.readline().split()
         self.port = int(words[1]) if words else 0
 
-    def connect(self, timeout: float = 10) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout)
+    def connect(self, timeout: float = 10, source: str = "127.0.0.1") -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout, (source, 0))
 
     def send(self, data: bytes, timeout: float = 10) -> bytes:
         """All that comes back on one connection until the server closes it."""

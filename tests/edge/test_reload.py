@@ -1,0 +1,65 @@
+"""SIGHUP and --watch: a good configuration is taken, a bad one leaves the old one in force."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.edge.raw import Listen, Listener, chat, get, status, until, wait_for
+
+MORE = '\n[models.another]\nbackend = "echo"\n'
+BROKEN = "\n[models.another]\nbackend = \n"
+
+
+def metrics(listener: Listener) -> bytes:
+    return listener.send(get("/metrics"))
+
+
+def test_a_signal_reloads(listen: Listen) -> None:
+    listener = listen()
+    good = listener.config.read_text()
+    stream = listener.connect()
+    stream.sendall(chat(delay=0.05, chunks=40))
+    until(stream, b"data: ")
+    listener.config.write_text(good + MORE)
+    listener.signal(signal.SIGHUP)
+    wait_for(lambda: status(listener.send(get("/v1/models/another"))) == 200)
+    assert b"openai_proxy_config_revision 2.0" in metrics(listener)
+    listener.config.write_text(good + BROKEN)
+    listener.signal(signal.SIGHUP)
+    wait_for(lambda: b"config_rejected_total 1.0" in metrics(listener))
+    listener.config.write_text(good + MORE.replace('"echo"', '"nonsense"'))
+    listener.signal(signal.SIGHUP)
+    wait_for(lambda: b"config_rejected_total 2.0" in metrics(listener))
+    assert b"openai_proxy_config_revision 2.0" in metrics(listener)
+    assert status(listener.send(get("/v1/models/another"))) == 200
+    assert len([line for line in listener.errors() if "refused" in line["message"]]) == 2
+    assert b"[DONE]" in until(stream, b"[DONE]")
+    stream.close()
+
+
+def test_a_change_is_noticed_and_a_problem_told_once(listen: Listen) -> None:
+    listener = listen("", "--watch")
+    good = listener.config.read_text()
+    listener.config.write_text(good + MORE)
+    wait_for(lambda: status(listener.send(get("/v1/models/another"))) == 200)
+    listener.config.write_text(good + BROKEN)
+    wait_for(lambda: len(listener.errors()) == 1)
+    listener.config.write_text(good)
+    wait_for(lambda: status(listener.send(get("/v1/models/another"))) == 404)
+    assert len(listener.errors()) == 1
+
+
+def test_an_unsafe_change_is_refused(listen: Listen) -> None:
+    listener = listen()
+    listener.config.write_text(listener.config.read_text().replace("[server]", '[server]\nhost = "0.0.0.0"'))
+    listener.signal(signal.SIGHUP)
+    wait_for(lambda: any("without an API key" in line["message"] for line in listener.errors()))
+
+
+def test_new_keys_take_effect(listen: Listen) -> None:
+    listener = listen("", "--watch")
+    folder = listener.config.parent
+    (folder / "keys").write_text(f"alice user {'0' * 64}\n")
+    assert status(listener.send(get("/v1/models"))) == 200
+    listener.config.write_text(listener.config.read_text() + f'\n[auth]\nkey_file = "{folder / "keys"}"\n')
+    wait_for(lambda: status(listener.send(get("/v1/models"))) == 401)
