@@ -114,6 +114,14 @@ class LineHandler(logging.Handler):
         self._second = 0
         self._stamp = ""
 
+    def access(self, access: Access) -> None:
+        """Write the line of one exchange, without the cost of a log record."""
+        now = time.time()
+        if self.human:
+            self.writer.write(_short(now, "info", str(access), None))
+        else:
+            self.writer.write(msgspec.json.encode(_Line(self._time(now), "info", ACCESS, access=access)) + b"\n")
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.writer.write(self._human(record) if self.human else self._json(record))
@@ -121,20 +129,13 @@ class LineHandler(logging.Handler):
             self.handleError(record)
 
     def _json(self, record: logging.LogRecord) -> bytes:
-        line = _Line(self._time(record), record.levelname.lower(), record.name)
-        if isinstance(record.msg, Access):
-            line.access = record.msg
-        else:
-            line.message = redact(record.getMessage())
-            line.exception = self._exception(record)
+        line = _Line(self._time(record.created), record.levelname.lower(), record.name)
+        line.message = redact(record.getMessage())
+        line.exception = self._exception(record)
         return msgspec.json.encode(line) + b"\n"
 
     def _human(self, record: logging.LogRecord) -> bytes:
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = redact(f"{clock} {record.levelname.lower():7} {record.getMessage()}")
-        exception = self._exception(record)
-        text = UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\n", "\\n"))
-        return f"{text}\n{exception or ''}".encode("utf-8", "backslashreplace")
+        return _short(record.created, record.levelname.lower(), record.getMessage(), self._exception(record))
 
     def _exception(self, record: logging.LogRecord) -> str | None:
         if not record.exc_info:
@@ -142,12 +143,26 @@ class LineHandler(logging.Handler):
         text = logging.Formatter().formatException(record.exc_info)
         return redact(UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)) + "\n"
 
-    def _time(self, record: logging.LogRecord) -> str:
-        second = int(record.created)
+    def _time(self, now: float) -> str:
+        second = int(now)
         if second != self._second:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._stamp}.{int(record.msecs):03d}Z"
+        return f"{self._stamp}.{int((now - second) * 1000):03d}Z"
+
+
+def _short(now: float, level: str, message: str, exception: str | None) -> bytes:
+    clock = time.strftime("%H:%M:%S", time.localtime(now))
+    text = redact(f"{clock} {level:7} {message}").replace("\n", "\\n")
+    text = UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return f"{text}\n{exception or ''}".encode("utf-8", "backslashreplace")
+
+
+def write_access(access: Access) -> None:
+    """Write the line of one exchange to the log, if `start` began one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LineHandler):
+            handler.access(access)
 
 
 def start(*, human: bool | None = None, level: int = logging.INFO) -> Writer:
@@ -166,6 +181,8 @@ def start(*, human: bool | None = None, level: int = logging.INFO) -> Writer:
     # Its lines at "info" retell the life of the process, which `server` tells in our own words.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    # What a record would find out about its process and thread, which no line of ours says, costs a microsecond.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     return writer
 
 

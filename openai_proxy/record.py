@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 
 from openai_proxy.auth import NOBODY
-from openai_proxy.logs import ACCESS, Access, shown_path
+from openai_proxy.logs import Access, shown_path, write_access
 from openai_proxy.metrics import Metrics
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLIENT_GONE = 499
-
-log = logging.getLogger(ACCESS)
 
 
 class Record:
@@ -29,8 +25,6 @@ class Record:
         state = scope["state"]
         access.status = access.status or CLIENT_GONE
         self._count(getattr(scope.get("route"), "path", "other"), access)
-        if not log.isEnabledFor(logging.INFO):
-            return
         caller = state.get("caller", NOBODY)
         access.caller = caller.name
         access.key = caller.tail
@@ -38,7 +32,7 @@ class Record:
         access.path = shown_path(scope["path"], scope["query_string"])
         access.model = state.get("model")
         access.outcome = state.get("outcome") or outcome_of(access.status)
-        log.handle(logging.LogRecord(ACCESS, logging.INFO, "", 0, access, None, None))
+        write_access(access)
 
     def _count(self, route: str, access: Access) -> None:
         method = access.method if access.method in METHODS else "other"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from http import HTTPStatus
 
 from backends.errors import BackendError
 from openai_proxy.door import Door
 from openai_proxy.errors import EdgeError, describe
-from openai_proxy.logs import ACCESS, Access
+from openai_proxy.logs import Access, write_access
 from openai_proxy.request_id import request_id
 from openai_proxy.wire import fault_headers, render_fault
-
-log = logging.getLogger(ACCESS)
 
 
 def refusal(
@@ -28,7 +25,7 @@ def refusal(
     fault = describe(error, identity)
     body = render_fault(fault)
     door.edge.metrics.http_requests.labels("other", "other", str(fault.status)).inc()
-    log.info(Access(request_id=identity, peer=peer, status=fault.status, outcome=fault.code))
+    write_access(Access(request_id=identity, peer=peer, status=fault.status, outcome=fault.code))
     headers = [
         *default_headers,
         *fault_headers(fault),
