@@ -169,6 +169,9 @@ def _completions(request: CompletionRequest, script: Script) -> Iterator[Event]:
 
 def _answers(tokens: Iterator[str], sampling: Sampling, script: Script, read: int, first: int = 0) -> Iterator[Event]:
     """Every choice says the same; they come in turns, as from an engine that batches."""
+    if sampling.n == 1 and not sampling.stop and sampling.logprobs is None and not script.calls:
+        yield from _one_answer(tokens, sampling.max_tokens, read, first)
+        return
     speakers = [_Speaker(index, sampling) for index in range(first, first + sampling.n)]
     if script.calls:
         for speaker in speakers:
@@ -183,6 +186,20 @@ def _answers(tokens: Iterator[str], sampling: Sampling, script: Script, read: in
     for speaker in speakers:
         yield from speaker.finish()
     yield Usage(prompt=read, completion=sum(speaker.spoken for speaker in speakers))
+
+
+def _one_answer(tokens: Iterator[str], max_tokens: int | None, read: int, index: int) -> Iterator[Event]:
+    """The common case without bookkeeping: a load test shall measure the server, not this file."""
+    said = 0
+    reason: Reason = "stop"
+    for token in tokens:
+        if said == max_tokens:
+            reason = "length"
+            break
+        said += 1
+        yield Delta(token, index)
+    yield Finish(reason, index)
+    yield Usage(prompt=read, completion=said)
 
 
 class _Speaker:
