@@ -18,6 +18,7 @@ Reason: TypeAlias = Literal["total", "peer", "descriptors"]
 SHARE = 0.8
 LAST_SHARE = 0.9
 RESERVED = 32
+PLENTY = 10_240
 DESCRIPTORS = Path("/dev/fd")
 
 
@@ -98,9 +99,11 @@ class Door:
 
 
 def raise_descriptors() -> int:
-    """Lift the soft limit of open files to the hard one; the limit that then holds."""
+    """Lift the soft limit of open files to the hard one, or to `PLENTY` where that has no end; what then holds."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        return hard
-    return soft
+    if soft == resource.RLIM_INFINITY:
+        return PLENTY
+    wanted = max(soft, PLENTY) if hard == resource.RLIM_INFINITY else hard
+    if wanted != soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted

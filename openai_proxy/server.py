@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import uvicorn
@@ -21,7 +22,7 @@ from openai_proxy import logs
 from openai_proxy.app import Application, create_app
 from openai_proxy.config import Config
 from openai_proxy.door import Door, raise_descriptors
-from openai_proxy.keys import Keys
+from openai_proxy.keys import Keys, exposed
 from openai_proxy.origins import is_loopback
 from openai_proxy.process import Process, Read
 from openai_proxy.protocol import Protocol
@@ -30,6 +31,7 @@ Started: TypeAlias = Callable[[Application, Sequence[socket.socket]], None]
 
 BACKLOG = 2048
 REFUSED = 2
+HUMAN = {"auto": None, "text": True, "json": False}
 
 log = logging.getLogger("openai_proxy.server")
 
@@ -67,8 +69,9 @@ def run(config: Config, keys: Keys, read: Read, *, watch: bool, started: Started
         application = create_app(config, keys)
     except ValueError as error:
         return _give_up(str(error), REFUSED)
-    writer = logs.start(human={"text": True, "json": False}.get(config.server.log_format))
+    writer = logs.start(human=HUMAN[config.server.log_format])
     try:
+        _warn(config)
         process = build(application, descriptors, read, watch=watch)
         process.serving = functools.partial(started, application, sockets)
         process.run(sockets)
@@ -124,6 +127,11 @@ def bind(host: str, port: int) -> list[socket.socket]:
             listener.close()
         raise
     return sockets
+
+
+def _warn(config: Config) -> None:
+    if config.auth.key_file and exposed(Path(config.auth.key_file).expanduser()):
+        log.warning("others can read the key file %s: chmod 600 it", config.auth.key_file)
 
 
 def _give_up(reason: str, code: int) -> int:

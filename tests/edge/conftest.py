@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,12 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
     """Start a server with these settings: the lines of [server] first, then other tables."""
     started: list[Listener] = []
 
-    def start(settings: str = "", *arguments: str, descriptors: int = 0, **env: str) -> Listener:
+    def start(settings: str = "", *arguments: str, **options: Any) -> Listener:
         folder = tmp_path / str(len(started))
         folder.mkdir()
         defaults = "".join(line for line in ("port = 0\n", "grace = 0.0\n") if line.split()[0] not in settings)
         settings = "[server]\n" + defaults + settings.removeprefix("[server]\n")
-        listener = Listener(folder, f"{settings}\n{ECHO}", *arguments, descriptors=descriptors, **env)
+        listener = Listener(folder, f"{settings}\n{ECHO}", *arguments, **options)
         started.append(listener)
         return listener
 

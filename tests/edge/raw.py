@@ -21,7 +21,15 @@ HOST = b"Host: localhost\r\n"
 class Listener:
     """A running server. `log` is the file that holds its standard error."""
 
-    def __init__(self, folder: Path, text: str, *arguments: str, descriptors: int = 0, **env: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        text: str,
+        *arguments: str,
+        descriptors: int = 0,
+        stdin: int = subprocess.DEVNULL,
+        **env: str,
+    ) -> None:
         self.config = folder / "config.toml"
         self.config.write_text(text)
         self.log = folder / "log"
@@ -30,7 +38,7 @@ class Listener:
             command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment(**env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+                command, cwd=ROOT, env=environment(**env), stdin=stdin, stdout=subprocess.PIPE, stderr=log
             )
         assert self.process.stdout is not None
         words = self.process.stdout.readline().split()

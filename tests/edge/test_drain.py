@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import socket
 import time
@@ -137,3 +139,12 @@ def test_a_client_that_takes_nothing_does_not_hold_up_the_end(listen: Listen) ->
     assert listener.wait() == 0
     assert time.monotonic() - began < 8
     stuck.close()
+
+
+def test_an_interrupt_at_a_terminal_needs_no_grace(listen: Listen) -> None:
+    outer, inner = pty.openpty()
+    listener = listen("grace = 60.0\n", stdin=inner)
+    listener.signal(signal.SIGINT)
+    assert listener.wait() == 0
+    os.close(outer)
+    os.close(inner)

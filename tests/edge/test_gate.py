@@ -6,6 +6,7 @@ import hashlib
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.routing import Route
@@ -238,3 +239,24 @@ def test_forwarded_addresses_of_strangers_are_ignored(listen: Listen) -> None:
     listener.send(get("/health", "X-Forwarded-For: 203.0.113.9", "X-Request-Id: seen"))
     wait_for(lambda: "seen" in listener.log.read_text())
     assert "203.0.113.9" not in listener.log.read_text()
+
+
+def test_localhost_is_every_address_of_it(listen: Listen) -> None:
+    listener = listen('host = "localhost"\n')
+    for _, _, _, _, address in set(socket.getaddrinfo("localhost", listener.port, type=socket.SOCK_STREAM)):
+        with socket.create_connection((str(address[0]), listener.port), 5) as connection:
+            connection.sendall(get("/health"))
+            assert status(everything(connection)) == 200
+
+
+def test_an_exposed_key_file_is_told(listen: Listen, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("")
+    (tmp_path / "keys").chmod(0o644)
+    listener = listen(f'[auth]\nkey_file = "{tmp_path / "keys"}"\n')
+    wait_for(lambda: "chmod 600" in listener.log.read_text())
+
+
+def test_short_lines_when_they_are_asked_for(listen: Listen) -> None:
+    listener = listen('log_format = "text"\n')
+    listener.send(get("/health"))
+    wait_for(lambda: "GET /health 200" in listener.log.read_text())
