@@ -30,7 +30,7 @@ def banner(application: Application, sockets: Sequence[socket.socket]) -> None:
     rows += [("model", model(served, edge.config)) for served in edge.router.models.values()]
     rows += [("keys", keys(len(edge.keys), edge.config))]
     rows += [("docs", f"{url}/docs")]
-    rows += [("try", example(edge.router.models.values(), url, locked=bool(edge.keys)))]
+    rows += [("try", example(edge.router.models.values(), url, edge.config.default_model, locked=bool(edge.keys)))]
     sys.stderr.write("".join(f"{label:>7}  {text}\n" if label else f"{text}\n" for label, text in rows))
     sys.stderr.flush()
 
@@ -56,10 +56,11 @@ def keys(number: int, config: Config) -> str:
     return "none: everybody on this machine may call"
 
 
-def example(models: Iterable[Served], url: str, *, locked: bool) -> str:
+def example(models: Iterable[Served], url: str, default: str | None, *, locked: bool) -> str:
     """One line that asks a model something, one that can chat if there is any."""
     served = min(models, key=lambda each: "chat" not in each.model.kinds)
     path, body = QUESTIONS[next(kind for kind in QUESTIONS if kind in served.model.kinds)]
     key = ' -H "authorization: Bearer $KEY"' if locked else ""
-    text = json.dumps({"model": served.name, **body}).replace("'", "\\u0027")
+    named = {} if served.name == default else {"model": served.name}
+    text = json.dumps({**named, **body}, separators=(",", ":")).replace("'", "\\u0027")
     return f"curl {url}/v1/{path}{key} -H 'content-type: application/json' -d '{text}'"

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
-from rich.segment import Segments
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -91,11 +91,10 @@ class LiveMarkdown:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        rest, self.growing = self.growing, ""
-        self.end_thinking()
         self.live.stop()
-        if rest.strip():
-            self.print(rest)
+        self.end_thinking()
+        if self.growing.strip():
+            self.print(self.growing)
 
     def show(self, text: str, reasoning: str) -> None:
         self.thinking += safe(reasoning)
@@ -115,7 +114,7 @@ class LiveMarkdown:
     def print(self, text: str) -> None:
         if self.printed:
             self.console.print()
-        self.console.print(markdown(text))
+        self.console.print(Rows(rendered(self.console, text)))
         self.printed = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -123,12 +122,30 @@ class LiveMarkdown:
         if not self.growing.strip() and not self.thinking.strip():
             yield self.spinner
             return
-        renderable = markdown(self.growing) if self.growing else Text(self.thinking, style="dim italic")
         if self.printed:
             yield Text()
-        rows = console.render_lines(renderable, options, pad=False, new_lines=True)
-        for row in rows[-max(1, console.height - ROOM) :]:
-            yield Segments(row)
+        thinking = Text(self.thinking, style="dim italic")
+        rows = rendered(console, self.growing) if self.growing.strip() else console.render_lines(thinking, options)
+        yield Rows(rows[-max(1, console.height - ROOM) :])
+
+
+class Rows:
+    """Rows that were rendered before."""
+
+    def __init__(self, rows: list[list[Segment]]) -> None:
+        self.rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for row in self.rows:
+            yield from row
+            yield Segment.line()
+
+
+def rendered(console: Console, text: str) -> list[list[Segment]]:
+    """The rows of a Markdown text, without the empty ones that some elements put before and after themselves."""
+    rows = console.render_lines(markdown(text), pad=False)
+    filled = [number for number, row in enumerate(rows) if any(segment.text.strip() for segment in row)]
+    return rows[filled[0] : filled[-1] + 1] if filled else []
 
 
 def markdown(text: str) -> Markdown:

