@@ -30,6 +30,8 @@ FLOOD_CHUNK = 1024
 DIMENSIONS = 16
 SLOTS = 1024
 FOREVER = 86_400.0
+SHOWN = 100
+LARGEST = 256_000_000
 PARAMETERS = frozenset(
     {"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "max_tokens", "stop", "n", "logprobs"}
     | {"tools", "parallel_tool_calls", "echo", "token_prompts", "dimensions", "script"}
@@ -49,7 +51,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     """What to do. Delays in seconds; `size` is characters of a chunk; `after` counts events before the fault.
 
     `fail`: "early" before the first event, "unavailable" as an engine that is restarting, "late" in the middle.
-    `stall`: go silent after `after` events. `flood`: send chunks of 1 kB for ever, as fast as they are taken.
+    `stall`: go silent after `after` events. `flood`: send chunks of 1 kB as fast as they are taken, 256 MB in all.
     """
 
     first_delay: NonNegative = 0.0
@@ -62,6 +64,10 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     stall: bool = False
     flood: bool = False
     after: Amount = 0
+
+    def __post_init__(self) -> None:
+        if (self.chunks or 0) * self.size > LARGEST:
+            raise ValueError(f"chunks times size is more than {LARGEST} characters")
 
 
 class Options(Script, frozen=True, forbid_unknown_fields=True):
@@ -131,7 +137,7 @@ class Echo:
         try:
             return msgspec.convert(request.extra["script"], Script)
         except msgspec.ValidationError as error:
-            raise Refused(f"script: {error}", param="script") from error
+            raise Refused(f"script: {str(error)[:SHOWN]}", param="script") from error
 
 
 def _events(request: Request, script: Script) -> Iterator[Event]:
@@ -248,7 +254,7 @@ class _Speaker:
 
 def _tokens(said: str, script: Script) -> Iterator[str]:
     if script.flood:
-        while True:
+        for _ in range(LARGEST // FLOOD_CHUNK):
             yield "x" * FLOOD_CHUNK
     if script.chunks is not None:
         for number in range(script.chunks):

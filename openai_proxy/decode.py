@@ -25,6 +25,12 @@ DEEPEST = 64
 OPENING = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
 KEY = re.compile(rb'("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 BETWEEN = re.compile(rb"[ \t\r\n]*[,}][ \t\r\n]*")
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+MANY_DIGITS = re.compile(rb"[0-9]{19}")
+LONG_INTEGER = re.compile(rb"(?<![0-9.eE+])-?[0-9]{19,}(?![0-9.eE])")
+BRACKETS = bytes.maketrans(b"{}", b"[]")
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+SHOWN = 100
 
 
 async def decode(body: bytes, kind: type[T]) -> T:
@@ -37,20 +43,42 @@ async def decode(body: bytes, kind: type[T]) -> T:
 def decode_now(body: bytes, kind: type[T]) -> T:
     """The same, on the spot."""
     try:
+        value = msgspec.json.decode(body, type=kind)
         top = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        if not _plainly_single(body, top):
-            _no_duplicates(body, top)
-        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError:
         raise _located(body, kind) from None
     except RecursionError:
-        raise InvalidJson(f"The body is nested deeper than {DEEPEST} levels.") from None
+        raise _too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidJson from None
+    if not _plainly_single(body, top):
+        _no_duplicates(body, top)
+    if body.count(b"{") + body.count(b"[") > DEEPEST or MANY_DIGITS.search(body):
+        _bounded(STRING.sub(b"0", body))
+    return value
+
+
+def _too_deep() -> InvalidJson:
+    return InvalidJson(f"The body is nested deeper than {DEEPEST} levels.")
+
+
+def _bounded(bare: bytes) -> None:
+    """Depth and integers of valid JSON without its strings, for the places that take any value."""
+    brackets = bare.translate(BRACKETS, NO_BRACKETS)
+    for _ in range(DEEPEST):
+        brackets = brackets.replace(b"[]", b"")  # peels off the innermost level
+    if brackets:
+        raise _too_deep()
+    for number in LONG_INTEGER.findall(bare):
+        if len(number) > 20 or not -(2**63) <= int(number) < 2**63:
+            raise InvalidJson("The body has an integer beyond 64 bits.")
 
 
 def _plainly_single(body: bytes, top: Mapping[str, msgspec.Raw]) -> bool:
-    """The common case, decided cheaply: every name stands in the body once, and none can hide behind an escape."""
+    """The common case, decided cheaply: every name stands in the body once, and none can hide behind an escape.
+
+    The names are all known fields, so that there are few of them.
+    """
     return b"\\u" not in body and all(body.count(b'"%s"' % name.encode()) == 1 for name in top)
 
 
@@ -66,17 +94,21 @@ def _no_duplicates(body: bytes, top: Mapping[str, msgspec.Raw]) -> None:
             raise InvalidJson(f"The body has {name!r:.100} twice.", param=name[:100])
         seen.add(name)
         separator = BETWEEN.match(body, key.end() + len(value))
-        at = separator.end() if separator else len(body)
+        if separator is None:  # an earlier value that only begins like the last one
+            raise InvalidJson(f"The body has {name!r:.100} twice.", param=name[:100])
+        at = separator.end()
 
 
 def _located(body: bytes, kind: type[Struct]) -> InvalidRequest:
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        if not isinstance(value, dict):
+            return InvalidJson("The body must be a JSON object.")
+        return locate(value, kind) or InvalidRequest()
+    except msgspec.DecodeError:
         return InvalidJson()
-    if not isinstance(value, dict):
-        return InvalidJson("The body must be a JSON object.")
-    return locate(value, kind) or InvalidRequest()
+    except RecursionError:
+        return _too_deep()
 
 
 def locate(value: Any, kind: Any, path: str = "") -> InvalidRequest | None:
@@ -88,7 +120,8 @@ def locate(value: Any, kind: Any, path: str = "") -> InvalidRequest | None:
             found = locate(inner, inner_kind, f"{path}.{name}" if path else name)
             if found is not None:
                 return found
-        return _wrong_keys(value, kind, path) or InvalidRequest(f"{path}: {error}"[:300], param=path[:200] or None)
+        path = path[:200]
+        return _wrong_keys(value, kind, path) or InvalidRequest(f"{path}: {str(error)[:SHOWN]}", param=path or None)
     return None
 
 
@@ -99,9 +132,26 @@ def _children(value: Any, kind: Any) -> Iterator[tuple[str, Any, Any]]:
         hints = get_type_hints(kind, include_extras=True)
         yield from ((name, value[name], hints[name]) for name in kind.__struct_fields__ if name in value)
     elif isinstance(value, list) and get_origin(kind) in (list, tuple):
-        yield from ((str(index), item, arguments[0]) for index, item in enumerate(value))
+        index = _first_wrong(value, arguments[0])
+        yield from ((str(index), item, arguments[0]) for item in value[index : index + 1])
     elif isinstance(value, dict) and get_origin(kind) is dict:
-        yield from ((f"{name:.100}", item, arguments[1]) for name, item in value.items())
+        names = list(value)
+        index = _first_wrong(list(value.values()), arguments[1])
+        yield from ((f"{name:.100}", value[name], arguments[1]) for name in names[index : index + 1])
+
+
+def _first_wrong(items: list[Any], kind: Any) -> int:
+    """The place of the first item that is not of a kind, by halving: lists may be long. Past the end if all are."""
+    first, last = 0, len(items)
+    while first < last:
+        middle = (first + last) // 2
+        try:
+            msgspec.convert(items[first : middle + 1], list[kind])
+        except msgspec.ValidationError:
+            last = middle
+        else:
+            first = middle + 1
+    return first
 
 
 def _arm(value: Any, kind: Any) -> Any:
@@ -146,7 +196,7 @@ def _wrong_keys(value: Any, kind: Any, path: str) -> InvalidRequest | None:
         return None
     for name in value:
         if name not in kind.__struct_fields__ and name != _tag_field(kind):
-            near = difflib.get_close_matches(name, kind.__struct_fields__, n=1)
+            near = difflib.get_close_matches(name[:SHOWN], kind.__struct_fields__, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             return UnknownParameter(
                 f"{prefix}{name:.100} is not a known parameter.{hint}", param=f"{prefix}{name:.100}"

@@ -15,9 +15,10 @@ FunctionName = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 
 
 class TextPart(Struct, tag="text", forbid_unknown_fields=True):
-    """Text."""
+    """Text; `prompt_cache_breakpoint` has no effect."""
 
     text: str
+    prompt_cache_breakpoint: dict[str, Any] | None = None
 
 
 class RefusalPart(Struct, tag="refusal", forbid_unknown_fields=True):

@@ -15,6 +15,9 @@ from openai_proxy.errors import InvalidRequest
 BOUNDS = frozenset(
     {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"}
 )
+NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+VALUES = frozenset({"enum", "const", "default", "examples"})
+CHAIN = 64
 REPEATS = 1000
 PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(|\)|\{(\d+)(?:,(\d*))?\}|.", re.DOTALL)
 
@@ -35,8 +38,10 @@ class _Walk:
         self.param = param
         self.properties = 0
         self.values = 0
+        self.finite: set[str] = set()
 
     def visit(self, node: Any, depth: int) -> None:
+        """A schema, or a list of them."""
         if depth > 2 * self.limits.schema_depth + 1:
             raise self._too(f"is nested deeper than {self.limits.schema_depth} levels")
         if isinstance(node, list):
@@ -48,9 +53,13 @@ class _Walk:
         self._bounds(node)
         self._reference(node.get("$ref"))
         for key, value in node.items():
-            if key in ("enum", "const", "default", "examples"):
-                continue
-            self.visit(value, depth + 1)
+            if key in NAMED and isinstance(value, Mapping):
+                for name, inner in value.items():
+                    if key == "patternProperties":
+                        check_regex(name, self.limits, self.param)
+                    self.visit(inner, depth + 2)
+            elif key not in VALUES:
+                self.visit(value, depth + 1)
 
     def _count(self, node: Mapping[str, Any]) -> None:
         properties, values = node.get("properties"), node.get("enum")
@@ -79,7 +88,11 @@ class _Walk:
         if isinstance(reference, str):
             if reference in path:
                 raise self._too("requires itself without end")
-            self.ends(self._reference(reference), (*path, reference))
+            if len(path) >= CHAIN:
+                raise self._too(f"has more than {CHAIN} references in a row")
+            if reference not in self.finite:
+                self.ends(self._reference(reference), (*path, reference))
+                self.finite.add(reference)
         properties, required = node.get("properties"), node.get("required")
         if isinstance(properties, Mapping) and isinstance(required, list):
             for name in required:
