@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 from openai_proxy.errors import EdgeError, QueueFull, QueueTimeout
 
@@ -26,7 +27,7 @@ class Admission:
         self.running = 0
         self.loading = 0
         self.waiting_tokens = 0
-        self.closed: EdgeError | None = None
+        self.closed: Callable[[], EdgeError] | None = None
         self.service_seconds = UNMEASURED
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -44,7 +45,7 @@ class Admission:
         Raises QueueFull at once, QueueTimeout after `timeout` seconds, or the error given to `close`.
         """
         if self.closed is not None:
-            raise self.closed
+            raise self.closed()
         if self.running < self.slots and not self._waiting:
             self.running += 1
             return time.monotonic()
@@ -85,13 +86,13 @@ class Admission:
                 return
         self.running -= 1
 
-    def close(self, error: EdgeError) -> None:
-        """Refuse everybody in the queue and everybody who comes later."""
+    def close(self, error: Callable[[], EdgeError]) -> None:
+        """Refuse everybody in the queue and everybody who comes later, each with an error of their own."""
         self.closed = error
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_exception(error)
+                turn.set_exception(error())
 
     async def empty(self, timeout: float) -> None:
         """Wait until nothing runs or waits, at most `timeout` seconds."""

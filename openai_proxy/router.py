@@ -12,7 +12,7 @@ from backends.errors import Unavailable
 from backends.events import Event, Usage
 from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request
 from openai_proxy.config import Config, ModelConfig
-from openai_proxy.errors import Draining, ModelNotFound
+from openai_proxy.errors import Draining, ModelNotFound, QueueTimeout
 from openai_proxy.metrics import Metrics
 from openai_proxy.served import Served
 from openai_proxy.turn import Turn, outcome
@@ -79,7 +79,7 @@ class Router:
     def turn_away(self) -> None:
         """Refuse all that wait for a slot: the server drains."""
         for served in self.models.values():
-            served.admission.close(Draining())
+            served.admission.close(Draining)
 
     def reload(self, config: Config) -> None:
         """Take a new configuration: unchanged models keep their engine, removed ones finish what runs, then close.
@@ -94,12 +94,17 @@ class Router:
         self.default_model = config.default_model
         self.timeouts = config.timeouts
         for served in removed:
-            task = asyncio.create_task(served.finish(self.timeouts.request))
+            task = asyncio.create_task(self._end(served))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
         for served in fresh.values():
             served.start()
         self._changed()
+
+    async def _end(self, served: Served) -> None:
+        await served.finish(self.timeouts.request)
+        if served.name not in self.models:
+            served.counted.forget()
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer a request with its engine's events. Close it early to stop the engine's work.
@@ -131,6 +136,8 @@ class Router:
         try:
             slot = await served.acquire(tokens, self.timeouts.queue)
         except BaseException as error:
+            if isinstance(error, QueueTimeout):
+                served.counted.timed_out("queue")
             served.counted.ended(outcome(error))
             raise
         served.counted.queue_seconds.observe(slot - began)

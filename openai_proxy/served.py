@@ -33,7 +33,6 @@ class Served:
         self.circuit = Circuit()
         self.changed = changed
         self.counted = Counted(name, metrics)
-        self.counted.watch(self)
         self._loaded = asyncio.Event()
         self._loading: asyncio.Task[None] | None = None
 
@@ -46,7 +45,8 @@ class Served:
         return self.backend.state.name == "ready"
 
     def start(self) -> None:
-        """Begin to load, in a task of its own."""
+        """Begin to load, in a task of its own. From here on the gauges of this name show this engine."""
+        self.counted.watch(self)
         self._loading = asyncio.create_task(self._load(), name=f"load {self.name}")
 
     async def _load(self) -> None:
@@ -95,12 +95,13 @@ class Served:
             self._loading.cancel()
             await asyncio.wait([self._loading])
         await self.backend.close()
-        self.counted.forget()
 
     async def finish(self, timeout: float) -> None:
         """Let what runs come to its end, at most `timeout` seconds, then close."""
-        await self.admission.empty(timeout)
-        await self.close()
+        try:
+            await self.admission.empty(timeout)
+        finally:
+            await self.close()
 
 
 class Counted:
@@ -123,6 +124,7 @@ class Counted:
         self.metrics.model_ready.labels(self.name).set_function(lambda: float(served.ready))
 
     def forget(self) -> None:
+        """The model is gone for good, and so is what the gauges read."""
         for gauge in (self.metrics.running, self.metrics.waiting, self.metrics.model_ready):
             gauge.labels(self.name).set_function(lambda: 0.0)
 

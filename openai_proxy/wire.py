@@ -109,6 +109,7 @@ class Wire(Struct, frozen=True):
     config: Callable[[], Config]
     lifecycle: Lifecycle
     canceled: Callable[[str, str], None]
+    timed_out: Callable[[str], None]
 
 
 class Endpoint:
@@ -201,6 +202,7 @@ class Exchange:
             timer.close()
 
     def _body_late(self) -> None:
+        self.endpoint.wire.timed_out("body")
         self.stop(RequestTimeout(headers=CLOSE))
 
     def _watch(self) -> None:
@@ -244,11 +246,12 @@ class Exchange:
         if fault.code == "internal_error":
             log.error("request %s failed", self.request_id, exc_info=error)
         self.scope.setdefault("state", {})["outcome"] = fault.code
-        body = self.endpoint.render(fault)
         if not self.started:
-            await self._reply(fault.status, fault_headers(fault), body)
+            await self._reply(fault.status, fault_headers(fault), self.endpoint.render(fault))
             return
-        await self._tell(b"data: " + body + b"\n\n")
+        if fault.code != "internal_error":
+            fault = msgspec.structs.replace(fault, message=f"{fault.message} (request {self.request_id})")
+        await self._tell(b"data: " + self.endpoint.render(fault) + b"\n\n")
         await self._abort()
 
     async def _tell(self, event: bytes) -> None:

@@ -37,10 +37,13 @@ class Edge:
         self.lifecycle = Lifecycle()
         self.router = Router(config, self.metrics)
         self.reload: Callable[[], Awaitable[None]] | None = None
-        self.wire = Wire(lambda: self.config, self.lifecycle, self._canceled)
+        self.wire = Wire(lambda: self.config, self.lifecycle, self._canceled, self._timed_out)
 
     def _canceled(self, model: str, reason: str) -> None:
         self.metrics.canceled.labels(model, reason).inc()
+
+    def _timed_out(self, timer: str) -> None:
+        self.metrics.timeouts.labels(timer).inc()
 
     def endpoint(self, handle: Handle, render: RenderFault = render_fault) -> Endpoint:
         """An ASGI application that answers with what `handle` returns."""
