@@ -71,7 +71,8 @@ class Listener:
         self.process.stdout.close()
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """The whole lines of the log; the last one may still be on its way."""
+        return [json.loads(line) for line in self.log.read_text().rpartition("\n")[0].splitlines()]
 
     def errors(self) -> list[dict[str, Any]]:
         return [line for line in self.lines() if line["level"] in ("error", "critical")]

@@ -65,7 +65,7 @@ def test_the_port_stays_open_but_not_ready_for_the_grace(listen: Listen) -> None
     wait_for(lambda: status(listener.send(get("/readyz"))) == 503, timeout=1)
     assert status(listener.send(get("/v1/models"))) == 200
     assert status(listener.send(get("/health"))) == 200
-    time.sleep(1.8)
+    time.sleep(1.6)
     with pytest.raises(ConnectionRefusedError):
         listener.connect()
     kept.sendall(get("/v1/models", close=False))

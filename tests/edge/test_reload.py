@@ -17,24 +17,23 @@ def metrics(listener: Listener) -> bytes:
 def test_a_signal_reloads(listen: Listen) -> None:
     listener = listen()
     good = listener.config.read_text()
-    stream = listener.connect()
-    stream.sendall(chat(delay=0.05, chunks=40))
-    until(stream, b"data: ")
-    listener.config.write_text(good + MORE)
-    listener.signal(signal.SIGHUP)
-    wait_for(lambda: status(listener.send(get("/v1/models/another"))) == 200)
-    assert b"openai_proxy_config_revision 2.0" in metrics(listener)
-    listener.config.write_text(good + BROKEN)
-    listener.signal(signal.SIGHUP)
-    wait_for(lambda: b"config_rejected_total 1.0" in metrics(listener))
-    listener.config.write_text(good + MORE.replace('"echo"', '"nonsense"'))
-    listener.signal(signal.SIGHUP)
-    wait_for(lambda: b"config_rejected_total 2.0" in metrics(listener))
-    assert b"openai_proxy_config_revision 2.0" in metrics(listener)
-    assert status(listener.send(get("/v1/models/another"))) == 200
-    assert len([line for line in listener.errors() if "refused" in line["message"]]) == 2
-    assert b"[DONE]" in until(stream, b"[DONE]")
-    stream.close()
+    with listener.connect() as stream:
+        stream.sendall(chat(delay=0.05, chunks=40))
+        until(stream, b"data: ")
+        listener.config.write_text(good + MORE)
+        listener.signal(signal.SIGHUP)
+        wait_for(lambda: status(listener.send(get("/v1/models/another"))) == 200)
+        assert b"openai_proxy_config_revision 2.0" in metrics(listener)
+        listener.config.write_text(good + BROKEN)
+        listener.signal(signal.SIGHUP)
+        wait_for(lambda: b"config_rejected_total 1.0" in metrics(listener))
+        listener.config.write_text(good + MORE.replace('"echo"', '"nonsense"'))
+        listener.signal(signal.SIGHUP)
+        wait_for(lambda: b"config_rejected_total 2.0" in metrics(listener))
+        assert b"openai_proxy_config_revision 2.0" in metrics(listener)
+        assert status(listener.send(get("/v1/models/another"))) == 200
+        wait_for(lambda: len([line for line in listener.errors() if "refused" in line["message"]]) == 2)
+        assert b"[DONE]" in until(stream, b"[DONE]")
 
 
 def test_a_change_is_noticed_and_a_problem_told_once(listen: Listen) -> None:
