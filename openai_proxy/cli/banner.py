@@ -45,7 +45,8 @@ def address(listener: socket.socket) -> str:
 def model(served: Served, config: Config) -> str:
     also = f", also {', '.join(served.config.aliases)}" if served.config.aliases else ""
     default = ", default" if served.name == config.default_model else ""
-    return f"{served.name} ({served.config.backend}{default}) {served.backend.state.name}{also}"
+    state = served.backend.state.name
+    return f"{served.name} ({served.config.backend}{default}) {'loading' if state == 'stopped' else state}{also}"
 
 
 def keys(number: int, config: Config) -> str:

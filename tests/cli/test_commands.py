@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from openai_proxy.__main__ import COMMANDS, main
 from openai_proxy.cli import installation
 from openai_proxy.cli.ending import Ending
 from tests.cli.imitation import imitation
-from tests.cli.terminal import run, terminal
-from tests.running import ROOT, Running
+from tests.cli.terminal import command, run, terminal
+from tests.running import ROOT, Running, environment
 
 WRONG = '[server]\nprot = 1\n[models.a]\nbackend = "ecko"\n'
 
@@ -203,3 +204,17 @@ def test_the_clients_work_with_our_own_server(echo_server: Running) -> None:
     unknown = run("chat", "--model", "none", "--base-url", echo_server.base_url, "hi")
     assert unknown.returncode == 1
     assert "has no model 'none'" in unknown.stderr
+
+
+def test_states_of_our_own_server_are_followed(echo_server: Running) -> None:
+    watching = subprocess.Popen(
+        command("models", "--watch", "--json", "--base-url", echo_server.base_url),
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment(),
+    )
+    assert watching.stdout is not None
+    with watching.stdout:
+        assert json.loads(watching.stdout.readline())["state"] == "ready"
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 130

@@ -59,7 +59,7 @@ def test_the_port_is_open_before_a_slow_model_is_ready(serve: Serve, tmp_path: P
         "        self.loading = False\n"
         "        await super().start()\n"
     )
-    server = serve('[models.slow]\nbackend = "slow:Slow"\n', path="/livez", PYTHONPATH=str(tmp_path))
+    server = serve('server.grace = 0\n[models.slow]\nbackend = "slow:Slow"\n', path="/livez", PYTHONPATH=str(tmp_path))
     assert "slow: loading 50%, reading" in server.output()
     assert server.status("/readyz") == 503
     server.wait_for("/readyz", 10)
@@ -101,7 +101,9 @@ def test_one_model_of_the_file_can_be_served_alone(serve: Serve) -> None:
 
 
 def test_a_backend_can_be_served_without_a_file(serve: Serve) -> None:
-    server = serve(None, "--backend", "echo", "--model", "my/echo", "--log-format", "text")
+    server = serve(
+        None, "--backend", "echo", "--model", "my/echo", "--log-format", "text", OPENAI_PROXY_SERVER_GRACE="0"
+    )
     assert [model.id for model in server.client().models.list()] == ["my/echo"]
     assert not re.search(r'^\{"time"', server.output(), re.MULTILINE)
 
