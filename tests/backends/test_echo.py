@@ -1,0 +1,162 @@
+"""The backend `echo` and its script."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+from typing import Any
+
+import pytest
+
+from backends import Model, Setup, UnknownBackend, resolve
+from backends.echo import Echo
+from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
+from backends.events import Delta, Event, Finish, Outcome, Usage
+from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Request, Sampling, Text
+
+
+def chat(text: str = "one two three", sampling: Sampling | None = None, **script: Any) -> ChatRequest:
+    message = Message(role="user", parts=(Text(text),))
+    extra = {"script": script} if script else {}
+    return ChatRequest(model="echo", messages=(message,), sampling=sampling or Sampling(), extra=extra)
+
+
+async def events(request: Request, limit: int = 1000, **options: Any) -> list[Event]:
+    echo = Echo(Setup(name="echo", options=options))
+    await echo.start()
+    found = []
+    async for event in echo.run(request):
+        found.append(event)
+        if len(found) == limit:
+            break
+    await echo.close()
+    return found
+
+
+def outcome(request: Request, **options: Any) -> Outcome:
+    async def gather() -> Outcome:
+        echo = Echo(Setup(name="echo", options=options))
+        await echo.start()
+        return await Outcome.of(echo.run(request))
+
+    return asyncio.run(gather())
+
+
+@pytest.mark.parametrize("text", ["", " ", "one", " one  two\n", "👩‍💻 ü\u2028x", "a" * 5000])
+def test_it_says_back_every_character(text: str) -> None:
+    found = outcome(chat(text))
+    assert [(answer.text, answer.reason) for answer in found.answers] == [(text, "stop")]
+
+
+def test_one_word_is_one_token() -> None:
+    assert outcome(chat(), load=0.01).usage == Usage(prompt=3, completion=3)
+    assert asyncio.run(events(chat()))[-2:] == [Finish("stop"), Usage(3, 3)]
+
+
+def test_sampling_is_honoured() -> None:
+    found = outcome(chat(sampling=Sampling(n=2, max_tokens=2)))
+    assert [(answer.text, answer.reason) for answer in found.answers] == [("one two", "length")] * 2
+    found = outcome(chat(sampling=Sampling(stop=("o th",))))
+    assert (found.answers[0].text, found.answers[0].reason) == ("one tw", "stop")
+    found = outcome(chat(sampling=Sampling(stop=("threes",))))
+    assert found.answers[0].text == "one two three"
+    found = outcome(chat(sampling=Sampling(logprobs=1)))
+    assert found.answers[0].logprobs is not None
+    assert [entry.token for entry in found.answers[0].logprobs] == ["one", " two", " three"]
+    assert [len(entry.top) for entry in found.answers[0].logprobs] == [1, 1, 1]
+
+
+def test_scripts_say_what_to_say() -> None:
+    assert outcome(chat(chunks=3, size=4)).answers[0].text == "0   1   2   "
+    assert outcome(chat(text="x", chunks=None)).answers[0].text == "x"
+    assert outcome(chat(), text="from the options").answers[0].text == "from the options"
+    calls = outcome(chat(calls=[{"name": "f", "arguments": '{"a": 1, "b": "long"}'}, {"name": "g"}])).answers[0]
+    assert [(call.name, call.arguments) for call in calls.calls] == [("f", '{"a": 1, "b": "long"}'), ("g", "{}")]
+    assert calls.reason == "tool_calls"
+    assert len({call.id for call in calls.calls}) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "before", "error"),
+    [
+        ({"fail": "early"}, 0, EngineFailed),
+        ({"fail": "unavailable"}, 0, Unavailable),
+        ({"fail": "late", "after": 2}, 2, EngineFailed),
+        ({"chunks": -1}, 0, Refused),
+        ({"chunks": 1_000_000, "size": 1_000_000}, 0, Refused),
+        ({"nonsense": 1}, 0, Refused),
+    ],
+)
+def test_faults(script: dict[str, Any], before: int, error: type[Exception]) -> None:
+    found: list[Event] = []
+
+    async def run() -> None:
+        echo = Echo(Setup(name="echo"))
+        await echo.start()
+        async for event in echo.run(chat(**script)):
+            found.append(event)
+
+    with pytest.raises(error):
+        asyncio.run(run())
+    assert len(found) == before
+
+
+def test_a_stall_is_silent_and_a_flood_goes_on() -> None:
+    async def stall() -> list[Event]:
+        async with asyncio.timeout(0.05):
+            return await events(chat(stall=True, after=1))
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(stall())
+    flood = asyncio.run(events(chat(flood=True), limit=50))
+    assert all(isinstance(event, Delta) and len(event.text) == 1024 for event in flood)
+
+
+def test_completions_echo_and_take_token_ids() -> None:
+    request = CompletionRequest(model="echo", prompts=("a b", (1, 2, 3)), sampling=Sampling(n=2), echo=True)
+    found = outcome(request)
+    assert [answer.text for answer in found.answers] == ["a ba b", "a ba b", "1 2 31 2 3", "1 2 31 2 3"]
+    assert found.usage == Usage(prompt=5, completion=10)
+    with pytest.raises(Unsupported):
+        outcome(CompletionRequest(model="echo", prompts=("a",), sampling=Sampling(logprobs=1), echo=True))
+
+
+@pytest.mark.parametrize("dimensions", [None, 1, 5, 16])
+def test_vectors_have_unit_length_and_depend_on_the_text(dimensions: int | None) -> None:
+    found = outcome(EmbeddingRequest(model="echo", inputs=("a", "b", (1, 2)), dimensions=dimensions))
+    vectors = [array.array("f", data) for data in found.vectors]
+    assert [len(vector) for vector in vectors] == [dimensions or 16] * 3
+    assert all(abs(sum(value * value for value in vector) - 1) < 1e-5 for vector in vectors)
+    assert dimensions == 1 or vectors[0] != vectors[1]
+    assert found.usage == Usage(prompt=4)
+
+
+def test_it_answers_only_between_start_and_close() -> None:
+    states: list[str] = []
+
+    async def live() -> None:
+        echo = Echo(Setup(name="echo", slots=7, changed=lambda: states.append(echo.state.name)))
+        assert (echo.slots, echo.state.name) == (7, "stopped")
+        await echo.close()
+        with pytest.raises(Unavailable):
+            await anext(echo.run(chat()))
+        await echo.start()
+        await anext(echo.run(chat()))
+        await echo.close()
+        await echo.close()
+
+    asyncio.run(live())
+    assert states == ["stopped", "loading", "ready", "stopped", "stopped"]
+
+
+def test_wrong_options_are_named_with_the_model() -> None:
+    with pytest.raises(ValueError, match=r"options of the echo model loro: .*speed"):
+        Echo(Setup(name="loro", options={"speed": 1}))
+
+
+def test_the_registry_resolves_names_and_import_strings() -> None:
+    assert resolve("echo") is resolve("backends.echo:Echo") is Echo
+    assert isinstance(Echo.model, Model)
+    for name in ("ecoh", "nothing like it", "no.such.module:Thing", "backends.echo:Nothing"):
+        with pytest.raises(UnknownBackend):
+            resolve(name)
