@@ -24,7 +24,7 @@ from backends.llama_cpp.client import Client
 from backends.llama_cpp.compiler import Compiler
 from backends.llama_cpp.embedding import embed
 from backends.llama_cpp.options import CONTEXT, SLOTS, Options
-from backends.llama_cpp.process import Process
+from backends.llama_cpp.process import LoadFailed, Process
 from backends.llama_cpp.sampling import check_tokens
 from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request
 from backends.weights import DESCRIPTIONS, fetch
@@ -123,7 +123,11 @@ class LlamaCpp:
         self._process = Process(self._load(path), self._changed, self._on_death)
         self._fetching = None
         await self._process.start()
-        await self._learn(self._process.client)
+        try:
+            await self._learn(self._process.client)
+        except BaseException:
+            await self._process.close()
+            raise
 
     async def close(self) -> None:
         self._fetching = None
@@ -212,11 +216,14 @@ class LlamaCpp:
             thinking="enable_thinking" in properties.chat_template,
         )
         thinks = self._template.effort or self._template.thinking
+        trained = meta.n_ctx_train
+        if trained is not None and (self.options.context or 0) > trained:
+            raise LoadFailed(f"The option context is {self.options.context}; the model knows at most {trained} tokens.")
         context = properties.default_generation_settings.n_ctx
         self.model = structs.replace(
             self.model,
             parameters=self.model.parameters | ({"reasoning_effort"} if thinks else set()),
-            context=min(filter(None, (context, meta.n_ctx_train)), default=None),
+            context=min(filter(None, (context, trained)), default=None),
             vocabulary=meta.n_vocab,
             dimensions=meta.n_embd if self.options.embedding else None,
         )

@@ -82,6 +82,7 @@ class Calls:
         self._state = "text" if markup else "head"
         self._object = _JsonObject()
         self._position = -1
+        self._after_call = False
 
     def feed(self, text: str) -> list[str | ToolDelta]:
         self._held += text
@@ -97,18 +98,20 @@ class Calls:
 
     def _text(self, found: list[str | ToolDelta]) -> bool:
         before, tag, after = self._held.partition(OPEN)
-        if tag:
-            self._state, self._held = "head", after
-            if before.strip() or not self.called:
-                found.extend([before] if before else [])
-            return True
-        keep = next((n for n in range(len(OPEN) - 1, 0, -1) if before.endswith(OPEN[:n])), 0)
-        if self.called and not before.strip():
-            keep = len(before)
+        keep = 0 if tag else next((n for n in range(len(OPEN) - 1, 0, -1) if before.endswith(OPEN[:n])), 0)
         released = before[: len(before) - keep]
-        self._held = before[len(before) - keep :]
-        found.extend([released] if released else [])
-        return False
+        if self._after_call and not released.strip():
+            # White space between two calls is no text; whether it is between two is known when the next begins.
+            if not tag:
+                return False
+            released = ""
+        if released:
+            found.append(released)
+            self._after_call = False
+        self._held = after if tag else before[len(before) - keep :]
+        if tag:
+            self._state = "head"
+        return bool(tag)
 
     def _head(self, found: list[str | ToolDelta]) -> bool:
         if not self.markup:
@@ -139,4 +142,5 @@ class Calls:
             return False
         self._held = self._held[len(ending) :]
         self._state = "text" if self.markup else "head"
+        self._after_call = True
         return True

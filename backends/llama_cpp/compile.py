@@ -7,6 +7,7 @@ The engine drops a constraint it cannot compile without a word, so nothing may r
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
@@ -51,18 +52,31 @@ def main() -> None:
 
 def compiled(job: Job) -> Compiled:
     """The grammar, tried."""
-    from llguidance.gbnf_to_lark import GbnfToLarkError, gbnf_to_lark
-
     text = job.text
     if job.kind == "gbnf" and not text.startswith("%llguidance"):
         try:
-            text = gbnf_to_lark(text)
-        except (GbnfToLarkError, RecursionError, ValueError) as error:
+            text = _translated(text)
+        except Exception as error:  # noqa: BLE001 - the translator says "invalid" with Exception itself
             return Compiled(error=str(error) or "not a grammar")
     if not text.startswith("%llguidance"):
         text = MATCHER + text
     reason = attempt(text)
     return Compiled(error=reason) if reason else Compiled(text)
+
+
+def _translated(text: str) -> str:
+    """GBNF in Lark. The translator does not know escapes by number, so plain characters take their place."""
+    from llguidance.gbnf_to_lark import gbnf_to_lark
+
+    def plain(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0]
+        character = chr(int(found[1][1:], 16))
+        return found[0] if character in '"\\[]^-' or not character.isprintable() else character
+
+    escapes = r"\\(?:\\|(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}))"
+    lark: str = gbnf_to_lark(re.sub(escapes, plain, text))
+    return lark
 
 
 def attempt(grammar: str) -> str:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from backends.errors import Refused, SchemaTooComplex
+from backends.errors import EngineFailed, Refused, SchemaTooComplex
 from backends.llama_cpp.compile import Compiled, Job
 
 REMEMBERED = 128
@@ -42,7 +42,7 @@ class Compiler:
         if result is None:
             raise SchemaTooComplex(param=param)
         if result.error:
-            raise Refused(f"{param}: {result.error[:300]}", param=param)
+            raise Refused(f"{param}: {_one_line(result.error)}", param=param)
         return result.grammar
 
     async def close(self) -> None:
@@ -82,8 +82,14 @@ class Compiler:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             )
             if self._worker.stdout is not None:
-                await asyncio.wait_for(self._worker.stdout.readline(), START_SECONDS)
+                ready = await asyncio.wait_for(self._worker.stdout.readline(), START_SECONDS)
+                if not ready:
+                    raise EngineFailed("The worker that checks grammars did not start; is llguidance installed?")
         return self._worker
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n   1 |")[0].split())[:300]
 
 
 async def _ask(worker: asyncio.subprocess.Process, job: Job) -> bytes:

@@ -9,13 +9,13 @@ from typing import Any
 from msgspec import Struct
 
 from backends import Model
-from backends.errors import Refused, Unsupported
+from backends.errors import ContextExceeded, Refused, Unsupported
 from backends.events import Delta, Event, Finish, Usage
 from backends.llama_cpp import pieces, sampling
 from backends.llama_cpp.choice import Counts, Plan, choice, usage
 from backends.llama_cpp.client import Client
 from backends.llama_cpp.constraint import is_json
-from backends.llama_cpp.length import check_prompt
+from backends.llama_cpp.length import check_prompt, exceeded
 from backends.llama_cpp.merge import merge
 from backends.requests import CompletionRequest, Prompt
 
@@ -48,9 +48,12 @@ async def complete(
         return
     counts = [Counts() for _ in range(len(request.prompts) * wanted.n)]
     streams = [_one(client, request, index, grammar, counts[index]) for index in range(len(counts))]
-    async with aclosing(merge(streams)) as merged:
-        async for event in merged:
-            yield event
+    try:
+        async with aclosing(merge(streams)) as merged:
+            async for event in merged:
+                yield event
+    except ContextExceeded as error:
+        raise exceeded(model, "prompt") from error
     yield usage(counts, wanted.n)
 
 

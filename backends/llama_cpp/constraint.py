@@ -19,8 +19,8 @@ from backends.llama_cpp.compiler import Compiler
 from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
 
 # What a json_object may be, so that a small model comes to an end.
-DEPTH = 6
-MEMBERS = 32
+DEPTH = 5
+MEMBERS = 16
 STRING = 1024
 
 # Strings and arrays without a bound of their own get these; a part of what the schema allows is valid for it too.

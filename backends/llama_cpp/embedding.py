@@ -13,9 +13,15 @@ from backends.errors import ContextExceeded, EngineFailed, Refused
 from backends.events import Embedding, Event, Usage
 from backends.llama_cpp.client import Client
 from backends.llama_cpp.length import check_prompt, exceeded
-from backends.requests import EmbeddingRequest
+from backends.requests import EmbeddingRequest, Prompt
 
 BATCH = 32
+# Tokens that the tokenizer puts around a text. None of its tokens is shorter than a byte.
+SPECIAL = 2
+
+
+class _Tokens(Struct, frozen=True):
+    tokens: list[int]
 
 
 class _Row(Struct, frozen=True):
@@ -37,6 +43,7 @@ async def embed(client: Client, model: Model, request: EmbeddingRequest) -> Asyn
     columns = _columns(request.dimensions, model)
     for text in request.inputs:
         check_prompt(text, model, "input")
+        await _check_length(client, model, text)
     read = 0
     for first in range(0, len(request.inputs), BATCH):
         inputs = [text if isinstance(text, str) else list(text) for text in request.inputs[first : first + BATCH]]
@@ -47,6 +54,15 @@ async def embed(client: Client, model: Model, request: EmbeddingRequest) -> Asyn
         for row in rows.data:
             yield Embedding(vector(row.embedding, columns), first + row.index)
     yield Usage(prompt=read)
+
+
+async def _check_length(client: Client, model: Model, text: Prompt) -> None:
+    """Raises ContextExceeded: the engine itself has only an internal error for an input that is too long."""
+    if model.context is None or not isinstance(text, str) or len(text.encode()) + SPECIAL <= model.context:
+        return
+    found = await client.post("/tokenize", {"content": text, "add_special": True}, _Tokens)
+    if len(found.tokens) > model.context:
+        raise exceeded(model, "input")
 
 
 async def _rows(client: Client, model: Model, inputs: Sequence[str | list[int]]) -> _Rows:

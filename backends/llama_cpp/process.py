@@ -187,14 +187,15 @@ class Process:
         return True
 
     async def _end(self) -> None:
-        """Close the client, end the child (gently for GRACE seconds), remove the socket's folder."""
+        """End the child (gently for GRACE seconds), close the client, remove the socket's folder."""
         client, self._client = self._client, None
         child, self._child = self._child, None
         folder, self._folder = self._folder, ""
-        if client is not None:
-            await client.close()
+        # The child first: its end is what wakes the requests that still wait for an answer.
         if child is not None:
             await _end(child)
+        if client is not None:
+            await client.close()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
 
