@@ -1,0 +1,400 @@
+"""Every field of the SDK's request types is honoured, refused by name, or on the list of those without effect."""
+
+from __future__ import annotations
+
+from typing import Any, get_type_hints
+
+import msgspec
+import pytest
+from msgspec import Struct
+from openai.types import chat as chat_types
+from openai.types import completion_create_params, embedding_create_params
+from openai.types.chat import completion_create_params as chat_create_params
+
+from backends import Model
+from backends.requests import (
+    ChatRequest,
+    Choice,
+    CompletionRequest,
+    Grammar,
+    JsonObject,
+    JsonSchema,
+    NamedTool,
+    Regex,
+    Sampling,
+    Text,
+    ToolCall,
+)
+from openai_proxy.config import Limits
+from openai_proxy.decode import decode_now
+from openai_proxy.dialects.openai import chat_body
+from openai_proxy.dialects.openai.chat import chat_request
+from openai_proxy.dialects.openai.chat_body import REFUSED, ChatBody
+from openai_proxy.dialects.openai.completions import CompletionBody, completion_request
+from openai_proxy.dialects.openai.embeddings import EmbeddingBody
+from openai_proxy.dialects.openai.fields import ACCEPTED, EXTRA, StreamOptions
+from tests.dialects.openai.local import CHAT, COMPLETIONS, EMBEDDINGS, Local, chat, completion, embedding
+
+ABLE = Model(
+    kinds=frozenset({"chat", "completion", "embedding"}),
+    parameters=frozenset(
+        {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty"}
+        | {"logit_bias", "logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "token_prompts"}
+        | {"json_object", "json_schema", "regex", "choice", "grammar", "dimensions", *EXTRA}
+    ),
+    vocabulary=1000,
+)
+SDK_FIELDS = [
+    (chat_create_params.CompletionCreateParamsNonStreaming, ChatBody),
+    (chat_create_params.CompletionCreateParamsStreaming, ChatBody),
+    (completion_create_params.CompletionCreateParamsNonStreaming, CompletionBody),
+    (completion_create_params.CompletionCreateParamsStreaming, CompletionBody),
+    (embedding_create_params.EmbeddingCreateParams, EmbeddingBody),
+    (chat_types.ChatCompletionSystemMessageParam, chat_body.SystemMessage),
+    (chat_types.ChatCompletionDeveloperMessageParam, chat_body.DeveloperMessage),
+    (chat_types.ChatCompletionUserMessageParam, chat_body.UserMessage),
+    (chat_types.ChatCompletionAssistantMessageParam, chat_body.AssistantMessage),
+    (chat_types.ChatCompletionToolMessageParam, chat_body.ToolMessage),
+    (chat_types.ChatCompletionContentPartTextParam, chat_body.TextPart),
+    (chat_types.ChatCompletionContentPartRefusalParam, chat_body.RefusalPart),
+    (chat_types.ChatCompletionStreamOptionsParam, StreamOptions),
+    (chat_types.ChatCompletionFunctionToolParam, chat_body.FunctionTool),
+    (chat_types.ChatCompletionNamedToolChoiceParam, chat_body.NamedChoice),
+    (chat_types.ChatCompletionAllowedToolChoiceParam, chat_body.AllowedChoice),
+    (chat_types.ChatCompletionMessageFunctionToolCallParam, chat_body.MessageToolCall),
+]
+
+
+@pytest.mark.parametrize(("theirs", "ours"), SDK_FIELDS, ids=lambda kind: str(kind.__name__))
+def test_every_field_of_the_sdk_is_known(theirs: type, ours: type[Struct]) -> None:
+    known = {field.encode_name for field in msgspec.structs.fields(ours)} | {ours.__struct_config__.tag_field}
+    assert set(get_type_hints(theirs)) <= known
+
+
+def ask(**fields: Any) -> ChatRequest:
+    """A chat as an engine that can do everything is asked."""
+    body = decode_now(msgspec.json.encode(chat(**fields)), ChatBody)
+    return chat_request(body, "m", ABLE, Limits())
+
+
+def ask_completion(**fields: Any) -> CompletionRequest:
+    body = decode_now(msgspec.json.encode(completion(**fields)), CompletionBody)
+    return completion_request(body, "m", ABLE, Limits())
+
+
+SAMPLING = [
+    ({"temperature": 0}, Sampling(temperature=0.0)),
+    ({"temperature": 2}, Sampling(temperature=2.0)),
+    ({"top_p": 0.5}, Sampling(top_p=0.5)),
+    ({"stop": "x"}, Sampling(stop=("x",))),
+    ({"stop": ["x", "y"]}, Sampling(stop=("x", "y"))),
+    ({"stop": None}, Sampling()),
+    ({"stop": []}, Sampling()),
+    ({"seed": -(2**63)}, Sampling(seed=-(2**63))),
+    ({"n": 3}, Sampling(n=3)),
+    ({"presence_penalty": -2}, Sampling(presence_penalty=-2.0)),
+    ({"frequency_penalty": 2}, Sampling(frequency_penalty=2.0)),
+    ({"logit_bias": {"999": -100, "0": 100}}, Sampling(logit_bias={999: -100.0, 0: 100.0})),
+    ({"regex": "a+"}, Sampling(constraint=Regex("a+"))),
+    ({"choice": ["a", "b"]}, Sampling(constraint=Choice(("a", "b")))),
+    ({"grammar": 'root ::= "a"'}, Sampling(constraint=Grammar('root ::= "a"'))),
+    ({"structured_outputs": {"regex": "a"}}, Sampling(constraint=Regex("a"))),
+    ({"structured_outputs": {"choice": ["a"]}}, Sampling(constraint=Choice(("a",)))),
+    ({"structured_outputs": {"json": {"type": "object"}}}, Sampling(constraint=JsonSchema({"type": "object"}))),
+    ({"structured_outputs": {"json_object": True}}, Sampling(constraint=JsonObject())),
+    ({"structured_outputs": {}}, Sampling()),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), SAMPLING, ids=str)
+def test_sampling_fields_reach_the_engine(fields: dict[str, Any], expected: Sampling) -> None:
+    assert ask(**fields).sampling == expected
+    assert ask_completion(**fields, max_tokens=16).sampling == msgspec.structs.replace(expected, max_tokens=16)
+
+
+NAMED_SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}, "strict": True}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"max_tokens": 5}, Sampling(max_tokens=5)),
+        ({"max_completion_tokens": 5}, Sampling(max_tokens=5)),
+        ({"logprobs": True}, Sampling(logprobs=0)),
+        ({"logprobs": True, "top_logprobs": 20}, Sampling(logprobs=20)),
+        ({"logprobs": False}, Sampling()),
+        ({"response_format": {"type": "text"}}, Sampling()),
+        ({"response_format": {"type": "json_object"}}, Sampling(constraint=JsonObject())),
+        ({"response_format": NAMED_SCHEMA}, Sampling(constraint=JsonSchema({"type": "object"}))),
+    ],
+    ids=str,
+)
+def test_sampling_fields_of_chats(fields: dict[str, Any], expected: Sampling) -> None:
+    assert ask(**fields).sampling == expected
+
+
+def test_completions_have_fields_of_their_own() -> None:
+    assert ask_completion().sampling.max_tokens == 16
+    assert ask_completion(logprobs=0).sampling.logprobs == 0
+    assert ask_completion(echo=True).echo
+    assert ask_completion(n=2, best_of=2).sampling.n == 2
+    assert ask_completion(prompt=None).prompts == ("<|endoftext|>",)
+    assert ask_completion(prompt=["a", "b"]).prompts == ("a", "b")
+    assert ask_completion(prompt=[1, 2]).prompts == ((1, 2),)
+    assert ask_completion(prompt=[[1], [2, 3]]).prompts == ((1,), (2, 3))
+
+
+def test_extra_fields_reach_the_engine() -> None:
+    values = {"top_k": 5, "min_p": 0.5, "repetition_penalty": 1.5, "ignore_eos": True, "min_tokens": 2, "script": {}}
+    assert set(values) == set(EXTRA)
+    assert ask(**values).extra == values
+    assert ask_completion(**values).extra == values
+    assert ask(top_k=None).extra == {}
+
+
+def test_messages_reach_the_engine() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "prompt_cache_breakpoint": {"mode": "x"}}]
+    refused = {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "annotations": []}
+    request = ask(
+        messages=[
+            {"role": "developer", "content": "d", "name": "n"},
+            {"role": "system", "content": parts},
+            {"role": "user", "content": "u", "name": "anna"},
+            {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None, "reasoning": "r"},
+            {"role": "tool", "content": parts, "tool_call_id": "c"},
+            refused,
+            {"role": "assistant", "refusal": "no"},
+        ]
+    )
+    roles = [message.role for message in request.messages]
+    assert roles == ["system", "system", "user", "assistant", "tool", "assistant", "assistant"]
+    assert [message.text for message in request.messages] == ["d", "ab", "u", "", "ab", "no", "no"]
+    assert request.messages[1].parts == (Text("a"), Text("b"))
+    assert request.messages[2].name == "anna"
+    assert request.messages[3].tool_calls == (ToolCall("c", "f", "{}"),)
+    assert request.messages[4].tool_call_id == "c"
+
+
+def tool(name: str = "f", **function: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, **function}}
+
+
+def test_tools_reach_the_engine() -> None:
+    two = [tool("f", description="d", parameters={"type": "object"}, strict=True), tool("g")]
+    request = ask(tools=two, parallel_tool_calls=False, reasoning_effort="low")
+    assert [(given.name, given.description, given.parameters) for given in request.tools] == [
+        ("f", "d", {"type": "object"}),
+        ("g", "", {}),
+    ]
+    assert request.tool_choice == "auto"
+    assert request.parallel_tool_calls is False
+    assert request.reasoning_effort == "low"
+    assert ask(tools=two, tool_choice="required").tool_choice == "required"
+    assert ask(tools=two, tool_choice="none").tool_choice == "none"
+    assert ask(tools=[], tool_choice="none").tool_choice == "none"
+    named = ask(tools=two, tool_choice={"type": "function", "function": {"name": "g"}})
+    assert named.tool_choice == NamedTool("g")
+    allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}
+    narrowed = ask(tools=two, tool_choice={"type": "allowed_tools", "allowed_tools": allowed})
+    assert [given.name for given in narrowed.tools] == ["g"]
+    assert narrowed.tool_choice == "required"
+
+
+WITHOUT_EFFECT = {
+    "user": "u",
+    "metadata": {"k": "v"},
+    "store": True,
+    "service_tier": "auto",
+    "prompt_cache_key": "k",
+    "prompt_cache_options": {"a": 1},
+    "prompt_cache_retention": "24h",
+    "safety_identifier": "s",
+    "prediction": {"type": "content", "content": "x"},
+    "verbosity": "low",
+}
+
+
+def test_the_list_of_fields_without_effect_is_whole() -> None:
+    assert set(WITHOUT_EFFECT) == ACCEPTED
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_EFFECT))
+def test_fields_without_effect_are_accepted(local: Local, name: str) -> None:
+    answer = local.post(CHAT, chat(**{name: WITHOUT_EFFECT[name]}))
+    assert answer.status == 200
+    assert answer.json["choices"][0]["message"]["content"] == "one two three"
+    assert ask(**{name: WITHOUT_EFFECT[name]}) == ask()
+
+
+FUNCTION_CALL = {"name": "f", "arguments": "{}"}
+REFUSALS = [
+    *(({name: {"any": "thing"} if name != "functions" else [{}]}, name, "invalid_value") for name in REFUSED),
+    ({"function_call": "auto"}, "function_call", "invalid_value"),
+    ({"modalities": ["text", "audio"]}, "modalities", "invalid_value"),
+    ({"modalities": ["smell"]}, "modalities.0", "invalid_value"),
+    ({"max_tokens": 1, "max_completion_tokens": 1}, "max_completion_tokens", "invalid_value"),
+    ({"top_logprobs": 1}, "top_logprobs", "invalid_value"),
+    ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+    ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "unknown_parameter"),
+    ({"tool_choice": "auto"}, "tool_choice", "invalid_value"),
+    ({"tools": [], "tool_choice": "required"}, "tool_choice", "invalid_value"),
+    ({"tools": [tool()], "tool_choice": "maybe"}, "tool_choice", "invalid_value"),
+    ({"tools": [tool(), tool()]}, "tools", "invalid_value"),
+    ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools.0.type", "unsupported_parameter"),
+    ({"tools": [{"type": "web"}]}, "tools.0.type", "invalid_value"),
+    ({"tools": [tool("bad name")]}, "tools.0.function.name", "invalid_value"),
+    ({"tools": [tool(parameters={"type": "array"})]}, "tools.0.function.parameters", "invalid_value"),
+    ({"tools": [tool()], "parallel_tool_calls": "no"}, "parallel_tool_calls", "invalid_value"),
+    ({"parallel_tool_calls": True}, "parallel_tool_calls", "invalid_value"),
+    ({"temperature": 2.1}, "temperature", "invalid_value"),
+    ({"temperature": -0.1}, "temperature", "invalid_value"),
+    ({"temperature": "hot"}, "temperature", "invalid_value"),
+    ({"top_p": 0}, "top_p", "invalid_value"),
+    ({"top_p": 1.1}, "top_p", "invalid_value"),
+    ({"n": 0}, "n", "invalid_value"),
+    ({"n": 1.5}, "n", "invalid_value"),
+    ({"n": True}, "n", "invalid_value"),
+    ({"max_tokens": 0}, "max_tokens", "invalid_value"),
+    ({"max_completion_tokens": -1}, "max_completion_tokens", "invalid_value"),
+    ({"presence_penalty": 2.1}, "presence_penalty", "invalid_value"),
+    ({"frequency_penalty": -2.1}, "frequency_penalty", "invalid_value"),
+    ({"seed": 2**63}, "seed", "invalid_value"),
+    ({"seed": 1.5}, "seed", "invalid_value"),
+    ({"stop": ""}, "stop", "invalid_value"),
+    ({"stop": ["a", ""]}, "stop", "invalid_value"),
+    ({"stop": ["a", 1]}, "stop.1", "invalid_value"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value"),
+    ({"logprobs": 1}, "logprobs", "invalid_value"),
+    ({"logit_bias": {"1": 100.1}}, "logit_bias.1", "invalid_value"),
+    ({"logit_bias": {"1": 1}}, "logit_bias", "unsupported_parameter"),
+    ({"top_k": 1}, "top_k", "unsupported_parameter"),
+    ({"reasoning_effort": "low"}, "reasoning_effort", "unsupported_parameter"),
+    ({"reasoning_effort": "huge"}, "reasoning_effort", "invalid_value"),
+    ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
+    ({"response_format": {"type": "yaml"}}, "response_format.type", "invalid_value"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "invalid_value"),
+    ({"regex": "a", "choice": ["b"]}, "choice", "invalid_value"),
+    ({"metadata": {"k": 1}}, "metadata.k", "invalid_value"),
+    ({"user": "u" * 513}, "user", "invalid_value"),
+    ({"verbosity": "loud"}, "verbosity", "invalid_value"),
+    ({"stream": "yes"}, "stream", "invalid_value"),
+    ({"temprature": 1}, "temprature", "unknown_parameter"),
+    ({"model": ""}, "model", "invalid_value"),
+    ({"model": None}, "model", "invalid_value"),
+    ({"model": 5}, "model", "invalid_value"),
+    ({"model": "nobody"}, "model", "model_not_found"),
+    ({"model": "m" * 201}, "model", "invalid_value"),
+    ({"script": {"fail": "never"}}, "script", "invalid_value"),
+    ({"chat_template": "x"}, "chat_template", "unknown_parameter"),
+    ({"mm_processor_kwargs": {}}, "mm_processor_kwargs", "unknown_parameter"),
+    ({"api_base": "http://x"}, "api_base", "unknown_parameter"),
+    ({"lora_path": "x"}, "lora_path", "unknown_parameter"),
+    ({"messages": None}, "messages", "invalid_value"),
+    ({"messages": []}, "messages", "invalid_value"),
+    ({"messages": ["hi"]}, "messages.0", "invalid_value"),
+    ({"messages": [{"content": "x"}]}, "messages.0.role", "invalid_value"),
+    ({"messages": [{"role": "wizard", "content": "x"}]}, "messages.0.role", "invalid_value"),
+    ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, "messages.0.role", "invalid_value"),
+    ({"messages": [{"role": "user"}]}, "messages.0.content", "invalid_value"),
+    ({"messages": [{"role": "user", "content": None}]}, "messages.0.content", "invalid_value"),
+    ({"messages": [{"role": "user", "content": []}]}, "messages.0.content", "invalid_value"),
+    ({"messages": [{"role": "user", "content": "x", "mood": 1}]}, "messages.0.mood", "unknown_parameter"),
+    ({"messages": [{"role": "assistant"}]}, "messages.0.content", "invalid_value"),
+    (
+        {"messages": [{"role": "assistant", "content": "x", "function_call": FUNCTION_CALL}]},
+        "messages.0.function_call",
+        "unsupported_parameter",
+    ),
+    (
+        {"messages": [{"role": "assistant", "content": "x", "audio": {"id": "a"}}]},
+        "messages.0.audio",
+        "unsupported_parameter",
+    ),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.tool_call_id", "invalid_value"),
+    (
+        {"messages": [{"role": "tool", "content": "x", "tool_call_id": "never"}]},
+        "messages.0.tool_call_id",
+        "invalid_value",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text"}]}]},
+        "messages.0.content.1.text",
+        "invalid_value",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]},
+        "messages.0.content.0",
+        "unsupported_parameter",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "video", "video": 1}]}]},
+        "messages.0.content.0.type",
+        "invalid_value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "code"), REFUSALS, ids=str)
+def test_chats_are_refused_with_the_field_named(local: Local, fields: dict[str, Any], param: str, code: str) -> None:
+    status = 404 if code == "model_not_found" else 400
+    local.post(CHAT, chat(**fields)).refusal(status, code, param)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"suffix": "x"}, "suffix", "invalid_value"),
+        ({"best_of": 2}, "best_of", "invalid_value"),
+        ({"n": 2, "best_of": 1}, "best_of", "invalid_value"),
+        ({"echo": True, "logprobs": 1}, "echo", "invalid_value"),
+        ({"logprobs": 21}, "logprobs", "invalid_value"),
+        ({"logprobs": -1}, "logprobs", "invalid_value"),
+        ({"prompt": []}, "prompt", "invalid_value"),
+        ({"prompt": [[]]}, "prompt.0", "invalid_value"),
+        ({"prompt": ["a", 1]}, "prompt", "invalid_value"),
+        ({"prompt": ["a", [1]]}, "prompt", "invalid_value"),
+        ({"prompt": [1, -1]}, "prompt.1", "invalid_value"),
+        ({"prompt": {"a": 1}}, "prompt", "invalid_value"),
+        ({"messages": []}, "messages", "unknown_parameter"),
+        ({"stream_options": {}}, "stream_options", "invalid_value"),
+    ],
+    ids=str,
+)
+def test_completions_are_refused_with_the_field_named(
+    local: Local, fields: dict[str, Any], param: str, code: str
+) -> None:
+    local.post(COMPLETIONS, completion(**fields)).refusal(400, code, param)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"input": ""}, "input", "invalid_value"),
+        ({"input": []}, "input", "invalid_value"),
+        ({"input": ["a", ""]}, "input", "invalid_value"),
+        ({"input": [[]]}, "input.0", "invalid_value"),
+        ({"input": ["a", 1]}, "input", "invalid_value"),
+        ({"input": None}, "input", "invalid_value"),
+        ({"dimensions": 0}, "dimensions", "invalid_value"),
+        ({"dimensions": 17}, "dimensions", "invalid_value"),
+        ({"encoding_format": "int8"}, "encoding_format", "invalid_value"),
+        ({"truncate": True}, "truncate", "unknown_parameter"),
+        ({"stream": True}, "stream", "unknown_parameter"),
+    ],
+    ids=str,
+)
+def test_embeddings_are_refused_with_the_field_named(
+    local: Local, fields: dict[str, Any], param: str, code: str
+) -> None:
+    local.post(EMBEDDINGS, embedding(**fields)).refusal(400, code, param)
+
+
+def test_a_hint_names_the_nearest_field(local: Local) -> None:
+    assert "temperature" in local.post(CHAT, chat(temprature=1)).error["message"]
+
+
+@pytest.mark.parametrize("bias", ["x", "-1", "1.0", "1000", "１", "9" * 30])
+def test_biases_need_ids_of_the_vocabulary(bias: str) -> None:
+    with pytest.raises(Exception, match="logit_bias"):
+        ask(logit_bias={bias: 1})
