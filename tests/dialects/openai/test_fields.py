@@ -44,6 +44,7 @@ ABLE = Model(
     ),
     vocabulary=1000,
 )
+UNLIMITED = Limits()
 SDK_FIELDS = [
     (chat_create_params.CompletionCreateParamsNonStreaming, ChatBody),
     (chat_create_params.CompletionCreateParamsStreaming, ChatBody),
@@ -71,10 +72,10 @@ def test_every_field_of_the_sdk_is_known(theirs: type, ours: type[Struct]) -> No
     assert set(get_type_hints(theirs)) <= known
 
 
-def ask(**fields: Any) -> ChatRequest:
+def ask(limits: Limits = UNLIMITED, **fields: Any) -> ChatRequest:
     """A chat as an engine that can do everything is asked."""
     body = decode_now(msgspec.json.encode(chat(**fields)), ChatBody)
-    return chat_request(body, "m", ABLE, Limits())
+    return chat_request(body, "m", ABLE, limits)
 
 
 def ask_completion(**fields: Any) -> CompletionRequest:

@@ -1,0 +1,92 @@
+"""Each configured limit: the last value inside it is served, the next one refused with the field named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from openai_proxy.config import Limits
+from tests.dialects.openai.local import CHAT, COMPLETIONS, EMBEDDINGS, Local, chat, completion, embedding
+from tests.dialects.openai.test_fields import tool
+
+SMALL = Limits(
+    body_bytes=20_000,
+    n=3,
+    stop=3,
+    stop_length=5,
+    tools=3,
+    tool_bytes=1_000,
+    messages=3,
+    parts=3,
+    prompts=6,
+    inputs=3,
+    model_name=10,
+)
+HEAD = {"headers", "head_bytes", "request_line"}  # test_heads has these
+ENGINE = {"logit_bias"}  # and test_constraints the others that the echo model cannot do
+
+MESSAGE = {"role": "user", "content": "x"}
+PART = {"type": "text", "text": "x"}
+
+
+def padded(size: int) -> bytes:
+    body = msgspec.json.encode(chat())
+    return body + b" " * (size - len(body))
+
+
+def parts(count: int) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [PART]}] * (count - 2) + [{"role": "user", "content": [PART, PART]}]
+
+
+def described(size: int) -> list[dict[str, Any]]:
+    empty = len(msgspec.json.encode([tool(description="", parameters={}, strict=None)]))
+    return [tool(description="d" * (size - empty), parameters={}, strict=None)]
+
+
+CASES: dict[str, tuple[str, Callable[[int], Any], str | None, str]] = {
+    "body_bytes": (CHAT, padded, None, "request_too_large"),
+    "n": (CHAT, lambda count: chat(n=count), "n", "invalid_value"),
+    "stop": (CHAT, lambda count: chat(stop=["x"] * count), "stop", "too_many_items"),
+    "stop_length": (CHAT, lambda count: chat(stop="x" * count), "stop", "invalid_value"),
+    "tools": (CHAT, lambda count: chat(tools=[tool(f"f{i}") for i in range(count)]), "tools", "too_many_items"),
+    "tool_bytes": (CHAT, lambda size: chat(tools=described(size)), "tools", "schema_too_complex"),
+    "messages": (CHAT, lambda count: chat(messages=[MESSAGE] * count), "messages", "too_many_items"),
+    "parts": (CHAT, lambda count: chat(messages=parts(count)), "messages", "too_many_items"),
+    "prompts": (COMPLETIONS, lambda count: completion(prompt=["x"] * count), "prompt", "too_many_items"),
+    "inputs": (EMBEDDINGS, lambda count: embedding(input=["x"] * count), "input", "too_many_items"),
+}
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Local]:
+    application = Local(SMALL)
+    yield application
+    application.close()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_limits(small: Local, name: str) -> None:
+    path, make, param, code = CASES[name]
+    limit = getattr(SMALL, name)
+    assert small.post(path, make(limit)).status == 200
+    small.post(path, make(limit + 1)).refusal(413 if code == "request_too_large" else 400, code, param)
+
+
+def test_the_name_of_a_model(small: Local) -> None:
+    small.post(CHAT, chat(model="m" * 10)).refusal(404, "model_not_found", "model")
+    small.post(CHAT, chat(model="m" * 11)).refusal(400, "invalid_value", "model")
+
+
+def test_choices_of_all_prompts(small: Local) -> None:
+    assert small.post(COMPLETIONS, completion(prompt=["x"] * 3, n=2)).status == 200
+    small.post(COMPLETIONS, completion(prompt=["x"] * 4, n=2)).refusal(400, "invalid_value", "n")
+
+
+def test_every_limit_has_a_test() -> None:
+    from tests.dialects.openai.test_constraints import CASES as CONSTRAINTS
+
+    tested = {*CASES, *CONSTRAINTS, *HEAD, *ENGINE, "model_name"}
+    assert {field.name for field in msgspec.structs.fields(Limits)} == tested
