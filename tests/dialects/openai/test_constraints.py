@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +50,7 @@ CASES: dict[str, tuple[Callable[[int], Any], type[Exception]]] = {
     "schema_bytes": (lambda size: {"schema": sized(size)}, SchemaTooComplex),
     "schema_depth": (lambda depth: {"schema": nested(depth)}, SchemaTooComplex),
     "schema_properties": (
-        lambda count: {"schema": {"properties": dict.fromkeys("abcdefgh"[:count], {})}},
+        lambda count: {"schema": {"properties": {name: {} for name in "abcdefgh"[:count]}}},
         SchemaTooComplex,
     ),
     "schema_enum": (lambda count: {"schema": {"enum": list(range(count))}}, SchemaTooComplex),
@@ -62,7 +62,7 @@ def constrain(fields: dict[str, Any]) -> None:
     schema = fields.pop("schema", None)
     if schema is not None:
         fields["response_format"] = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
-    ask(LIMITS, **fields)
+    ask(limits=LIMITS, **fields)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -77,9 +77,9 @@ def test_limits(name: str) -> None:
 
 
 def test_biases_are_counted() -> None:
-    ask(LIMITS, logit_bias={str(token): 1 for token in range(3)})
+    ask(limits=LIMITS, logit_bias={str(token): 1 for token in range(3)})
     with pytest.raises(TooManyItems):
-        ask(LIMITS, logit_bias={str(token): 1 for token in range(4)})
+        ask(limits=LIMITS, logit_bias={str(token): 1 for token in range(4)})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_references_that_multiply_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(a{10}){100}", "(?:a{2,10}b){0,100}", "[{]{1000}", r"\{1000\}\{1000\}", "a{1000}b{1000}"]
+    "pattern", ["(a{10}){100}", "(?:a{2,10}b){0,100}", "[{]{1000}", r"\{1000\}\{1000\}", "a{1000}b{1000}", "[[a]"]
 )
 def test_patterns_that_pass(pattern: str) -> None:
     check_regex(pattern, Limits(), "r")
@@ -173,16 +173,11 @@ TREES = st.recursive(
 
 @given(st.dictionaries(WORDS, TREES, max_size=6))
 def test_any_schema_is_taken_or_refused(schema: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(SchemaTooComplex, InvalidRequest):
         check_schema(schema, Limits(), "s")
-    except (SchemaTooComplex, InvalidRequest) as error:
-        assert error.param == "s"
-    assert msgspec.json.encode(schema)
 
 
 @given(st.text(alphabet="a(){}[]\\|*+?1,9^-", max_size=30) | st.text(max_size=20))
 def test_any_pattern_is_taken_or_refused(pattern: str) -> None:
-    try:
+    with contextlib.suppress(SchemaTooComplex, InvalidRequest):
         check_regex(pattern, Limits(), "r")
-    except (SchemaTooComplex, InvalidRequest) as error:
-        assert error.param == "r"

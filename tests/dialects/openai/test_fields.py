@@ -72,7 +72,7 @@ def test_every_field_of_the_sdk_is_known(theirs: type, ours: type[Struct]) -> No
     assert set(get_type_hints(theirs)) <= known
 
 
-def ask(limits: Limits = UNLIMITED, **fields: Any) -> ChatRequest:
+def ask(*, limits: Limits = UNLIMITED, **fields: Any) -> ChatRequest:
     """A chat as an engine that can do everything is asked."""
     body = decode_now(msgspec.json.encode(chat(**fields)), ChatBody)
     return chat_request(body, "m", ABLE, limits)
@@ -146,7 +146,14 @@ def test_completions_have_fields_of_their_own() -> None:
 
 
 def test_extra_fields_reach_the_engine() -> None:
-    values = {"top_k": 5, "min_p": 0.5, "repetition_penalty": 1.5, "ignore_eos": True, "min_tokens": 2, "script": {}}
+    values: dict[str, Any] = {
+        "top_k": 5,
+        "min_p": 0.5,
+        "repetition_penalty": 1.5,
+        "ignore_eos": True,
+        "min_tokens": 2,
+        "script": {},
+    }
     assert set(values) == set(EXTRA)
     assert ask(**values).extra == values
     assert ask_completion(**values).extra == values
@@ -202,7 +209,7 @@ def test_tools_reach_the_engine() -> None:
     assert narrowed.tool_choice == "required"
 
 
-WITHOUT_EFFECT = {
+WITHOUT_EFFECT: dict[str, Any] = {
     "user": "u",
     "metadata": {"k": "v"},
     "store": True,
