@@ -1,0 +1,27 @@
+"""Benchmarks of this server, on Linux."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+BENCHMARKS = {
+    "edge": "our server with the echo backend against bare Starlette: CPU, latency, memory",
+    "soak": "20 000 mixed requests: memory, descriptors and tasks over time",
+    "engine": "the embedded models over HTTP: tokens a second, time to the first token",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    subparsers = parser.add_subparsers(dest="name", required=True)
+    for name, text in BENCHMARKS.items():
+        importlib.import_module(name).add_arguments(subparsers.add_parser(name, help=text, description=text))
+    arguments = parser.parse_args()
+    run = importlib.import_module(arguments.name).main
+    return int(run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

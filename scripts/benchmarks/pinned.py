@@ -1,0 +1,74 @@
+"""A server process on a core of its own, and what the kernel says about it. Linux only: it reads /proc."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+URL = re.compile(r"http://127\.0\.0\.1:([1-9]\d*)")
+SERVER_CORE, LOAD_CORE = 0, 1
+START_SECONDS = 60
+
+
+class Pinned:
+    """A running server; `started` is how many seconds passed until its port was known."""
+
+    def __init__(self, command: Sequence[str], log: Path, cores: set[int] | None = None) -> None:
+        self.log = log
+        begun = time.monotonic()
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        if cores:
+            os.sched_setaffinity(self.process.pid, cores)
+        self.port = self._wait()
+        self.started = time.monotonic() - begun
+
+    def _wait(self) -> int:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            found = URL.search(self.log.read_text())
+            if found:
+                return int(found[1])
+            time.sleep(0.02)
+        self.stop()
+        raise SystemExit(f"a server did not start:\n{self.log.read_text()[-2000:]}")
+
+    @property
+    def proc(self) -> Path:
+        return Path("/proc", str(self.process.pid))
+
+    def cpu(self) -> float:
+        """Seconds of CPU that all threads have used so far."""
+        return sum(int(each.read_text().split()[0]) for each in self.proc.glob("task/*/schedstat")) / 1e9
+
+    def memory(self) -> float:
+        """Resident memory in kB."""
+        found = re.search(r"VmRSS:\s+(\d+)", (self.proc / "status").read_text())
+        return float(found[1]) if found else 0.0
+
+    def descriptors(self) -> int:
+        return len(list((self.proc / "fd").iterdir()))
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def pin_load() -> set[int] | None:
+    """Take the core for load, and give the one for servers; None where there is only one core."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        return None
+    os.sched_setaffinity(0, {cores[LOAD_CORE]})
+    return {cores[SERVER_CORE]}
