@@ -103,12 +103,12 @@ def json_of(schema: Mapping[str, Any], param: str) -> str:
     """A Lark element for JSON of `schema`. Raises Unsupported naming a keyword that cannot be enforced."""
     bounded = _bounded(schema, param)
     bounded["x-guidance"] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-    return f"%json {json.dumps(bounded, ensure_ascii=False)}"
+    return f"%json {json.dumps(bounded)}"
 
 
 def literal(text: str) -> str:
     """A Lark string."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text)
 
 
 def json_object(name: str) -> str:
