@@ -105,7 +105,7 @@ def _located(body: bytes, kind: type[Struct]) -> InvalidRequest:
         if not isinstance(value, dict):
             return InvalidJson("The body must be a JSON object.")
         return locate(value, kind) or InvalidRequest()
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return InvalidJson()
     except RecursionError:
         return _too_deep()

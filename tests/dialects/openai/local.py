@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -62,6 +63,19 @@ class Answer(Struct):
         """Assert that this is that refusal."""
         error = self.error
         assert (self.status, error["code"], error["param"]) == (status, code, param), error
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    """One exchange with a real server; an underscore in a header's name means a hyphen."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, {"content-type": "application/json"} | named if body else named)
+        response = connection.getresponse()
+        data = response.read()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, data)
+    finally:
+        connection.close()
 
 
 class Local:
