@@ -19,7 +19,7 @@ from openai_proxy.turn import Turn, outcome
 from openai_proxy.watch import Watch
 
 CHARACTERS_PER_TOKEN = 4
-RETRY_PAUSE = 1.0
+RETRY_PAUSE = 0.5
 
 
 class Router:

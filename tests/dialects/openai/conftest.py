@@ -12,6 +12,5 @@ from tests.dialects.openai.local import Local
 @pytest.fixture(scope="session")
 def local() -> Iterator[Local]:
     """The application with default limits."""
-    application = Local()
-    yield application
-    application.close()
+    with Local() as application:
+        yield application

@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct
 from starlette.types import Message
@@ -79,12 +79,12 @@ def ask(port: int, method: str, path: str, body: bytes | None = None, **headers:
 
 
 class Local:
-    """The application with the model `echo`; close it at the end."""
+    """The application with the model `echo`, to be used in a `with`."""
 
-    def __init__(self, limits: Limits | None = None, **options: Any) -> None:
+    def __init__(self, limits: Limits | None = None, default_model: str | None = None) -> None:
         self.runner = asyncio.Runner()
-        models = {"echo": ModelConfig(backend="echo", aliases=("parrot",), options=options)}
-        self.config = Config(models=models, limits=limits or Limits())
+        models = {"echo": ModelConfig(backend="echo", aliases=("parrot",))}
+        self.config = Config(models=models, limits=limits or Limits(), default_model=default_model)
         self.runner.run(self._start())
 
     async def _start(self) -> None:
@@ -92,7 +92,10 @@ class Local:
         self.app.edge.router.start()
         await asyncio.sleep(0)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.runner.run(self.app.edge.router.close())
         self.runner.close()
 

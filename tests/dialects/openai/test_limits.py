@@ -62,9 +62,8 @@ CASES: dict[str, tuple[str, Callable[[int], Any], str | None, str]] = {
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[Local]:
-    application = Local(SMALL)
-    yield application
-    application.close()
+    with Local(SMALL) as application:
+        yield application
 
 
 @pytest.mark.parametrize("name", CASES)
