@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -63,6 +64,11 @@ class Answer(Struct):
         """Assert that this is that refusal."""
         error = self.error
         assert (self.status, error["code"], error["param"]) == (status, code, param), error
+
+
+def connect(port: int) -> socket.socket:
+    """A bare connection to a real server."""
+    return socket.create_connection(("127.0.0.1", port), 20)
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
