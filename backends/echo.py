@@ -144,7 +144,7 @@ def _events(request: Request, script: Script) -> Iterator[Event]:
     match request:
         case ChatRequest():
             said = script.text if script.text is not None else request.messages[-1].text
-            read = sum(len(TOKEN.findall(message.text)) for message in request.messages)
+            read = sum(len(message.text.split()) for message in request.messages)
             yield from _answers(_tokens(said, script), request.sampling, script, read)
         case CompletionRequest():
             yield from _completions(request, script)
@@ -268,7 +268,7 @@ def _spoken(prompt: Prompt) -> str:
 
 
 def _length(prompt: Prompt) -> int:
-    return len(TOKEN.findall(prompt)) if isinstance(prompt, str) else len(prompt)
+    return len(prompt.split()) if isinstance(prompt, str) else len(prompt)
 
 
 def _vector(text: str, dimensions: int) -> bytes:

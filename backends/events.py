@@ -114,54 +114,41 @@ class Outcome(Struct):
     @classmethod
     async def of(cls, events: AsyncGenerator[Event]) -> Outcome:
         """Gather a stream to its end and close it. Raises what the stream raises."""
-        gathering = _Gathering()
+        answers: dict[int, Answer] = {}
+        texts: dict[int, list[str]] = {}
+        vectors: dict[int, bytes] = {}
+        usage = Usage()
         async with aclosing(events):
             async for event in events:
-                gathering.add(event)
-        return gathering.outcome()
+                if type(event) is Delta:
+                    if event.index not in texts:
+                        answers[event.index], texts[event.index] = Answer(), []
+                    texts[event.index].append(event.text)
+                    if event.reasoning or event.tool is not None or event.logprobs is not None:
+                        _extend(answers[event.index], event)
+                    continue
+                match event:
+                    case Finish(index=index, reason=reason):
+                        answers.setdefault(index, Answer()).reason = reason
+                    case Embedding(index=index, vector=vector):
+                        vectors[index] = vector
+                    case Usage():
+                        usage = event
+                    case Progress() | Delta():
+                        pass
+                    case _:
+                        assert_never(event)
+        for index, pieces in texts.items():
+            answers[index].text = "".join(pieces)
+        return cls(_in_order(answers), _in_order(vectors), usage)
 
 
-class _Gathering:
-    def __init__(self) -> None:
-        self.texts: dict[int, list[str]] = {}
-        self.answers: dict[int, Answer] = {}
-        self.vectors: dict[int, bytes] = {}
-        self.usage = Usage()
-
-    def add(self, event: Event) -> None:
-        match event:
-            case Delta():
-                self.extend(event)
-            case Finish():
-                self.answer(event.index).reason = event.reason
-            case Embedding():
-                self.vectors[event.index] = event.vector
-            case Usage():
-                self.usage = event
-            case Progress():
-                pass
-            case _:
-                assert_never(event)
-
-    def answer(self, index: int) -> Answer:
-        if index not in self.answers:
-            self.answers[index] = Answer()
-            self.texts[index] = []
-        return self.answers[index]
-
-    def extend(self, delta: Delta) -> None:
-        answer = self.answer(delta.index)
-        self.texts[delta.index].append(delta.text)
-        answer.reasoning += delta.reasoning
-        if delta.logprobs is not None:
-            answer.logprobs = [*(answer.logprobs or ()), *delta.logprobs]
-        if delta.tool is not None:
-            extend_calls(answer.calls, delta.tool)
-
-    def outcome(self) -> Outcome:
-        for index, answer in self.answers.items():
-            answer.text = "".join(self.texts[index])
-        return Outcome(_in_order(self.answers), _in_order(self.vectors), self.usage)
+def _extend(answer: Answer, delta: Delta) -> None:
+    answer.reasoning += delta.reasoning
+    if delta.logprobs is not None:
+        answer.logprobs = [*(answer.logprobs or ()), *delta.logprobs]
+    if delta.tool is not None:
+        extend_calls(answer.calls, delta.tool)
 
 
 def extend_calls(calls: list[Call], piece: ToolDelta) -> None:

@@ -36,12 +36,12 @@ def check_head(scope: Scope, limit: int) -> None:
 class BodyTimer:
     """Calls `expire` when a body is late: its first byte, then 1 kB a second, and all of it within a bound."""
 
-    def __init__(self, timeouts: Timeouts, expire: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeouts: Timeouts, expire: Callable[[], None]) -> None:
+        self._loop = loop
+        self._began = loop.time()
         self._timeouts = timeouts
         self._expire = expire
-        self._handle = self._loop.call_later(timeouts.body_first, expire)
+        self._handle = loop.call_later(timeouts.body_first, expire)
 
     def received(self, size: int) -> None:
         """`size` bytes are there in all."""

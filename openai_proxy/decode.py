@@ -10,6 +10,7 @@ import asyncio
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -28,9 +29,15 @@ BETWEEN = re.compile(rb"[ \t\r\n]*[,}][ \t\r\n]*")
 STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 MANY_DIGITS = re.compile(rb"[0-9]{19}")
 LONG_INTEGER = re.compile(rb"(?<![0-9.eE+])-?[0-9]{19,}(?![0-9.eE])")
+TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 BRACKETS = bytes.maketrans(b"{}", b"[]")
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 SHOWN = 100
+
+
+@cache
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(kind)
 
 
 async def decode(body: bytes, kind: type[T]) -> T:
@@ -43,8 +50,8 @@ async def decode(body: bytes, kind: type[T]) -> T:
 def decode_now(body: bytes, kind: type[T]) -> T:
     """The same, on the spot."""
     try:
-        value = msgspec.json.decode(body, type=kind)
-        top = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        value: T = _decoder(kind).decode(body)
+        top = TOP.decode(body)
     except msgspec.ValidationError:
         raise _located(body, kind) from None
     except RecursionError:
@@ -75,10 +82,12 @@ def _bounded(bare: bytes) -> None:
 
 
 def _plainly_single(body: bytes, top: Mapping[str, msgspec.Raw]) -> bool:
-    """The common case, decided cheaply: every name stands in the body once, and none can hide behind an escape.
-
-    The names are all known fields, so that there are few of them.
+    """The common cases, decided cheaply: the pairs add up to the whole of a compact body, as the SDK sends it, or every
+    name stands in the body once and none can hide behind an escape. The names are known fields, so there are few.
     """
+    punctuation = len('{"":') * len(top) + len("}")
+    if len(body) == punctuation + sum(map(len, top)) + sum(map(len, top.values())):
+        return True
     return b"\\u" not in body and all(body.count(b'"%s"' % name.encode()) == 1 for name in top)
 
 

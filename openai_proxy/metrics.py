@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+from openai_proxy.tallies import Count, Spread, Tally
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -30,16 +31,16 @@ class Metrics:
         self.model_ready = self._gauge("model_ready", "1 while the model can answer", "model")
         self.engine_restarts = self._counter("engine_restarts", "engines started again after a death", "model")
         self.config_revision = self._gauge("config_revision", "counts configurations taken since the start")
-        self.config_rejected = self._counter("config_rejected", "configurations refused while running")
+        self.config_rejected = self._counter("config_rejected", "configurations refused while running").labels()
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"openai_proxy_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Tally[Count]:
+        return Tally(Count, f"openai_proxy_{name}", text, labels, self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"openai_proxy_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"openai_proxy_{name}", text, labels, registry=self.registry, buckets=LATENCY)
+    def _histogram(self, name: str, text: str, *labels: str) -> Tally[Spread]:
+        return Tally(Spread, f"openai_proxy_{name}", text, labels, self.registry)
 
     def render(self) -> bytes:
         """The text exposition of all metrics."""

@@ -43,14 +43,18 @@ class Origins:
         checked = is_loopback(server.host) or bool(server.hosts)
         names = {*LOOPBACK, server.host, *server.hosts} if checked else set()
         self._hosts = frozenset(name.lower().encode("idna" if not name.isascii() else "ascii") for name in names)
+        self._last = b""
         self._any = "*" in server.origins
         self._origins = {origin.encode(): self._headers(origin.encode()) for origin in server.origins}
 
     def host_allowed(self, host: bytes) -> bool:
-        if not self._hosts:
+        if not self._hosts or host == self._last:
             return True
         found = HOST(host)
-        return found is not None and found[1].lower() in self._hosts
+        allowed = found is not None and found[1].lower() in self._hosts
+        if allowed:
+            self._last = host
+        return allowed
 
     def headers(self, origin: bytes) -> Headers | None:
         """What an answer to this origin carries; None when the origin may not call."""

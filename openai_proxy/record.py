@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 
 from openai_proxy.auth import NOBODY
@@ -18,8 +17,6 @@ class Record:
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
-        self._counters: dict[tuple[str, str, int], Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
 
     def __call__(self, scope: Scope, access: Access) -> None:
         state = scope["state"]
@@ -36,15 +33,8 @@ class Record:
 
     def _count(self, route: str, access: Access) -> None:
         method = access.method if access.method in METHODS else "other"
-        key = (route, method, access.status)
-        counter = self._counters.get(key)
-        if counter is None:
-            counter = self._counters[key] = self.metrics.http_requests.labels(route, method, str(access.status))
-        counter.inc()
-        histogram = self._histograms.get(route)
-        if histogram is None:
-            histogram = self._histograms[route] = self.metrics.http_seconds.labels(route)
-        histogram.observe(access.seconds)
+        self.metrics.http_requests.labels(route, method, str(access.status)).inc()
+        self.metrics.http_seconds.labels(route).observe(access.seconds)
 
 
 def outcome_of(status: int) -> str:

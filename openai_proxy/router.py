@@ -38,7 +38,8 @@ class Router:
         return Served(name, model, self.metrics, self._changed)
 
     def start(self) -> None:
-        """Begin to load every model; returns at once."""
+        """Begin to load every model; returns at once. The router belongs to the loop that runs now."""
+        self._loop = asyncio.get_running_loop()
         for served in self.models.values():
             served.start()
 
@@ -115,7 +116,7 @@ class Router:
         tokens = _estimate(request)
         slot = await self._slot(served, tokens)
         timeouts = self.timeouts
-        watch = Watch(timeouts.first_token + tokens / 1000, timeouts.between_tokens, timeouts.request)
+        watch = Watch(self._loop, timeouts.first_token + tokens / 1000, timeouts.between_tokens, timeouts.request)
         with Turn(served, slot, watch) as turn:
             first, events = await self._open(served, request)
             async with aclosing(events):

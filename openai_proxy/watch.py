@@ -16,11 +16,11 @@ class Watch:
     Call `wait` before waiting for an event and `got` after it. While the consumer works the clock stands still.
     """
 
-    def __init__(self, first: float, between: float, whole: float) -> None:
-        task = asyncio.current_task()
+    def __init__(self, loop: asyncio.AbstractEventLoop, first: float, between: float, whole: float) -> None:
+        task = asyncio.current_task(loop)
         assert task is not None
         self._task = task
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._between = between
         self._limit = first
         self._end = self._loop.time() + whole
