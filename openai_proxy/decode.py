@@ -139,7 +139,9 @@ def _children(value: Any, kind: Any) -> Iterator[tuple[str, Any, Any]]:
     arguments = get_args(kind)
     if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict):
         hints = get_type_hints(kind, include_extras=True)
-        yield from ((name, value[name], hints[name]) for name in kind.__struct_fields__ if name in value)
+        for field in msgspec.structs.fields(kind):
+            if field.encode_name in value:
+                yield field.encode_name, value[field.encode_name], hints[field.name]
     elif isinstance(value, list) and get_origin(kind) in (list, tuple):
         index = _first_wrong(value, arguments[0])
         yield from ((str(index), item, arguments[0]) for item in value[index : index + 1])
@@ -203,9 +205,10 @@ def _wrong_keys(value: Any, kind: Any, path: str) -> InvalidRequest | None:
     kind = _arm(value, kind)
     if not (isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict)):
         return None
+    known_names = [member.encode_name for member in msgspec.structs.fields(kind)]
     for name in value:
-        if name not in kind.__struct_fields__ and name != _tag_field(kind):
-            near = difflib.get_close_matches(name[:SHOWN], kind.__struct_fields__, n=1)
+        if name not in known_names and name != kind.__struct_config__.tag_field:
+            near = difflib.get_close_matches(name[:SHOWN], known_names, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             return UnknownParameter(
                 f"{prefix}{name:.100} is not a known parameter.{hint}", param=f"{prefix}{name:.100}"
