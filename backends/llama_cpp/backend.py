@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from backends import Model, Setup, State
-from backends.errors import EngineFailed, Refused
+from backends.errors import EngineFailed, Refused, Unavailable
 from backends.events import Event
 from backends.llama_cpp import completion, constraint
 from backends.llama_cpp.chat import Template, converse
@@ -137,9 +137,11 @@ class LlamaCpp:
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request; closing it early closes the engine's work on it."""
+        if isinstance(request, EmbeddingRequest) != self.options.embedding:
+            raise Refused("This model does not answer requests of this kind.", param="model")
         self._check_quarantine(request)
         if self._process is None:
-            raise EngineFailed("The engine was not started.")
+            raise Unavailable("The engine was not started.")
         token = object()
         self._running[token] = request
         try:

@@ -1,0 +1,301 @@
+"""What every backend promises, whatever its engine: run for each line of BACKENDS."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import replace
+
+from backends import BACKENDS, Backend, Kind, Setup, resolve
+from backends.errors import BackendError, Refused, Unavailable
+from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Usage
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Message,
+    Request,
+    Sampling,
+    Text,
+)
+
+T = TypeVar("T")
+TESTS = Path(__file__).parent
+LONG = 200
+CLASSES = {"json_object": "JsonObject", "json_schema": "JsonSchema"}
+
+
+class Plan(Struct, frozen=True):
+    """How to build a backend for these tests, and where its own tests lie.
+
+    `slow` are extra fields that make an answer last; `idle` are parameters that a stand-in takes without effect.
+    """
+
+    backend: str
+    tests: str
+    options: dict[str, Any] = {}
+    engine: bool = False
+    slow: dict[str, Any] = {}
+    idle: frozenset[str] = frozenset()
+
+
+CHOOSING = frozenset({"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"})
+PLANS = (
+    Plan(
+        "echo",
+        "test_echo.py",
+        slow={"script": {"delay": 60.0}},
+        idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
+    ),
+    Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
+    Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
+)
+PLACES = {
+    option: os.environ[variable]
+    for option, variable in {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}.items()
+    if variable in os.environ
+}
+
+
+class Started:
+    """A started backend and the loop that it lives in."""
+
+    def __init__(self, plan: Plan, backend: Backend, runner: asyncio.Runner) -> None:
+        self.plan = plan
+        self.backend = backend
+        self.runner = runner
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def events(self, request: Request) -> list[Event]:
+        return self.run(gathered(self.backend.run(request)))
+
+
+def build(plan: Plan) -> Backend:
+    places = PLACES if plan.engine else {}
+    return resolve(plan.backend)(Setup(name="conforming", options={**plan.options, **places}))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(plan, id="-".join([plan.backend, *plan.options][:3]), marks=[pytest.mark.engine] * plan.engine)
+        for plan in PLANS
+    ],
+)
+def started(request: pytest.FixtureRequest) -> Iterator[Started]:
+    with asyncio.Runner() as runner:
+        backend = build(request.param)
+        runner.run(backend.start())
+        yield Started(request.param, backend, runner)
+        runner.run(backend.close())
+        assert backend.state.name == "stopped"
+
+
+async def gathered(events: AsyncGenerator[Event]) -> list[Event]:
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+def ask(kind: Kind, text: str = "Count: one, two", **sampling: Any) -> Request:
+    limits = Sampling(**{"max_tokens": 8, "temperature": 0.0, **sampling})
+    match kind:
+        case "chat":
+            return ChatRequest(model="m", messages=(Message(role="user", parts=(Text(text),)),), sampling=limits)
+        case "completion":
+            return CompletionRequest(model="m", prompts=(text,), sampling=limits)
+        case "embedding":
+            return EmbeddingRequest(model="m", inputs=(text, "another"))
+
+
+def kinds(started: Started) -> list[Kind]:
+    return sorted(started.backend.model.kinds)
+
+
+def words(started: Started) -> Kind:
+    """A kind whose answer is a stream of words."""
+    for kind in kinds(started):
+        if kind != "embedding":
+            return kind
+    pytest.skip("makes no words")
+
+
+def test_every_backend_takes_part() -> None:
+    assert {plan.backend for plan in PLANS} == set(BACKENDS)
+
+
+def test_it_is_ready_and_says_what_it_takes(started: Started) -> None:
+    assert started.backend.state.name == "ready"
+    assert started.backend.model.kinds
+    assert started.backend.model.dimensions or "embedding" not in started.backend.model.kinds
+
+
+def test_every_honoured_parameter_has_a_test_of_its_own(started: Started) -> None:
+    place = TESTS / started.plan.tests
+    files = [place] if place.is_file() else sorted(place.glob("test_*.py"))
+    text = "".join(file.read_text() for file in files)
+    honoured = started.backend.model.parameters - started.plan.idle
+    assert {name for name in honoured if not re.search(rf"\b{CLASSES.get(name, name)}\b", text)} == set()
+
+
+def test_events_come_in_order(started: Started) -> None:
+    for kind in kinds(started):
+        events = started.events(ask(kind))
+        ranks = [{Progress: 0, Delta: 1, Embedding: 1, Finish: 2, Usage: 3}[type(event)] for event in events]
+        assert ranks == sorted(ranks)
+        assert ranks.count(3) == 1
+        usage = events[-1]
+        assert isinstance(usage, Usage)
+        assert usage.prompt > 0
+
+
+def test_every_choice_finishes_once(started: Started) -> None:
+    events = started.events(ask(words(started), n=3))
+    assert sorted(event.index for event in events if isinstance(event, Finish)) == [0, 1, 2]
+    assert {event.index for event in events if isinstance(event, Delta)} <= {0, 1, 2}
+    finished: set[int] = set()
+    for event in events:
+        if isinstance(event, Finish):
+            finished.add(event.index)
+        assert not (isinstance(event, Delta) and event.index in finished)
+
+
+def test_every_input_gets_one_vector(started: Started) -> None:
+    if "embedding" not in started.backend.model.kinds:
+        pytest.skip("makes no vectors")
+    vectors = [event for event in started.events(ask("embedding")) if isinstance(event, Embedding)]
+    assert sorted(event.index for event in vectors) == [0, 1]
+    assert {len(event.vector) for event in vectors} == {4 * (started.backend.model.dimensions or 0)}
+
+
+def test_the_outcome_is_the_sum_of_the_events(started: Started) -> None:
+    async def both(kind: Kind) -> tuple[list[Event], Outcome]:
+        """One stream, seen twice: an engine need not say the same again."""
+        events = await gathered(started.backend.run(ask(kind)))
+
+        async def again() -> AsyncGenerator[Event]:
+            for event in events:
+                yield event
+
+        return events, await Outcome.of(again())
+
+    for kind in kinds(started):
+        events, outcome = started.run(both(kind))
+        texts = [event.text for event in events if isinstance(event, Delta)]
+        assert "".join(answer.text for answer in outcome.answers) == "".join(texts)
+        assert len(outcome.vectors) == sum(isinstance(event, Embedding) for event in events)
+        assert outcome.usage == events[-1]
+
+
+def test_wrong_kinds_are_refused(started: Started) -> None:
+    other: tuple[Kind, ...] = ("chat", "completion", "embedding")
+    for kind in set(other) - set(kinds(started)):
+        with pytest.raises(Refused):
+            started.events(ask(kind))
+
+
+def test_many_run_at_once(started: Started) -> None:
+    async def together(kind: Kind) -> list[list[Event]]:
+        return await asyncio.gather(
+            *(gathered(started.backend.run(ask(kind, f"Say {number}."))) for number in range(8))
+        )
+
+    for kind in kinds(started):
+        for events in started.run(together(kind)):
+            assert isinstance(events[-1], Usage)
+
+
+def tasks_left() -> set[asyncio.Task[Any]]:
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+
+async def settled(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Tasks that are still there after two seconds of patience."""
+    for _ in range(100):
+        if tasks_left() <= before:
+            break
+        await asyncio.sleep(0.02)
+    return tasks_left() - before
+
+
+def test_closing_early_stops_the_work_and_leaves_nothing(started: Started) -> None:
+    request = ask(words(started), "word " * LONG, max_tokens=LONG)
+
+    async def leave_early() -> set[asyncio.Task[Any]]:
+        before = tasks_left()
+        for _ in range(5):
+            async with aclosing(started.backend.run(request)) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        break
+        return await settled(before)
+
+    assert started.run(leave_early()) == set()
+    descriptors = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    assert started.run(leave_early()) == set()
+    if descriptors:
+        assert len(os.listdir("/proc/self/fd")) <= descriptors + 1
+    assert isinstance(started.events(ask(words(started)))[-1], Usage)
+
+
+def test_a_cancelled_run_leaves_nothing(started: Started) -> None:
+    request = replace(ask(words(started), "word " * LONG, max_tokens=LONG), extra=started.plan.slow)
+
+    async def cancel() -> set[asyncio.Task[Any]]:
+        before = tasks_left()
+        running = asyncio.create_task(gathered(started.backend.run(request)))
+        await asyncio.sleep(0.05)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return await settled(before)
+
+    assert started.run(cancel()) == set()
+    assert isinstance(started.events(ask(words(started)))[-1], Usage)
+
+
+def test_a_stream_that_was_never_begun_costs_nothing(started: Started) -> None:
+    async def drop() -> None:
+        await started.backend.run(ask(kinds(started)[0])).aclose()
+
+    started.run(drop())
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=[f"{plan.backend}{number}" for number, plan in enumerate(PLANS)])
+def test_it_can_be_closed_at_any_time_and_refuses_while_it_does_not_run(plan: Plan) -> None:
+    async def live() -> None:
+        backend = build(plan)
+        assert backend.state.name == "stopped"
+        with pytest.raises(Unavailable):
+            await gathered(backend.run(ask(sorted(backend.model.kinds)[0])))
+        await backend.close()
+        await backend.close()
+        with pytest.raises(BackendError):
+            await gathered(backend.run(ask(sorted(backend.model.kinds)[0])))
+
+    asyncio.run(live())
+
+
+def test_names_of_parameters_are_known() -> None:
+    """A backend cannot honour a name that no request has: a slip would refuse the right one."""
+    structs: tuple[type[Struct], ...] = (Sampling, ChatRequest, CompletionRequest, EmbeddingRequest)
+    fields = set(itertools.chain.from_iterable(struct.__struct_fields__ for struct in structs))
+    known = fields | EXTRA
+    for plan in PLANS:
+        assert build(plan).model.parameters <= known, plan
+
+
+EXTRA = {
+    *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "script", "token_prompts"),
+    *("json_object", "json_schema", "regex", "choice", "grammar"),
+}
