@@ -14,7 +14,13 @@ default_model = "smollm2-135m-instruct"
 [models.smollm2-135m-instruct]
 backend = "llama_cpp"
 aliases = ["gpt-4o-mini", "gpt-4o", "gpt-3.5-turbo"]
-options = { weights = "smollm2-135m-instruct" }
+
+[models.smollm2-135m-instruct.options]
+weights = "smollm2-135m-instruct"
+# So small a model wanders without a system message, and at a higher temperature.
+system = "You are a helpful assistant."
+temperature = 0.2
+top_p = 0.9
 
 [models.all-minilm-l6-v2]
 backend = "llama_cpp"

@@ -22,6 +22,7 @@ from backends.llama_cpp.chat import Template, converse
 from backends.llama_cpp.child import Load
 from backends.llama_cpp.client import Client
 from backends.llama_cpp.compiler import Compiler
+from backends.llama_cpp.defaults import filled
 from backends.llama_cpp.embedding import embed
 from backends.llama_cpp.options import CONTEXT, SLOTS, Options
 from backends.llama_cpp.process import LoadFailed, Process
@@ -139,6 +140,7 @@ class LlamaCpp:
         """Answer one request; closing it early closes the engine's work on it."""
         if isinstance(request, EmbeddingRequest) != self.options.embedding:
             raise Refused("This model does not answer requests of this kind.", param="model")
+        request = filled(request, self.options)
         self._check_quarantine(request)
         if self._process is None:
             raise Unavailable("The engine was not started.")

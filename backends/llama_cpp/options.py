@@ -15,6 +15,8 @@ from backends.weights import WEIGHTS
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Layers: TypeAlias = Annotated[int, Meta(ge=0)]
+Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
+Share: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
 CacheType: TypeAlias = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
 CONTEXT = 2048
@@ -30,6 +32,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     context: Annotated[Positive | None, Meta(description="tokens a slot holds; at most what the model knows")] = None
     threads: Annotated[Positive | None, Meta(description="processor threads; cores - 1 if absent")] = None
     chat_template: Annotated[str | None, Meta(description="Jinja text, or a file of it, instead of the model's")] = None
+    system: Annotated[str | None, Meta(description="system message of a chat that brings none")] = None
+    temperature: Annotated[Temperature | None, Meta(description="for requests that set none")] = None
+    top_p: Annotated[Share | None, Meta(description="for requests that set none")] = None
     gpu_layers: Annotated[Layers | None, Meta(description="layers on the GPU; if absent as many as fit")] = None
     batch: Annotated[Positive, Meta(description="prompt tokens read in one step")] = 512
     flash_attention: Annotated[bool | None, Meta(description="if absent the engine decides")] = None

@@ -1,0 +1,30 @@
+"""What a model's options fill in where a request leaves it open."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from backends.llama_cpp.options import Options
+from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Request, Sampling, Text
+
+
+def filled(request: Request, options: Options) -> Request:
+    """The request with the operator's system message and sampling, unless it brings its own."""
+    match request:
+        case ChatRequest():
+            conversation = request.messages
+            if options.system is not None and not any(message.role == "system" for message in conversation):
+                conversation = (Message(role="system", parts=(Text(options.system),)), *conversation)
+            return structs.replace(request, messages=conversation, sampling=_sampling(request.sampling, options))
+        case CompletionRequest():
+            return structs.replace(request, sampling=_sampling(request.sampling, options))
+        case EmbeddingRequest():
+            return request
+
+
+def _sampling(sampling: Sampling, options: Options) -> Sampling:
+    return structs.replace(
+        sampling,
+        temperature=options.temperature if sampling.temperature is None else sampling.temperature,
+        top_p=options.top_p if sampling.top_p is None else sampling.top_p,
+    )
