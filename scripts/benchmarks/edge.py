@@ -78,7 +78,7 @@ class Target:
         self.ours = ours
 
     def request(self, case: Case) -> bytes:
-        body: dict[str, object] = {"model": "echo", "messages": [{"role": "user", "content": "Hello, who are you?"}]}
+        body: dict[str, object] = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
         if case.chunks:
             script = {"chunks": case.chunks, "size": SIZE, "delay": case.delay}
             body |= {"stream": True, "script": script}
