@@ -40,7 +40,10 @@ class Turn:
         if timer is not None:
             self.served.counted.timed_out(timer)
             error = EngineTimeout()
-        self._tell_circuit(error)
+        if timer == "request":
+            self.served.circuit.abandoned()  # a long answer says nothing against the engine
+        else:
+            self._tell_circuit(error)
         self.served.counted.ended(outcome(error))
         if timer is not None and error is not None:
             raise error from None

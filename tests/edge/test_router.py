@@ -170,6 +170,16 @@ def test_refusals_do_not_open_the_circuit() -> None:
     running(work)
 
 
+def test_an_answer_that_takes_too_long_as_a_whole_says_nothing_of_the_engine() -> None:
+    async def work(router: Router) -> None:
+        for _ in range(FAILURES + 1):
+            with pytest.raises(EngineTimeout):
+                await Outcome.of(router.run(chat(script={"delay": 0.01, "chunks": 100})))
+        assert router.models["m"].circuit.failures == 0
+
+    running(work, echo(Timeouts(request=0.03)))
+
+
 def test_leaving_early_stops_the_engine_and_frees_the_slot() -> None:
     async def work(router: Router) -> None:
         async with aclosing(router.run(chat())) as events:
