@@ -145,13 +145,17 @@ def _events(request: Request, script: Script) -> Iterator[Event]:
         case ChatRequest():
             said = script.text if script.text is not None else request.messages[-1].text
             read = sum(len(message.text.split()) for message in request.messages)
-            yield from _answers(_tokens(said, script), request.sampling, script, read)
+            return _answers(_tokens(said, script), request.sampling, script, read)
         case CompletionRequest():
-            yield from _completions(request, script)
+            return _completions(request, script)
         case EmbeddingRequest():
-            for index, text in enumerate(request.inputs):
-                yield Embedding(_vector(_spoken(text), request.dimensions or DIMENSIONS), index)
-            yield Usage(prompt=sum(_length(text) for text in request.inputs))
+            return _embeddings(request)
+
+
+def _embeddings(request: EmbeddingRequest) -> Iterator[Event]:
+    for index, text in enumerate(request.inputs):
+        yield Embedding(_vector(_spoken(text), request.dimensions or DIMENSIONS), index)
+    yield Usage(prompt=sum(_length(text) for text in request.inputs))
 
 
 def _completions(request: CompletionRequest, script: Script) -> Iterator[Event]:
@@ -176,8 +180,13 @@ def _completions(request: CompletionRequest, script: Script) -> Iterator[Event]:
 def _answers(tokens: Iterator[str], sampling: Sampling, script: Script, read: int, first: int = 0) -> Iterator[Event]:
     """Every choice says the same; they come in turns, as from an engine that batches."""
     if sampling.n == 1 and not sampling.stop and sampling.logprobs is None and not script.calls:
-        yield from _one_answer(tokens, sampling.max_tokens, read, first)
-        return
+        return _one_answer(tokens, sampling.max_tokens, read, first)
+    return _several_answers(tokens, sampling, script, read, first)
+
+
+def _several_answers(
+    tokens: Iterator[str], sampling: Sampling, script: Script, read: int, first: int
+) -> Iterator[Event]:
     speakers = [_Speaker(index, sampling) for index in range(first, first + sampling.n)]
     if script.calls:
         for speaker in speakers:

@@ -39,6 +39,13 @@ class Admission:
         """Seconds until a request that came now would probably get its slot."""
         return self.service_seconds * (self.waiting + 1) / self.slots
 
+    def take(self) -> bool:
+        """Take a slot if one is free and nobody waits for it."""
+        free = self.running < self.slots and not self._waiting and self.closed is None
+        if free:
+            self.running += 1
+        return free
+
     async def acquire(self, tokens: int, timeout: float) -> float:
         """Take a slot; returns the moment (monotonic seconds) it was had, for `release`.
 
@@ -46,8 +53,7 @@ class Admission:
         """
         if self.closed is not None:
             raise self.closed()
-        if self.running < self.slots and not self._waiting:
-            self.running += 1
+        if self.take():
             return time.monotonic()
         if self.waiting >= self.queue or (self._waiting and self.waiting_tokens + tokens > self.queue_tokens):
             raise QueueFull(retry_after=self.retry_after())

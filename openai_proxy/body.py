@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from starlette.types import Receive, Scope
 
 from openai_proxy.config import Timeouts
@@ -34,23 +31,16 @@ def check_head(scope: Scope, limit: int) -> None:
 
 
 class BodyTimer:
-    """Calls `expire` when a body is late: its first byte, then 1 kB a second, and all of it within a bound."""
+    """When a body is late: its first byte, then 1 kB a second, and all of it within a bound."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeouts: Timeouts, expire: Callable[[], None]) -> None:
-        self._loop = loop
-        self._began = loop.time()
+    def __init__(self, now: float, timeouts: Timeouts) -> None:
+        self._began = now
         self._timeouts = timeouts
-        self._expire = expire
-        self._handle = loop.call_later(timeouts.body_first, expire)
+        self.due = now + timeouts.body_first
 
     def received(self, size: int) -> None:
         """`size` bytes are there in all."""
-        self._handle.cancel()
-        allowed = min(self._timeouts.body_first + size / SLOWEST, self._timeouts.body)
-        self._handle = self._loop.call_at(self._began + allowed, self._expire)
-
-    def close(self) -> None:
-        self._handle.cancel()
+        self.due = self._began + min(self._timeouts.body_first + size / SLOWEST, self._timeouts.body)
 
 
 async def read_body(receive: Receive, limit: int, timer: BodyTimer) -> bytes:

@@ -15,6 +15,7 @@ from openai_proxy.config import Config, ModelConfig
 from openai_proxy.errors import Draining, ModelNotFound, QueueTimeout
 from openai_proxy.metrics import Metrics
 from openai_proxy.served import Served
+from openai_proxy.ticker import Ticker
 from openai_proxy.turn import Turn, outcome
 from openai_proxy.watch import Watch
 
@@ -25,8 +26,9 @@ RETRY_PAUSE = 0.5
 class Router:
     """All served models. `run` is the one way to an engine."""
 
-    def __init__(self, config: Config, metrics: Metrics) -> None:
+    def __init__(self, config: Config, metrics: Metrics, ticker: Ticker) -> None:
         self.metrics = metrics
+        self.ticker = ticker
         self.timeouts = config.timeouts
         self.default_model = config.default_model
         self.models = {name: self._served(name, model) for name, model in config.models.items()}
@@ -38,8 +40,7 @@ class Router:
         return Served(name, model, self.metrics, self._changed)
 
     def start(self) -> None:
-        """Begin to load every model; returns at once. The router belongs to the loop that runs now."""
-        self._loop = asyncio.get_running_loop()
+        """Begin to load every model; returns at once."""
         for served in self.models.values():
             served.start()
 
@@ -114,9 +115,9 @@ class Router:
         """
         served = self.find(request.model)
         tokens = _estimate(request)
-        slot = await self._slot(served, tokens)
+        slot = time.monotonic() if served.take() else await self._queue(served, tokens)
         timeouts = self.timeouts
-        watch = Watch(self._loop, timeouts.first_token + tokens / 1000, timeouts.between_tokens, timeouts.request)
+        watch = Watch(self.ticker, timeouts.first_token + tokens / 1000, timeouts.between_tokens, timeouts.request)
         with Turn(served, slot, watch) as turn:
             first, events = await self._open(served, request)
             async with aclosing(events):
@@ -132,7 +133,7 @@ class Router:
                     yield event
                     watch.wait()
 
-    async def _slot(self, served: Served, tokens: int) -> float:
+    async def _queue(self, served: Served, tokens: int) -> float:
         began = time.monotonic()
         try:
             slot = await served.acquire(tokens, self.timeouts.queue)
@@ -172,7 +173,10 @@ def _names(models: Mapping[str, ModelConfig]) -> dict[str, str]:
 def _estimate(request: Request) -> int:
     match request:
         case ChatRequest():
-            characters = sum(len(part.text) for message in request.messages for part in message.parts)
+            characters = 0
+            for message in request.messages:
+                for part in message.parts:
+                    characters += len(part.text)
             return characters // CHARACTERS_PER_TOKEN
         case CompletionRequest():
             return sum(map(_length, request.prompts))

@@ -62,6 +62,14 @@ class Served:
             self._loaded.set()
             self.changed()
 
+    def take(self) -> bool:
+        """Take a slot if the engine is loaded and well and a slot is free: no need then to wait for anything."""
+        well = self._loaded.is_set() and self.problem is None and not self.circuit.failures
+        taken = well and self.admission.take()
+        if taken:
+            self.counted.queue_seconds.observe(0.0)
+        return taken
+
     async def acquire(self, tokens: int, timeout: float) -> float:
         """Wait for the engine to be loaded and for a slot, `timeout` seconds in all. Raises as Admission does."""
         if not self._loaded.is_set():

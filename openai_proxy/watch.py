@@ -1,13 +1,13 @@
-"""Deadlines of one request, without a timer an event: one callback that looks whether the engine has gone silent."""
+"""Deadlines of one request's engine, without a timer an event."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Literal, TypeAlias
 
-Timer: TypeAlias = Literal["first_token", "between_tokens", "request"]
+from openai_proxy.ticker import Ticker
 
-SHORTEST_LOOK = 0.01
+Timer: TypeAlias = Literal["first_token", "between_tokens", "request"]
 
 
 class Watch:
@@ -16,21 +16,22 @@ class Watch:
     Call `wait` before waiting for an event and `got` after it. While the consumer works the clock stands still.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, first: float, between: float, whole: float) -> None:
-        task = asyncio.current_task(loop)
+    def __init__(self, ticker: Ticker, first: float, between: float, whole: float) -> None:
+        task = asyncio.current_task(ticker.loop)
         assert task is not None
         self._task = task
-        self._loop = loop
+        self._ticker = ticker
+        self._time = ticker.loop.time
         self._between = between
         self._limit = first
-        self._end = self._loop.time() + whole
+        self._end = self._time() + whole
         self._since: float | None = None
         self._name: Timer = "first_token"
         self._expired: Timer | None = None
-        self._handle = self._loop.call_later(min(first, between, whole), self._look)
+        ticker.add(self)
 
     def wait(self) -> None:
-        self._since = self._loop.time()
+        self._since = self._time()
 
     def got(self) -> None:
         self._since = None
@@ -38,7 +39,7 @@ class Watch:
         self._name = "between_tokens"
 
     def close(self) -> None:
-        self._handle.cancel()
+        self._ticker.discard(self)
 
     def absorb(self) -> Timer | None:
         """The timer that ran out, if the cancellation that just arrived was this watch's own: then it is taken back."""
@@ -46,13 +47,10 @@ class Watch:
             return None
         return self._expired
 
-    def _look(self) -> None:
-        now = self._loop.time()
-        waiting = self._since is not None
-        silent_until = (self._since if self._since is not None else now) + self._limit
-        if waiting and now >= min(silent_until, self._end):
-            self._expired = "request" if now >= self._end else self._name
-            self._task.cancel()
+    def look(self, now: float) -> None:
+        """End the wait when it has been too long."""
+        if self._since is None or now < min(self._since + self._limit, self._end):
             return
-        rest = min(silent_until, self._end if waiting else silent_until) - now
-        self._handle = self._loop.call_later(max(min(rest, self._between), SHORTEST_LOOK), self._look)
+        self._expired = "request" if now >= self._end else self._name
+        self._ticker.discard(self)
+        self._task.cancel()

@@ -12,17 +12,18 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
+from backends.events import Event
 from openai_proxy.auth import NOBODY, Caller
 from openai_proxy.body import CLOSE, BodyTimer, check_head, read_body
 from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, Fault, RequestTimeout, describe
 from openai_proxy.lifecycle import Lifecycle
+from openai_proxy.ticker import Ticker
 
 if TYPE_CHECKING:
     from openai_proxy.config import Config
@@ -64,10 +65,18 @@ class Reply(Struct):
     headers: Headers = JSON
 
 
-class Stream(Struct):
-    """Server-sent events, framed; the last chunk ends with `DONE`. The generator is closed by the wire."""
+class Frames(Protocol):
+    """Turns events into server-sent events. An event that says nothing gives no bytes; `end` comes after the last."""
 
-    chunks: AsyncGenerator[bytes, None]
+    def render(self, event: Event) -> bytes: ...
+    def end(self) -> bytes: ...
+
+
+class Stream(Struct):
+    """An answer as server-sent events. The generator is closed by the wire."""
+
+    events: AsyncGenerator[Event, None]
+    frames: Frames
 
 
 Handle: TypeAlias = Callable[[Incoming], Awaitable[Reply | Stream]]
@@ -109,6 +118,7 @@ class Wire(Struct, frozen=True):
 
     config: Callable[[], Config]
     lifecycle: Lifecycle
+    ticker: Ticker
     canceled: Callable[[str, str], None]
     timed_out: Callable[[str], None]
 
@@ -120,11 +130,6 @@ class Endpoint:
         self.wire = wire
         self.handle = handle
         self.render = render
-
-    @cached_property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The one loop that serves this application. Asking for it costs a system call, too much for each request."""
-        return asyncio.get_running_loop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(self, scope, receive, send)
@@ -140,20 +145,22 @@ class Exchange:
     """One request and its answer. Runs in one task, which `stop` cancels with an error to tell the client."""
 
     def __init__(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        loop = endpoint.loop
-        task = asyncio.current_task(loop)
+        self.ticker = endpoint.wire.ticker
+        self.loop = self.ticker.loop
+        task = asyncio.current_task(self.loop)
         assert task is not None
         self.task = task
-        self.loop = loop
         self.endpoint = endpoint
         self.scope = scope
         self.receive = receive
         self.send = send
         self.stopped: EdgeError | None = None
         self.started = False
+        self.body: BodyTimer | None = None
+        self.watched_from = self.loop.time() + UNWATCHED
         self.watcher: asyncio.Task[None] | None = None
-        self.unwatched: asyncio.TimerHandle | None = None
         self.pulse: Pulse | None = None
+        self.ticker.add(self)
 
     @property
     def request_id(self) -> str:
@@ -167,8 +174,7 @@ class Exchange:
             self.task.cancel()
 
     def close(self) -> None:
-        if self.unwatched is not None:
-            self.unwatched.cancel()
+        self.ticker.discard(self)
         if self.watcher is not None:
             self.watcher.cancel()
         if self.pulse is not None:
@@ -189,7 +195,6 @@ class Exchange:
         config = self.endpoint.wire.config()
         state = self.scope.get("state", {})
         body = await self._body(config) if self.scope["method"] == "POST" else b""
-        self.unwatched = self.loop.call_later(UNWATCHED, self._watch)
         incoming = Incoming(body, state.get("caller", NOBODY), self.request_id, self.scope)
         answer = await self.endpoint.handle(incoming)
         match answer:
@@ -197,23 +202,27 @@ class Exchange:
                 await self._reply(answer.status, list(answer.headers), answer.body)
             case Stream():
                 self.pulse = Pulse(self, config.timeouts.ping, config.timeouts.send)
-                await self._pump(answer.chunks, self.pulse)
+                await self._pump(answer, self.pulse)
 
     async def _body(self, config: Config) -> bytes:
         limit = config.limits.body_bytes
         check_head(self.scope, limit)
-        timer = BodyTimer(self.loop, config.timeouts, self._body_late)
+        self.body = BodyTimer(self.loop.time(), config.timeouts)
         try:
-            return await read_body(self.receive, limit, timer)
+            return await read_body(self.receive, limit, self.body)
         finally:
-            timer.close()
+            self.body = None
 
-    def _body_late(self) -> None:
-        self.endpoint.wire.timed_out("body")
-        self.stop(RequestTimeout(headers=CLOSE))
-
-    def _watch(self) -> None:
-        self.watcher = asyncio.create_task(self._until_gone())
+    def look(self, now: float) -> None:
+        """Act on what is due: a late body, the watch for the client's leaving, the stream's silence."""
+        if self.body is not None:
+            if now >= self.body.due:
+                self.endpoint.wire.timed_out("body")
+                self.stop(RequestTimeout(headers=CLOSE))
+        elif self.watcher is None and now >= self.watched_from:
+            self.watcher = self.loop.create_task(self._until_gone())
+        if self.pulse is not None:
+            self.pulse.look(now)
 
     async def _until_gone(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
@@ -232,15 +241,20 @@ class Exchange:
             self.started = True
             await self.send({"type": "http.response.start", "status": 200, "headers": list(SSE)})
 
-    async def _pump(self, chunks: AsyncGenerator[bytes, None], pulse: Pulse) -> None:
-        send = self.send
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                if not self.started:
-                    await self.begin()
-                pulse.sending()
-                await send({"type": "http.response.body", "body": chunk, "more_body": not chunk.endswith(DONE)})
-                pulse.sent()
+    async def _pump(self, stream: Stream, pulse: Pulse) -> None:
+        send, render = self.send, stream.frames.render
+        async with aclosing(stream.events) as events:
+            async for event in events:
+                chunk = render(event)
+                if chunk:
+                    if not self.started:
+                        await self.begin()
+                    pulse.sending()
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    pulse.sent()
+        await self.begin()
+        pulse.sending()
+        await send({"type": "http.response.body", "body": stream.frames.end(), "more_body": False})
 
     async def _fail(self, error: BaseException) -> None:
         if isinstance(error, ClientGone):
@@ -265,6 +279,7 @@ class Exchange:
         """The last event of a stream that failed; a client that does not take it is left without."""
         if self.pulse is not None:
             self.pulse.close()
+            self.pulse = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ABORT_WAIT):
                 await self.send({"type": "http.response.body", "body": event, "more_body": True})
@@ -284,44 +299,37 @@ class Exchange:
 
 
 class Pulse:
-    """The timer of one stream: the status line after a moment, comments in silence, the end of a slow reader."""
+    """The clock of one stream: the status line after a moment, comments in silence, the end of a slow reader."""
 
     def __init__(self, exchange: Exchange, ping: float, send_timeout: float) -> None:
         self.exchange = exchange
-        self.loop = exchange.loop
         self.ping = ping
         self.send_timeout = send_timeout
+        self._time = exchange.loop.time
+        self._last = self._time()
+        self._patient_until = self._last + PATIENCE
         self._sending: float | None = None
-        self._last = self.loop.time()
         self._beat: asyncio.Task[None] | None = None
-        self._handle = self.loop.call_later(PATIENCE, self._look)
 
     def sending(self) -> None:
-        self._sending = self.loop.time()
+        self._sending = self._time()
 
     def sent(self) -> None:
         self._last = self._sending or self._last
         self._sending = None
 
     def close(self) -> None:
-        self._handle.cancel()
         if self._beat is not None:
             self._beat.cancel()
 
-    def _look(self) -> None:
-        now = self.loop.time()
+    def look(self, now: float) -> None:
+        """Act on what is due at `now`, in the loop's seconds."""
         if self._sending is not None:
-            due = self._sending + self.send_timeout
-            if now >= due:
+            if now >= self._sending + self.send_timeout:
                 self.exchange.stop(ClientSlow())
-                return
-        elif not self.exchange.started or now - self._last >= self.ping:
-            self._beat = asyncio.create_task(self._comment())
+        elif now >= self._patient_until and (now >= self._last + self.ping or not self.exchange.started):
             self._last = now
-            due = now + self.ping
-        else:
-            due = self._last + self.ping
-        self._handle = self.loop.call_later(min(due - now, self.ping, self.send_timeout), self._look)
+            self._beat = self.exchange.loop.create_task(self._comment())
 
     async def _comment(self) -> None:
         await self.exchange.begin()

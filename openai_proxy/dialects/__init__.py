@@ -16,6 +16,7 @@ from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
 from openai_proxy.router import Router
+from openai_proxy.ticker import Ticker
 from openai_proxy.wire import Endpoint, Handle, RenderFault, Wire, render_fault
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ class Edge:
         self.keys = keys
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
-        self.router = Router(config, self.metrics)
+        self.ticker = Ticker()
+        self.router = Router(config, self.metrics, self.ticker)
         self.reload: Callable[[], Awaitable[None]] | None = None
-        self.wire = Wire(lambda: self.config, self.lifecycle, self._canceled, self._timed_out)
+        self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
 
     def _canceled(self, model: str, reason: str) -> None:
         self.metrics.canceled.labels(model, reason).inc()

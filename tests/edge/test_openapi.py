@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests  # type: ignore[import-untyped]
 import schemathesis
 from hypothesis import HealthCheck, settings
 from msgspec import json
@@ -41,13 +43,21 @@ def document(limits: Limits | None = None) -> dict[str, Any]:
     return asyncio.run(make())
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[Any]:
+    with requests.Session() as opened:
+        yield opened
+
+
 schema = schemathesis.openapi.from_dict(document()).exclude(path=list(UNBOUNDED))
 
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_documented(case: schemathesis.Case[Any], echo_server: Running) -> None:
-    response = case.call(base_url=echo_server.url)
+def test_every_operation_answers_as_documented(
+    case: schemathesis.Case[Any], echo_server: Running, session: Any
+) -> None:
+    response = case.call(base_url=echo_server.url, session=session)
     # An unknown query string is ignored, as everywhere; an unknown field of a body is not.
     case.validate_response(response, checks=[*CHECKS, negative_data_rejection] if case.operation.body else CHECKS)
     assert response.elapsed < 5

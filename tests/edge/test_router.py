@@ -20,6 +20,7 @@ from openai_proxy.config import Config, ModelConfig, Timeouts
 from openai_proxy.errors import Draining, ModelNotFound, QueueFull, QueueTimeout
 from openai_proxy.metrics import Metrics
 from openai_proxy.router import Router
+from openai_proxy.ticker import Ticker
 
 SCRIPTED = "tests.edge.test_router:Scripted"
 
@@ -77,7 +78,7 @@ def running(work: Callable[[Router], Coroutine[Any, Any, None]], config: Config 
     """Run a test with a started router, and close it."""
 
     async def live() -> None:
-        router = Router(config or Config(models={"m": ModelConfig(backend=SCRIPTED)}), Metrics())
+        router = Router(config or Config(models={"m": ModelConfig(backend=SCRIPTED)}), Metrics(), Ticker())
         router.start()
         await asyncio.sleep(0.01)
         try:

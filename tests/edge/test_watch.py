@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from openai_proxy.ticker import Ticker
 from openai_proxy.watch import Timer, Watch
 
 
 def watching(first: float, between: float, whole: float) -> Watch:
-    return Watch(asyncio.get_running_loop(), first, between, whole)
+    return Watch(Ticker(), first, between, whole)
 
 
 async def expire(watch: Watch, seconds: float = 1) -> Timer | None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from backends.events import Delta, Event
 from openai_proxy import wire as module
 from openai_proxy.config import Config, Limits, Timeouts
 from openai_proxy.errors import Draining, EdgeError, Fault
 from openai_proxy.lifecycle import Lifecycle
+from openai_proxy.ticker import Ticker
 from openai_proxy.wire import DONE, Endpoint, Incoming, Reply, Stream, Wire, fault_headers, render_fault
 
 CHUNK = b'data: {"a":1}\n\n'
@@ -70,7 +72,11 @@ class Server:
         self.canceled: list[str] = []
         self.timers: list[str] = []
         self.wire = Wire(
-            lambda: self.config, self.lifecycle, lambda _, reason: self.canceled.append(reason), self.timers.append
+            lambda: self.config,
+            self.lifecycle,
+            Ticker(),
+            lambda _, reason: self.canceled.append(reason),
+            self.timers.append,
         )
         self.tasks = len(asyncio.all_tasks())
 
@@ -93,6 +99,16 @@ class Server:
         assert len(asyncio.all_tasks()) == self.tasks
 
 
+class Words:
+    """The plainest frames: an event's text as it is."""
+
+    def render(self, event: Event) -> bytes:
+        return event.text.encode() if isinstance(event, Delta) else b""
+
+    def end(self) -> bytes:
+        return DONE
+
+
 class Engine:
     """A stream of chunks, some time apart; `closed` once it is."""
 
@@ -101,18 +117,18 @@ class Engine:
         self.delay = delay
         self.closed = 0
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
+    async def stream(self) -> AsyncGenerator[Event, None]:
         try:
             for chunk in self.chunks:
                 await asyncio.sleep(self.delay)
                 if isinstance(chunk, Exception):
                     raise chunk
-                yield chunk
+                yield Delta(chunk.decode())
         finally:
             self.closed += 1
 
     async def __call__(self, _: Incoming) -> Stream:
-        return Stream(self.stream())
+        return Stream(self.stream(), Words())
 
 
 def live(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -130,7 +146,7 @@ async def forever(_: Incoming) -> Reply:
 
 def test_a_stream_ends_with_its_end_mark() -> None:
     async def work() -> None:
-        server, client, engine = Server(), Client(), Engine(CHUNK, CHUNK + DONE)
+        server, client, engine = Server(), Client(), Engine(CHUNK, CHUNK)
         await server.take(client, engine)
         assert (client.status, client.said, client.ended) == (200, CHUNK + CHUNK + DONE, True)
         assert engine.closed == 1
@@ -281,7 +297,7 @@ def test_silence_has_a_status_line_and_comments(monkeypatch: pytest.MonkeyPatch)
 
     async def work() -> None:
         server, client = Server(Timeouts(ping=0.03)), Client()
-        await server.take(client, Engine(CHUNK + DONE, delay=0.15))
+        await server.take(client, Engine(CHUNK, delay=0.15))
         assert client.status == 200
         assert client.said.startswith(b": keep-alive\n\n: keep-alive\n\n")
         assert client.said.endswith(b": keep-alive\n\n" + CHUNK + DONE)

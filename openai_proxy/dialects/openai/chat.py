@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 import msgspec
 
@@ -40,17 +38,9 @@ class Chat:
         request = chat_request(body, served.name, served.model, limits)
         include_usage = includes_usage(body)
         if body.stream:
-            return Stream(self._chunks(request, include_usage))
+            frames = ChatFrames(identity("chatcmpl-"), int(time.time()), request.model, include_usage)
+            return Stream(self.edge.router.run(request), frames)
         return Reply(msgspec.json.encode(await self._whole(request)))
-
-    async def _chunks(self, request: ChatRequest, include_usage: bool) -> AsyncGenerator[bytes, None]:
-        frames = ChatFrames(identity("chatcmpl-"), int(time.time()), request.model, include_usage)
-        async with aclosing(self.edge.router.run(request)) as events:
-            async for event in events:
-                chunk = frames.render(event)
-                if chunk:
-                    yield chunk
-        yield frames.end()
 
     async def _whole(self, request: ChatRequest) -> ChatCompletion:
         outcome = await Outcome.of(self.edge.router.run(request))

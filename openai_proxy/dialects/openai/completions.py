@@ -6,8 +6,6 @@ Source: https://platform.openai.com/docs/api-reference/completions/create, as th
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated
 
 import msgspec
@@ -56,17 +54,9 @@ class Completions:
         request = completion_request(body, served.name, served.model, limits)
         include_usage = includes_usage(body)
         if body.stream:
-            return Stream(self._chunks(request, include_usage))
+            frames = CompletionFrames(identity("cmpl-"), int(time.time()), request.model, include_usage)
+            return Stream(self.edge.router.run(request), frames)
         return Reply(msgspec.json.encode(await self._whole(request)))
-
-    async def _chunks(self, request: CompletionRequest, include_usage: bool) -> AsyncGenerator[bytes, None]:
-        frames = CompletionFrames(identity("cmpl-"), int(time.time()), request.model, include_usage)
-        async with aclosing(self.edge.router.run(request)) as events:
-            async for event in events:
-                chunk = frames.render(event)
-                if chunk:
-                    yield chunk
-        yield frames.end()
 
     async def _whole(self, request: CompletionRequest) -> Completion:
         outcome = await Outcome.of(self.edge.router.run(request))
