@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.running import Running, environment
+
+# A busy machine is no fault of an example's.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 ECHO = '[server]\ngrace = 0.0\ndrain = 1.0\n\n[models.echo]\nbackend = "echo"\n'
 
