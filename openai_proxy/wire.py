@@ -202,7 +202,9 @@ class Exchange:
                 await self._reply(answer.status, list(answer.headers), answer.body)
             case Stream():
                 self.pulse = Pulse(self, config.timeouts.ping, config.timeouts.send)
-                await self._pump(answer, self.pulse)
+                # A task of its own: a chunk then wakes a few frames, not all those of the layers above us.
+                self.task = self.loop.create_task(self._pump(answer, self.pulse))
+                await self.task
 
     async def _body(self, config: Config) -> bytes:
         limit = config.limits.body_bytes
