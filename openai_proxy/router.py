@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from backends import State
 from backends.errors import Unavailable
-from backends.events import Event, Usage
+from backends.events import Delta, Event, Usage
 from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request
 from openai_proxy.config import Config, ModelConfig
 from openai_proxy.errors import Draining, ModelNotFound, QueueTimeout
@@ -124,12 +124,15 @@ class Router:
                 turn.answered()
                 if first is not None:
                     watch.got()
+                    turn.pieces += type(first) is Delta
                     yield first
                     watch.wait()
                 async for event in events:
                     watch.got()
-                    if type(event) is Usage:
-                        served.counted.used(event)
+                    if type(event) is Delta:
+                        turn.pieces += 1
+                    elif type(event) is Usage:
+                        turn.used(event)
                     yield event
                     watch.wait()
 

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 
 from backends.errors import BackendError, EngineFailed, EngineTimeout, Unavailable
+from backends.events import Usage
 from openai_proxy.errors import EdgeError
 from openai_proxy.served import Served
 from openai_proxy.watch import Watch
@@ -22,10 +23,16 @@ class Turn:
         self.served = served
         self.slot = slot
         self.watch = watch
+        self.pieces = 0
 
     def __enter__(self) -> Turn:
         self.watch.wait()
         return self
+
+    def used(self, usage: Usage) -> None:
+        """The engine's own count, which replaces that of the pieces."""
+        self.served.counted.used(usage)
+        self.pieces = 0
 
     def answered(self) -> None:
         """The first event is there."""
@@ -44,6 +51,8 @@ class Turn:
             self.served.circuit.abandoned()  # a long answer says nothing against the engine
         else:
             self._tell_circuit(error)
+        if self.pieces and error is not None:
+            self.served.counted.used(Usage(completion=self.pieces))  # an answer cut short still took its tokens
         self.served.counted.ended(outcome(error))
         if timer is not None and error is not None:
             raise error from None

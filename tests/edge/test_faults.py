@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.conftest import servers
+from tests.conftest import Serve, servers
 from tests.edge import raw
 from tests.edge.test_overload import body, idle, metric
 from tests.running import Running
@@ -258,3 +258,15 @@ def test_a_reload_keeps_running_streams(server: Running) -> None:
         assert first + raw.until(connection, DONE)
     assert metric(server, "config_revision") == 2
     assert metric(server, 'model_ready{model="echo"}') == 1
+
+
+def test_an_answer_cut_short_still_counts_its_tokens(serve: Serve) -> None:
+    server = serve()
+    script = {"chunks": 100, "fail": "late", "after": 7}
+    with server.client() as client:
+        stream = client.chat.completions.create(
+            model="echo", messages=[{"role": "user", "content": "x"}], stream=True, extra_body={"script": script}
+        )
+        with pytest.raises(openai.APIError):
+            list(stream)
+    assert metric(server, 'completion_tokens_total{model="echo"}') == 7
