@@ -17,10 +17,11 @@ aliases = ["gpt-4o-mini", "gpt-4o", "gpt-3.5-turbo"]
 
 [models.smollm2-135m-instruct.options]
 weights = "smollm2-135m-instruct"
-# So small a model wanders without a system message, and at a higher temperature.
+# So small a model wanders without a system message or at a higher temperature, and repeats itself without a penalty.
 system = "You are a helpful assistant."
 temperature = 0.2
 top_p = 0.9
+repetition_penalty = 1.1
 
 [models.all-minilm-l6-v2]
 backend = "llama_cpp"

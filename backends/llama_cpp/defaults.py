@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec import structs
 
 from backends.llama_cpp.options import Options
@@ -15,9 +18,16 @@ def filled(request: Request, options: Options) -> Request:
             conversation = request.messages
             if options.system is not None and not any(message.role == "system" for message in conversation):
                 conversation = (Message(role="system", parts=(Text(options.system),)), *conversation)
-            return structs.replace(request, messages=conversation, sampling=_sampling(request.sampling, options))
+            return structs.replace(
+                request,
+                messages=conversation,
+                sampling=_sampling(request.sampling, options),
+                extra=_extra(request.extra, options),
+            )
         case CompletionRequest():
-            return structs.replace(request, sampling=_sampling(request.sampling, options))
+            return structs.replace(
+                request, sampling=_sampling(request.sampling, options), extra=_extra(request.extra, options)
+            )
         case EmbeddingRequest():
             return request
 
@@ -28,3 +38,9 @@ def _sampling(sampling: Sampling, options: Options) -> Sampling:
         temperature=options.temperature if sampling.temperature is None else sampling.temperature,
         top_p=options.top_p if sampling.top_p is None else sampling.top_p,
     )
+
+
+def _extra(extra: Mapping[str, Any], options: Options) -> Mapping[str, Any]:
+    if options.repetition_penalty is None:
+        return extra
+    return {"repetition_penalty": options.repetition_penalty, **extra}

@@ -35,6 +35,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     system: Annotated[str | None, Meta(description="system message of a chat that brings none")] = None
     temperature: Annotated[Temperature | None, Meta(description="for requests that set none")] = None
     top_p: Annotated[Share | None, Meta(description="for requests that set none")] = None
+    repetition_penalty: Annotated[Temperature | None, Meta(description="for requests that set none")] = None
     gpu_layers: Annotated[Layers | None, Meta(description="layers on the GPU; if absent as many as fit")] = None
     batch: Annotated[Positive, Meta(description="prompt tokens read in one step")] = 512
     flash_attention: Annotated[bool | None, Meta(description="if absent the engine decides")] = None

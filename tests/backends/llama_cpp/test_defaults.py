@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from backends.llama_cpp.defaults import filled
 from backends.llama_cpp.options import Options
 from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Sampling, Text
 
-OPTIONS = Options(path="x.gguf", system="Be brief.", temperature=0.2, top_p=0.9)
+OPTIONS = Options(path="x.gguf", system="Be brief.", temperature=0.2, top_p=0.9, repetition_penalty=1.1)
 USER = Message(role="user", parts=(Text("Hi"),))
 OWN = Message(role="system", parts=(Text("Be long."),))
 
@@ -16,10 +18,12 @@ def test_gaps_are_filled() -> None:
     assert isinstance(request, ChatRequest)
     assert [message.text for message in request.messages] == ["Be brief.", "Hi"]
     assert (request.sampling.temperature, request.sampling.top_p) == (0.2, 0.9)
+    assert request.extra == {"repetition_penalty": 1.1}
 
 
 def test_what_a_request_brings_stays() -> None:
     brought = ChatRequest(model="m", messages=(USER, OWN), sampling=Sampling(temperature=0.0, top_p=0.5))
+    brought = structs.replace(brought, extra={"repetition_penalty": 1.0})
     assert filled(brought, OPTIONS) == brought
 
 
