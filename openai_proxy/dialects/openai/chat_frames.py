@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-import msgspec
-
 from backends.events import Delta, Embedding, Event, Finish, Progress, Usage
-from openai_proxy.dialects.openai.answers import logprobs, tool_piece, usage
-from openai_proxy.wire import DONE
-
-encode = msgspec.json.Encoder().encode
+from openai_proxy.dialects.openai.answers import logprobs, tool_piece
+from openai_proxy.dialects.openai.chunks import Chunks, encode
 
 ROLE = b'"role":"assistant","content":""'
 CONTENT_END = b'},"logprobs":null,"finish_reason":null}'
 
 
-class ChatFrames:
+class ChatFrames(Chunks):
     """Renders the events of one chat. The frames of one event are one piece of bytes, empty when it says nothing."""
 
+    kind = b"chat.completion.chunk"
+
     def __init__(self, identity: str, created: int, model: str, include_usage: bool) -> None:
-        self.include_usage = include_usage
-        self.head = b'data: {"id":%s,"object":"chat.completion.chunk","created":%d,"model":%s,"choices":[' % (
-            encode(identity),
-            created,
-            encode(model),
-        )
-        self.tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
+        super().__init__(identity, created, model, include_usage)
         self.text_tail = CONTENT_END + self.tail
         self.text_heads: dict[int, bytes] = {}
-        self.usage = Usage()
 
     def render(self, event: Event) -> bytes:
         if type(event) is Delta:
@@ -44,13 +35,6 @@ class ChatFrames:
                 return b""
             case _:
                 assert_never(event)
-
-    def end(self) -> bytes:
-        """The last piece: usage if it was asked for, and the end mark."""
-        if not self.include_usage:
-            return DONE
-        head = self.head.removesuffix(b"[")
-        return head + b'[],"usage":' + encode(usage(self.usage)) + b"}\n\n" + DONE
 
     def _delta(self, delta: Delta) -> bytes:
         head = self.text_heads.get(delta.index)
