@@ -18,7 +18,6 @@ EdgeError
 ├── RequestTooLarge
 ├── HeadersTooLarge
 ├── HostNotAllowed
-├── RateLimited
 ├── QueueFull
 ├── QueueTimeout
 ├── Draining
@@ -121,10 +120,6 @@ class OriginNotAllowed(Forbidden):
     """This web origin may not call the server."""
 
 
-class RateLimited(EdgeError):
-    """Too many requests."""
-
-
 class QueueFull(EdgeError):
     """The model's queue is full; try again soon."""
 
@@ -187,7 +182,6 @@ TABLE: dict[type[Exception], Row] = {
     RequestTooLarge: Row(413, INVALID, "request_too_large"),
     HeadersTooLarge: Row(431, INVALID, "headers_too_large"),
     HostNotAllowed: Row(421, INVALID, "host_not_allowed"),
-    RateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded"),
     QueueFull: Row(429, "rate_limit_error", "queue_full"),
     QueueTimeout: Row(503, "server_error", "overloaded"),
     Draining: Row(503, "server_error", "draining"),

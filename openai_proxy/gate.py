@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openai_proxy.auth import CHALLENGE, KEY_HEADERS, NOBODY, STRANGER, Caller, presented
@@ -21,6 +22,8 @@ from openai_proxy.errors import (
     EdgeError,
     Forbidden,
     HostNotAllowed,
+    MethodNotAllowed,
+    NotFound,
     OriginNotAllowed,
     Unauthorized,
     describe,
@@ -102,6 +105,8 @@ class Gate:
 
         try:
             await self._serve(scope, receive, reply, head, added)
+        except HTTPException as error:
+            await answer(_unrouted(error), scope, reply)
         except Exception as error:  # noqa: BLE001 - the boundary to the server: told to the client and logged
             await self._fail(error, scope, reply, access)
         finally:
@@ -171,12 +176,25 @@ class Gate:
             abort["abort"]()
 
 
+def _unrouted(error: HTTPException) -> EdgeError:
+    """The router's own refusals: no such path, or not by that method."""
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return MethodNotAllowed(headers=((b"allow", allowed.encode()),))
+    return NotFound()
+
+
 async def refuse(error: Exception, scope: Scope, reply: Send) -> None:
     """Answer with the fault of `error` and close the connection, so that no body is taken for a next request."""
+    await answer(error, scope, reply, CLOSE)
+
+
+async def answer(error: Exception, scope: Scope, reply: Send, *more: tuple[bytes, bytes]) -> None:
+    """Answer with the fault of `error`."""
     fault = describe(error, scope["state"]["request_id"])
     scope["state"].setdefault("outcome", fault.code)
     body = render_fault(fault)
-    headers = [*fault_headers(fault), (b"content-length", b"%d" % len(body)), CLOSE]
+    headers = [*fault_headers(fault), (b"content-length", b"%d" % len(body)), *more]
     await reply({"type": "http.response.start", "status": fault.status, "headers": headers})
     await reply({"type": "http.response.body", "body": body})
 
