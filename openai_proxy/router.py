@@ -35,6 +35,7 @@ class Router:
         self.names = _names(config.models)
         self._ending: set[asyncio.Task[None]] = set()
         self._watchers: set[asyncio.Event] = set()
+        self._draining = False
 
     def _served(self, name: str, model: ModelConfig) -> Served:
         return Served(name, model, self.metrics, self._changed)
@@ -63,11 +64,11 @@ class Router:
         return {name: served.backend.state for name, served in self.models.items()}
 
     async def changes(self) -> AsyncGenerator[dict[str, State], None]:
-        """The states now, and again after every change, until closed. Changes that come faster are merged."""
+        """The states now, and again after every change, until `turn_away`. Changes that come faster are merged."""
         event = asyncio.Event()
         self._watchers.add(event)
         try:
-            while True:
+            while not self._draining:
                 event.clear()
                 yield self.states()
                 await event.wait()
@@ -79,7 +80,9 @@ class Router:
             event.set()
 
     def turn_away(self) -> None:
-        """Refuse all that wait for a slot: the server drains."""
+        """Refuse all that wait for a slot, and tell nobody of changes any more: the server drains."""
+        self._draining = True
+        self._changed()
         for served in self.models.values():
             served.admission.close(Draining)
 
