@@ -37,6 +37,8 @@ def check_head(method: bytes, target: bytes, version: str, headers: Headers, lim
         return BadHead("The request needs exactly one Host header.")
     if encodings > 1:
         return BadHead("The only transfer coding is `chunked`, once.")
+    if method == b"CONNECT":
+        return BadHead("This server is no tunnel: it does not take CONNECT.")
     return None if target[:1] == b"/" else _check_target(method, target, host)
 
 
@@ -44,7 +46,7 @@ def _check_target(method: bytes, target: bytes, host: bytes) -> EdgeError | None
     """A target that is not a path: `*` for OPTIONS, or a whole URL that names the same host as the Host header."""
     if target == b"*" and method == b"OPTIONS":
         return None
-    if method == b"CONNECT" or target[:7].lower() != b"http://":
+    if target[:7].lower() != b"http://":
         return BadHead("The request's target must be a path.")
     try:
         url = httptools.parse_url(target)

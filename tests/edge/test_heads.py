@@ -81,6 +81,7 @@ AMBIGUOUS = {
     "another host in the target": b"GET http://evil/health HTTP/1.1\r\n" + HOST + b"\r\n",
     "a user in the target": b"GET http://a@localhost/health HTTP/1.1\r\n" + HOST + b"\r\n",
     "an authority": b"CONNECT localhost:1 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "a tunnel to a path": b"CONNECT /v1/models HTTP/1.1\r\n" + HOST + b"\r\n",
     "another scheme": b"GET file:///etc/passwd HTTP/1.1\r\n" + HOST + b"\r\n",
     "no path": b"GET http://localhost HTTP/1.1\r\n" + HOST + b"\r\n",
     "a star": b"GET * HTTP/1.1\r\n" + HOST + b"\r\n",
