@@ -20,6 +20,8 @@ PROCESSOR_SECONDS = 2
 MEMORY = 512 * 1024 * 1024
 STEPS = 32
 MATCHER = "%llguidance {}\n"
+LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])*/')
+NAMED_TOKEN = re.compile(r"<(?!\[)")
 
 
 class Job(Struct, frozen=True):
@@ -60,8 +62,17 @@ def compiled(job: Job) -> Compiled:
             return Compiled(error=str(error) or "not a grammar")
     if not text.startswith("%llguidance"):
         text = MATCHER + text
-    reason = attempt(text)
+    reason = _unknown_to_the_engine(job.kind, text) or attempt(text)
     return Compiled(error=reason) if reason else Compiled(text)
+
+
+def _unknown_to_the_engine(kind: str, text: str) -> str:
+    """What this worker would take and the engine would not: its texts end at NUL, its tokens have other names."""
+    if "\0" in text:
+        return "a NUL can only be written as \\x00"
+    if kind == "gbnf" and NAMED_TOKEN.search(LITERAL.sub("", text)):
+        return "tokens cannot be called by name"
+    return ""
 
 
 def _translated(text: str) -> str:

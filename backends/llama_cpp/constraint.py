@@ -167,5 +167,5 @@ def _slashed(pattern: str) -> str:
         pattern = pattern[1:]
     if re.search(r"(?<!\\)(\\\\)*\$$", pattern):
         pattern = pattern[:-1]
-    special = {"/": r"\/", "\n": r"\n", "\r": r"\r"}
-    return re.sub(r"\\.|[/\n\r]", lambda found: special.get(found.group(), found.group()), pattern, flags=re.DOTALL)
+    special = {"/": r"\/", "\n": r"\n", "\r": r"\r", "\0": r"\x00", "\\\0": r"\x00"}
+    return re.sub(r"\\.|[/\n\r\0]", lambda found: special.get(found.group(), found.group()), pattern, flags=re.DOTALL)

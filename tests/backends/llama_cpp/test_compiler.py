@@ -63,14 +63,23 @@ def test_an_x_guidance_of_the_client_cannot_loosen_a_schema() -> None:
 @given(st.lists(st.text(min_size=1, max_size=10), min_size=1, max_size=4))
 @settings(max_examples=50, deadline=None)
 def test_choices_are_taken_to_the_letter(options: list[str]) -> None:
-    options = [option for option in options if "\x00" not in option] or ["x"]
     assert accepts(Choice(tuple(options)), options[0])
     assert not accepts(Choice(tuple(options)), options[0] + "#more#")
 
 
 @pytest.mark.parametrize(
     ("pattern", "good"),
-    [(r"^a/b\/c$", "a/b/c"), (r"\$\d$", "$1"), ("a\nb", "a\nb"), (r"\\$", "\\"), (r"x\$", "x$"), ("(a|b){2}", "ab")],
+    [
+        (r"^a/b\/c$", "a/b/c"),
+        (r"\$\d$", "$1"),
+        ("a\nb", "a\nb"),
+        (r"\\$", "\\"),
+        (r"x\$", "x$"),
+        ("(a|b){2}", "ab"),
+        ("a\0", "a\0"),
+        ("[\0b]", "\0"),
+        ("\\\0", "\0"),
+    ],
 )
 def test_patterns_keep_their_meaning(pattern: str, good: str) -> None:
     assert accepts(Regex(pattern), good)
@@ -85,11 +94,25 @@ def test_patterns_keep_their_meaning(pattern: str, good: str) -> None:
         ("root ::= [^\\]x]+", "abc"),
         ('root ::= "/" [/]', "//"),
         ('%llguidance {}\nstart: "x"', "x"),
+        ('root ::= "<|" [<>]', "<|>"),
     ],
 )
 def test_gbnf_is_translated(text: str, good: str) -> None:
     assert accepts(Grammar(text), good)
     assert not accepts(Grammar(text), good + "]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '%llguidance {}\nstart: <|tool|> "x"',
+        '%llguidance {}\n// "\nstart: <|tool|> "x" // "',
+        "%llguidance {}\nstart: /a\0b/",
+        'root ::= "a\0"',
+    ],
+)
+def test_what_only_the_worker_would_understand_is_refused(text: str) -> None:
+    assert compiled(Job("gbnf", text)).error
 
 
 def test_a_json_object_is_bounded_and_an_object() -> None:
