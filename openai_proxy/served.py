@@ -27,11 +27,12 @@ class Served:
         self.config = config
         self.created = int(time.time())
         self.problem: str | None = None
-        setup = Setup(name=name, options=config.options, slots=config.slots, changed=changed)
+        self._tell = changed
+        self._restarting = False
+        setup = Setup(name=name, options=config.options, slots=config.slots, changed=self.changed)
         self.backend: Backend = resolve(config.backend)(setup)
         self.admission = Admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
         self.circuit = Circuit()
-        self.changed = changed
         self.counted = Counted(name, metrics)
         self._loaded = asyncio.Event()
         self._loading: asyncio.Task[None] | None = None
@@ -43,6 +44,22 @@ class Served:
     @property
     def ready(self) -> bool:
         return self.backend.state.name == "ready"
+
+    def changed(self) -> None:
+        """The engine's state is another: log and count deaths and restarts, then tell."""
+        state = self.backend.state
+        if state.name == "restarting" and not self._restarting:
+            self._restarting = True
+            log.warning("model %s restarts: %s", self.name, state.note)
+        elif state.name == "ready" and self._restarting:
+            self._restarting = False
+            self.counted.restarts.inc()
+            self.circuit.succeeded()  # its failures were those of the engine before
+            log.info("model %s is ready again", self.name)
+        elif state.name == "failed" and self._restarting:
+            self._restarting = False
+            log.error("model %s failed: %s", self.name, state.note)
+        self._tell()
 
     def start(self) -> None:
         """Begin to load, in a task of its own. From here on the gauges of this name show this engine."""
@@ -123,6 +140,7 @@ class Counted:
         self.queue_seconds = metrics.queue_seconds.labels(name)
         self.first_event_seconds = metrics.first_event_seconds.labels(name)
         self.retries = metrics.retries.labels(name)
+        self.restarts = metrics.engine_restarts.labels(name)
         self.succeeded = metrics.requests.labels(name, "ok")
 
     def watch(self, served: Served) -> None:

@@ -36,6 +36,7 @@ class Scripted:
         if setup.options.get("wrong"):
             raise ValueError("a wrong option")
         self.state = State("stopped")
+        self.changed = setup.changed
         self.answers: list[BackendError] = []
         self.calls = self.closed_streams = self.closed = 0
         self.load = asyncio.Event()
@@ -156,6 +157,32 @@ def test_failures_open_the_circuit_and_the_engine_is_left_alone() -> None:
         router.models["m"].circuit._opened -= 60
         assert (await Outcome.of(router.run(chat()))).answers
         assert router.models["m"].circuit.failures == 0
+
+    running(work)
+
+
+def test_a_restart_is_told_and_closes_the_circuit(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(router: Router) -> None:
+        engine = Scripted.living["m"]
+
+        def becomes(state: State) -> None:
+            engine.state = state
+            engine.changed()
+
+        assert metric(router, "engine_restarts_total", model="m") == 0
+        becomes(State("restarting", "it died"))
+        engine.answers = [EngineFailed() for _ in range(FAILURES)]
+        for _ in range(FAILURES):
+            with pytest.raises(EngineFailed):
+                await Outcome.of(router.run(chat()))
+        becomes(State("ready"))
+        assert metric(router, "engine_restarts_total", model="m") == 1
+        assert (await Outcome.of(router.run(chat()))).answers
+        becomes(State("restarting", "it died"))
+        becomes(State("failed", "it did not come back"))
+        assert metric(router, "engine_restarts_total", model="m") == 1
+        told = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+        assert told == ["model m restarts: it died"] * 2 + ["model m failed: it did not come back"]
 
     running(work)
 
