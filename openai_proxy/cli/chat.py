@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Mapping
-from typing import Any
 
-import openai
-from rich.console import Console
-
-from openai_proxy.cli import address, session
-from openai_proxy.cli.conversation import Answer, Conversation, explain
-from openai_proxy.cli.display import AsItComes, Display, LiveMarkdown, Silent
-from openai_proxy.cli.ending import INTERRUPTED, MISUSED, Ending
-from openai_proxy.cli.table import print_json
+from openai_proxy.cli import address
+from openai_proxy.cli.ending import MISUSED, Ending
 
 DESCRIPTION = """\
 Talk to a model. Answers stream as they are written, rendered as Markdown at a terminal, as raw text in a pipe.
@@ -27,8 +19,6 @@ Talk to a model. Answers stream as they are written, rendered as Markdown at a t
 
 Ctrl-C stops an answer and the server's work on it; at an empty prompt it leaves, as Ctrl-D does.
 """
-SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
-TIMEOUT = 600.0
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -51,21 +41,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     url, key = address.base_url(args, environ), address.api_key(args, environ)
     question = read_question(args)
-    sampling = {name: value for name in SAMPLING if (value := getattr(args, name)) is not None}
-    with asyncio.Runner() as runner:
-        client = runner.run(connect(url, key))
-        conversation = Conversation(client, args.model or "", sampling, args.system, args.stats or args.json)
-        try:
-            conversation.model = args.model or runner.run(first_model(conversation, url))
-            if question is None:
-                return session.talk(runner, conversation, lambda: display(args), environ, url, stats=args.stats)
-            return ask_once(runner, conversation, question, args)
-        except openai.AuthenticationError as error:
-            raise address.unauthorized(args, url, key) from error
-        except openai.APIError as error:
-            raise explain(error, url, conversation.model) from error
-        finally:
-            runner.run(client.close())
+    from openai_proxy.cli import exchange  # the SDK takes most of a second to import: only for what can be asked
+
+    return exchange.run(args, environ, url, key, question)
 
 
 def read_question(args: argparse.Namespace) -> str | None:
@@ -78,55 +56,3 @@ def read_question(args: argparse.Namespace) -> str | None:
     if args.json or sys.stdin is None or not sys.stdin.isatty() or not sys.stdout.isatty():
         raise Ending("there is no question: give it as words or through a pipe", MISUSED)
     return None
-
-
-async def connect(url: str, key: str | None) -> openai.AsyncOpenAI:
-    """The SDK's client, made in the loop that will use it; it wants a key even where the server wants none."""
-    return openai.AsyncOpenAI(base_url=url, api_key=key or "none", timeout=TIMEOUT)
-
-
-async def first_model(conversation: Conversation, url: str) -> str:
-    """The model to talk to when none was named."""
-    models = await conversation.models()
-    if not models:
-        raise Ending(f"{url} serves no model that can chat")
-    return models[0]
-
-
-def display(args: argparse.Namespace) -> Display:
-    """What suits the flags and the place where the answer goes."""
-    if args.json:
-        return Silent()
-    console = Console(highlight=False)
-    if args.plain or not console.is_terminal or console.is_dumb_terminal:
-        return AsItComes()
-    return LiveMarkdown(console)
-
-
-def ask_once(runner: asyncio.Runner, conversation: Conversation, question: str, args: argparse.Namespace) -> int:
-    answer = Answer()
-    code = 0
-    try:
-        with display(args) as shown:
-            runner.run(conversation.ask(question, answer, shown.show))
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    if args.json:
-        print_json(summary(conversation.model, answer))
-    elif args.stats:
-        print(session.statistics(answer), file=sys.stderr)
-    return code
-
-
-def summary(model: str, answer: Answer) -> dict[str, Any]:
-    """The object of --json."""
-    return {
-        "model": model,
-        "text": answer.text,
-        "reasoning": answer.reasoning or None,
-        "finish_reason": answer.finish_reason,
-        "usage": answer.usage,
-        "ttft": answer.ttft,
-        "seconds": answer.seconds,
-        "tokens_per_second": answer.tokens_per_second,
-    }

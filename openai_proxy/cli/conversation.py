@@ -116,6 +116,15 @@ def take(chunk: openai.types.chat.ChatCompletionChunk, answer: Answer, show: Sho
         show(text, reasoning)
 
 
+def statistics(answer: Answer) -> str:
+    """Tokens, time to the first and speed, in one line."""
+    speed = answer.tokens_per_second
+    parts = [f"{answer.tokens} tokens" if answer.usage else f"{answer.pieces} pieces"]
+    parts += [f"first after {answer.ttft:.2f} s"] if answer.ttft is not None else []
+    parts += [f"{speed:.1f} tokens/s"] if speed is not None else []
+    return ", ".join([*parts, f"{answer.seconds:.2f} s in all"])
+
+
 def explain(error: openai.APIError, url: str, model: str) -> Ending:
     """One line for an error of the SDK, without retelling its classes."""
     match error:

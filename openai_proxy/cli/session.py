@@ -15,7 +15,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from rich.console import Console
 from rich.text import Text
 
-from openai_proxy.cli.conversation import Answer, Conversation, explain
+from openai_proxy.cli.conversation import Answer, Conversation, explain, statistics
 from openai_proxy.cli.display import Display
 from openai_proxy.cli.plain import one_line, safe
 
@@ -161,12 +161,3 @@ def history(environ: Mapping[str, str]) -> History:
 def note(text: str) -> None:
     """A line that is not the model's."""
     Console(highlight=False).print(Text(text, style="dim"), soft_wrap=True)
-
-
-def statistics(answer: Answer) -> str:
-    """Tokens, time to the first and speed, in one line."""
-    speed = answer.tokens_per_second
-    parts = [f"{answer.tokens} tokens" if answer.usage else f"{answer.pieces} pieces"]
-    parts += [f"first after {answer.ttft:.2f} s"] if answer.ttft is not None else []
-    parts += [f"{speed:.1f} tokens/s"] if speed is not None else []
-    return ", ".join([*parts, f"{answer.seconds:.2f} s in all"])

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from openai_proxy.cli import ask
-from openai_proxy.cli.conversation import Answer, explain, unreachable
+from openai_proxy.cli.conversation import Answer, explain, statistics, unreachable
 from openai_proxy.cli.display import LiveMarkdown, rendered, split
 from openai_proxy.cli.ending import Ending
 from openai_proxy.cli.plain import one_line, safe
-from openai_proxy.cli.session import statistics
 from openai_proxy.configure.rules import is_origin
 
 
