@@ -42,8 +42,11 @@ class Counts(Struct):
     prompt: int = 0
     cached: int = 0
     written: int = 0
+    reasoning: int = 0
 
     def take(self, piece: Piece) -> None:
+        if piece.reasoning:
+            self.reasoning += max(0, piece.written - self.written)
         self.prompt = max(self.prompt, piece.prompt)
         self.cached = max(self.cached, piece.cached)
         self.written = max(self.written, piece.written)
@@ -70,6 +73,7 @@ def usage(counts: list[Counts], choices: int) -> Usage:
         prompt=sum(count.prompt for count in firsts),
         completion=sum(count.written for count in counts),
         cached=sum(count.cached for count in firsts),
+        reasoning=sum(count.reasoning for count in counts),
     )
 
 
