@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import re
@@ -17,7 +18,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
+from openai_proxy.__main__ import main
 from tests.running import ROOT, environment
 
 ROWS, COLUMNS = 30, 90
@@ -34,6 +37,21 @@ def run(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedPro
     return subprocess.run(
         command(*arguments), input=stdin, capture_output=True, text=True, cwd=ROOT, env=environment(**env), timeout=60
     )
+
+
+def here(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    """What `run` does, within this process: it saves the start of an interpreter."""
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        errors = stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        stack.enter_context(contextlib.chdir(ROOT))
+        stack.enter_context(mock.patch.object(sys, "stdin", io.StringIO(stdin)))
+        stack.enter_context(mock.patch.dict(os.environ, environment(**env), clear=True))
+        try:
+            code = main(arguments)
+        except SystemExit as end_of_parser:
+            code = int(end_of_parser.code or 0)
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 class Terminal:

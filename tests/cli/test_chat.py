@@ -6,12 +6,13 @@ import json
 import signal
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.cli.imitation import Imitation, imitation
-from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, UP, Terminal, run, terminal
+from tests.cli.imitation import WORDS, Imitation, imitation
+from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, UP, Terminal, here, run, terminal
 
 SLOW = tuple(f"word{number} " for number in range(400))
 
@@ -23,7 +24,7 @@ def server() -> Iterator[Imitation]:
 
 
 def chat(server: Imitation, *arguments: str, stdin: str = "", **env: str) -> tuple[int, str, str]:
-    done = run("chat", "--base-url", server.base_url, *arguments, stdin=stdin, **env)
+    done = here("chat", "--base-url", server.base_url, *arguments, stdin=stdin, **env)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -32,7 +33,8 @@ def test_one_question_gives_one_raw_answer(server: Imitation) -> None:
         "# Hi\n",
         "**raw** \x1b[31m",
     )
-    assert chat(server, "say", "hi") == (0, "# Hi\n**raw** \x1b[31m\n", "")
+    done = run("chat", "--base-url", server.base_url, "say", "hi")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "# Hi\n**raw** \x1b[31m\n", "")
     assert server.requests == [
         {"model": "tiny", "messages": [{"role": "user", "content": "say hi"}], "stream": True},
     ]
@@ -102,7 +104,7 @@ def test_a_missing_and_a_wrong_key_are_told_apart(server: Imitation) -> None:
 
 
 def test_nobody_there_is_told_at_once() -> None:
-    done = run("chat", "--base-url", "http://127.0.0.1:1/v1", "hi")
+    done = here("chat", "--base-url", "http://127.0.0.1:1/v1", "hi")
     assert done.returncode == 1
     assert done.stderr.startswith("openai-proxy: nothing answers at http://127.0.0.1:1/v1; start a server with")
     assert done.stderr.count("\n") == 1
@@ -110,7 +112,7 @@ def test_nobody_there_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x/v1", "http://", "http://x:y/v1"])
 def test_what_is_no_base_url_is_refused(url: str) -> None:
-    done = run("chat", "--base-url", url, "hi")
+    done = here("chat", "--base-url", url, "hi")
     assert done.returncode == 2
     assert "is not a base URL like http://127.0.0.1:8000/v1" in done.stderr
 
@@ -127,25 +129,35 @@ def test_an_interrupt_ends_a_single_question_and_the_servers_work(server: Imitat
 # A conversation at a terminal.
 
 
+@contextmanager
+def talking(server: Imitation, home: Path) -> Iterator[Terminal]:
+    with terminal("chat", "--base-url", server.base_url, OPENAI_PROXY_HOME=str(home)) as person:
+        person.wait_for("tiny at http.*leaves.*>")
+        yield person
+
+
 @pytest.fixture
 def person(server: Imitation, tmp_path: Path) -> Iterator[Terminal]:
-    with terminal("chat", "--base-url", server.base_url, OPENAI_PROXY_HOME=str(tmp_path)) as sitting:
-        sitting.wait_for("tiny at http.*leaves.*>")
+    with talking(server, tmp_path) as sitting:
         yield sitting
 
 
-def test_a_conversation_remembers_its_turns_and_ctrl_d_leaves(server: Imitation, person: Terminal) -> None:
-    person.type("first question")
-    person.wait_for("Hello, world.*>")
-    person.type("second question")
-    person.wait_for("Hello, world.*>")
-    assert [message["content"] for message in server.requests[1]["messages"]] == [
-        "first question",
-        "Hello, world",
-        "second question",
-    ]
-    person.press(CTRL_D)
-    assert person.wait() == 0
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Imitation, Terminal]]:
+    with imitation() as server, talking(server, tmp_path_factory.mktemp("lasting")) as person:
+        yield server, person
+
+
+@pytest.fixture
+def sitting(lasting: tuple[Imitation, Terminal]) -> tuple[Imitation, Terminal]:
+    """A conversation that goes on from test to test, each time from the beginning."""
+    server, person = lasting
+    person.type("/clear")
+    person.wait_for("forgotten.*>")
+    person.output, person.seen = "", 0
+    server.words, server.reasoning = WORDS, ""
+    server.requests.clear()
+    return server, person
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_program(server: Imitation, person: Terminal) -> None:
@@ -167,7 +179,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(server: Imitation, person: 
     assert person.wait() == 0
 
 
-def test_markdown_is_rendered_and_escape_sequences_are_not_passed_on(server: Imitation, person: Terminal) -> None:
+def test_markdown_is_rendered_and_escape_sequences_are_not_passed_on(sitting: tuple[Imitation, Terminal]) -> None:
+    server, person = sitting
     server.words = ("# Title\n\nSome **bold**", " text \x1b]0;owned\x07and \x1b[2Jmore\n\n", "- one\n", "- two\n")
     person.type("markdown please")
     person.wait_for("two.*>")
@@ -180,7 +193,8 @@ def test_markdown_is_rendered_and_escape_sequences_are_not_passed_on(server: Imi
     assert "\x1b[2J" not in person.output
 
 
-def test_commands(server: Imitation, person: Terminal) -> None:
+def test_commands(sitting: tuple[Imitation, Terminal]) -> None:
+    server, person = sitting
     person.type("/help")
     person.wait_for("/system .*stops an answer")
     person.type("/system talk like a pirate")
@@ -202,32 +216,44 @@ def test_commands(server: Imitation, person: Terminal) -> None:
     person.type("/model none")
     person.type("hello again")
     person.wait_for("has no model 'none'.*>")
-    person.type("/exit")
-    assert person.wait() == 0
+    person.type("/model tiny")
+    person.wait_for("model: tiny.*>")
+    person.type("/stats")
+    person.wait_for("statistics off")
     assert server.requests[0]["model"] == "gpt"
     assert server.requests[0]["messages"][0] == {"role": "system", "content": "talk like a pirate"}
     assert server.requests[1]["messages"] == [{"role": "user", "content": "hello again"}]
 
 
-def test_earlier_questions_come_back_in_the_next_session(server: Imitation, tmp_path: Path, person: Terminal) -> None:
+def test_turns_are_remembered_and_questions_come_back_in_the_next_session(
+    server: Imitation, tmp_path: Path, person: Terminal
+) -> None:
+    person.type("first question")
+    person.wait_for("Hello, world.*>")
     person.type("a memorable question")
     person.wait_for("Hello, world.*>")
+    assert [message["content"] for message in server.requests[1]["messages"]] == [
+        "first question",
+        "Hello, world",
+        "a memorable question",
+    ]
     person.press(CTRL_D)
     assert person.wait() == 0
-    file = tmp_path / "chat-history"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with terminal("chat", "--base-url", server.base_url, OPENAI_PROXY_HOME=str(tmp_path)) as again:
-        again.wait_for("leaves.*>")
+    assert stat.S_IMODE((tmp_path / "chat-history").stat().st_mode) == 0o600
+    with talking(server, tmp_path) as again:
         again.press(UP)
         again.wait_for("memorable question")
         again.press(ALT_ENTER + "and more")
         again.wait_for("and more")
         again.press("\r")
         again.wait_for("Hello, world.*>")
-    assert server.requests[1]["messages"][0]["content"] == "a memorable question\nand more"
+        assert server.requests[2]["messages"][0]["content"] == "a memorable question\nand more"
+        again.type("/exit")
+        assert again.wait() == 0
 
 
-def test_a_long_answer_is_printed_whole_and_in_order(server: Imitation, person: Terminal) -> None:
+def test_a_long_answer_is_printed_whole_and_in_order(sitting: tuple[Imitation, Terminal]) -> None:
+    server, person = sitting
     server.words = tuple(f"paragraph {number}.\n\n" for number in range(80))
     person.type("write a lot")
     person.wait_for("paragraph 79.*>")
@@ -235,7 +261,8 @@ def test_a_long_answer_is_printed_whole_and_in_order(server: Imitation, person: 
     assert places == sorted(places)
 
 
-def test_reasoning_is_shown_before_the_answer(server: Imitation, person: Terminal) -> None:
+def test_reasoning_is_shown_before_the_answer(sitting: tuple[Imitation, Terminal]) -> None:
+    server, person = sitting
     server.reasoning = "let me think"
     person.type("a riddle")
     person.wait_for("let me think.*Hello, world.*>")

@@ -17,7 +17,7 @@ from openai_proxy.__main__ import COMMANDS, main
 from openai_proxy.cli import installation
 from openai_proxy.cli.ending import Ending
 from tests.cli.imitation import imitation
-from tests.cli.terminal import command, run, terminal
+from tests.cli.terminal import command, here, run, terminal
 from tests.running import ROOT, Running, environment
 
 WRONG = '[server]\nprot = 1\n[models.a]\nbackend = "ecko"\n'
@@ -53,21 +53,21 @@ def test_every_command_explains_itself(name: str) -> None:
 
 def test_wrong_usage_ends_with_2() -> None:
     assert run("nonsense").returncode == 2
-    assert run("chat", "--nonsense").returncode == 2
-    assert run().returncode == 2
+    assert here("chat", "--nonsense").returncode == 2
+    assert here().returncode == 2
 
 
 def test_check_tells_each_problem_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(WRONG)
-    done = run("check", "--config", str(file))
+    done = here("check", "--config", str(file))
     assert done.returncode == 2
     assert done.stdout.splitlines() == [
         f"{file}:2: server.prot is not a setting; did you mean port?",
         f"{file}:4: no backend is called 'ecko'; did you mean 'echo'?",
         "2 problems",
     ]
-    told = json.loads(run("check", "--config", str(file), "--json").stdout)
+    told = json.loads(here("check", "--config", str(file), "--json").stdout)
     assert told["ok"] is False
     assert told["problems"][0] == {
         "where": str(file),
@@ -79,11 +79,11 @@ def test_check_tells_each_problem_with_its_line(tmp_path: Path) -> None:
 def test_check_sums_up_what_is_right(tmp_path: Path) -> None:
     file = tmp_path / "right.toml"
     file.write_text('default_model = "echo"\n[models.echo]\nbackend = "echo"\naliases = ["gpt"]\n')
-    done = run("check", "--config", str(file))
+    done = here("check", "--config", str(file))
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == f"{file} is right"
     assert "model echo: echo, also called gpt, serves requests that name no model" in done.stdout
-    told = json.loads(run("check", "--json", OPENAI_PROXY_CONFIG=str(file), OPENAI_PROXY_SERVER_PORT="77").stdout)
+    told = json.loads(here("check", "--json", OPENAI_PROXY_CONFIG=str(file), OPENAI_PROXY_SERVER_PORT="77").stdout)
     assert told["ok"] is True
     assert told["config"]["server"]["port"] == 77
 
@@ -112,9 +112,9 @@ def test_packages_in_two_places_are_refused(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_models_lists_ids_states_and_aliases() -> None:
     with imitation() as server:
-        done = run("models", "--base-url", server.base_url)
+        done = here("models", "--base-url", server.base_url)
         assert (done.returncode, done.stdout) == (0, "tiny\tready\ngpt\t\t-> tiny\n")
-        told = json.loads(run("models", "--json", OPENAI_BASE_URL=server.base_url).stdout)
+        told = json.loads(here("models", "--json", OPENAI_BASE_URL=server.base_url).stdout)
         assert [model["id"] for model in told["data"]] == ["tiny", "gpt"]
         with terminal("models", "--base-url", server.base_url) as person:
             person.wait_for("tiny  ready\ngpt          -> tiny\n")
@@ -127,22 +127,22 @@ def test_models_follows_the_states() -> None:
             {"id": "tiny", "state": "loading", "note": "reading\x1b[31m", "fraction": 0.5},
             {"id": "tiny", "state": "ready"},
         ]
-        done = run("models", "--watch", "--base-url", server.base_url)
+        done = here("models", "--watch", "--base-url", server.base_url)
         assert done.stdout == "tiny  loading  50%  reading[31m\ntiny  ready\n"
-        lines = run("models", "--watch", "--json", "--base-url", server.base_url).stdout.splitlines()
+        lines = here("models", "--watch", "--json", "--base-url", server.base_url).stdout.splitlines()
         assert json.loads(lines[1]) == {"id": "tiny", "state": "ready", "note": "", "fraction": None}
 
 
 def test_models_explains_why_it_cannot() -> None:
     with imitation() as server:
         server.key = "right"
-        denied = run("models", "--base-url", server.base_url)
+        denied = here("models", "--base-url", server.base_url)
         assert denied.returncode == 1
         assert "asks for an API key: put it into the variable OPENAI_API_KEY" in denied.stderr
-        assert run("models", "--base-url", server.base_url, OPENAI_API_KEY="right").returncode == 0
-        elsewhere = run("models", "--base-url", f"http://127.0.0.1:{server.port}/v2", OPENAI_API_KEY="right")
+        assert here("models", "--base-url", server.base_url, OPENAI_API_KEY="right").returncode == 0
+        elsewhere = here("models", "--base-url", f"http://127.0.0.1:{server.port}/v2", OPENAI_API_KEY="right")
         assert elsewhere.stderr == (f"openai-proxy: http://127.0.0.1:{server.port}/v2/models answered 404: not here\n")
-    gone = run("models", "--base-url", server.base_url)
+    gone = here("models", "--base-url", server.base_url)
     assert gone.returncode == 1
     assert gone.stderr.startswith(f"openai-proxy: nothing answers at {server.base_url}")
 
@@ -163,45 +163,45 @@ def test_keys_are_shown_once_and_revoked_by_name(tmp_path: Path) -> None:
     assert f"--key-file {file}" in made.stderr
     assert token not in made.stderr + file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    admin = json.loads(run("keys", "new", "ops", "--scope", "admin", "--json", "--key-file", str(file)).stdout)
+    admin = json.loads(here("keys", "new", "ops", "--scope", "admin", "--json", "--key-file", str(file)).stdout)
     assert admin["scopes"] == ["admin", "user"]
-    listed = json.loads(run("keys", "list", "--json", "--key-file", str(file)).stdout)
+    listed = json.loads(here("keys", "list", "--json", "--key-file", str(file)).stdout)
     assert [(key["name"], key["scopes"]) for key in listed] == [("laptop", ["user"]), ("ops", ["admin", "user"])]
-    table = run("keys", "list", OPENAI_PROXY_AUTH_KEY_FILE=str(file)).stdout
+    table = here("keys", "list", OPENAI_PROXY_AUTH_KEY_FILE=str(file)).stdout
     assert table.startswith("laptop\tuser\t20")
-    assert run("keys", "revoke", "laptop", "--key-file", str(file)).stderr == "revoked 1 key of laptop\n"
-    again = run("keys", "revoke", "laptop", "--key-file", str(file))
+    assert here("keys", "revoke", "laptop", "--key-file", str(file)).stderr == "revoked 1 key of laptop\n"
+    again = here("keys", "revoke", "laptop", "--key-file", str(file))
     assert again.returncode == 1
     assert "has no key of 'laptop'" in again.stderr
 
 
 def test_keys_says_what_is_wrong(tmp_path: Path) -> None:
-    none = run("keys", "list", "--key-file", str(tmp_path / "none"))
+    none = here("keys", "list", "--key-file", str(tmp_path / "none"))
     assert none.returncode == 1
     assert none.stderr == (
         f"openai-proxy: there is no key file {tmp_path}/none; `openai-proxy keys new NAME` makes it\n"
     )
-    assert "letters, digits" in run("keys", "new", "a b", "--key-file", str(tmp_path / "keys")).stderr
+    assert "letters, digits" in here("keys", "new", "a b", "--key-file", str(tmp_path / "keys")).stderr
     (tmp_path / "c.toml").write_text("auth.key_flie = 'x'\n")
-    wrong = run("keys", "list", "--config", str(tmp_path / "c.toml"))
+    wrong = here("keys", "list", "--config", str(tmp_path / "c.toml"))
     assert wrong.returncode == 2
     assert "did you mean key_file?" in wrong.stderr
 
 
 def test_a_key_file_that_others_can_read_is_pointed_out(tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    run("keys", "new", "a", "--key-file", str(file))
+    here("keys", "new", "a", "--key-file", str(file))
     file.chmod(0o644)
-    assert f"chmod 600 {file}" in run("keys", "list", "--key-file", str(file)).stderr
+    assert f"chmod 600 {file}" in here("keys", "list", "--key-file", str(file)).stderr
 
 
 def test_the_clients_work_with_our_own_server(echo_server: Running) -> None:
-    answer = json.loads(run("chat", "--json", "--base-url", echo_server.base_url, "hello there").stdout)
+    answer = json.loads(here("chat", "--json", "--base-url", echo_server.base_url, "hello there").stdout)
     assert answer["text"]
     assert answer["model"] == "echo"
     assert answer["usage"]["completion_tokens"] > 0
-    assert run("models", "--base-url", echo_server.base_url).stdout.startswith("echo\tready")
-    unknown = run("chat", "--model", "none", "--base-url", echo_server.base_url, "hi")
+    assert here("models", "--base-url", echo_server.base_url).stdout.startswith("echo\tready")
+    unknown = here("chat", "--model", "none", "--base-url", echo_server.base_url, "hi")
     assert unknown.returncode == 1
     assert "has no model 'none'" in unknown.stderr
 

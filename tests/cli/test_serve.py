@@ -55,7 +55,7 @@ def test_the_port_is_open_before_a_slow_model_is_ready(serve: Serve, tmp_path: P
         "    def state(self):\n"
         "        return State('loading', 'reading', 0.5) if self.loading else super().state\n"
         "    async def start(self):\n"
-        "        await asyncio.sleep(1)\n"
+        "        await asyncio.sleep(0.5)\n"
         "        self.loading = False\n"
         "        await super().start()\n"
     )
