@@ -26,8 +26,9 @@ def check_head(scope: Scope, limit: int) -> None:
                 raise _too_large(limit)
         elif name == b"transfer-encoding":
             has_body = True
-    if has_body and media_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise UnsupportedMediaType("Content-Type must be application/json.", headers=CLOSE)
+    kind, _, options = media_type.lower().replace(b" ", b"").replace(b'"', b"").partition(b";")
+    if has_body and (kind != b"application/json" or options not in (b"", b"charset=utf-8", b"charset=utf8")):
+        raise UnsupportedMediaType("Content-Type must be application/json, in UTF-8.", headers=CLOSE)
 
 
 class BodyTimer:

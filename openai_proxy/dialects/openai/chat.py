@@ -7,6 +7,7 @@ import time
 import msgspec
 
 from backends import Model
+from backends.errors import Unsupported
 from backends.events import Outcome
 from backends.requests import ChatRequest
 from openai_proxy.config import Limits
@@ -78,9 +79,9 @@ def chat_request(body: ChatBody, name: str, model: Model, limits: Limits) -> Cha
 def _refuse(body: ChatBody) -> None:
     for name, text in REFUSED.items():
         if getattr(body, name) is not None:
-            raise InvalidRequest(text, param=name)
+            raise Unsupported(text, param=name)
     if body.modalities is not None and body.modalities != ["text"]:
-        raise InvalidRequest("This server answers a chat with text only.", param="modalities")
+        raise Unsupported("This server answers a chat with text only.", param="modalities")
 
 
 def _alternatives(body: ChatBody) -> int | None:

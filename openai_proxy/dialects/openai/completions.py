@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from backends import Model
+from backends.errors import Unsupported
 from backends.events import Outcome
 from backends.requests import CompletionRequest, Prompt
 from openai_proxy.config import Limits
@@ -21,7 +22,7 @@ from openai_proxy.dialects.openai.answers import Completion, TextChoice, identit
 from openai_proxy.dialects.openai.checks import able, at_most, served_model
 from openai_proxy.dialects.openai.completion_frames import CompletionFrames
 from openai_proxy.dialects.openai.constraints import constraint
-from openai_proxy.dialects.openai.fields import Positive, TextFields, Token
+from openai_proxy.dialects.openai.fields import NotNegative, Positive, TextFields, Token
 from openai_proxy.dialects.openai.prompts import prompts
 from openai_proxy.dialects.openai.sampling import extra, includes_usage, sampling
 from openai_proxy.errors import InvalidRequest
@@ -36,6 +37,7 @@ class CompletionBody(TextFields, kw_only=True, forbid_unknown_fields=True):
     prompt: str | list[str | Token | list[Token]] | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    max_tokens: NotNegative | None = None
     best_of: Positive | None = None
     suffix: str | None = None
 
@@ -70,13 +72,13 @@ class Completions:
 def completion_request(body: CompletionBody, name: str, model: Model, limits: Limits) -> CompletionRequest:
     """The body as the engine is asked. Raises InvalidRequest, Unsupported and their kin, each naming the field."""
     if body.suffix is not None:
-        raise InvalidRequest("suffix is not supported.", param="suffix")
+        raise Unsupported("suffix is not supported.", param="suffix")
     if body.best_of is not None and body.best_of != (body.n or 1):
-        raise InvalidRequest("best_of is only supported when it equals n.", param="best_of")
+        raise Unsupported("best_of is only supported when it equals n.", param="best_of")
     if body.echo:
         able(model, "echo")
     if body.echo and body.logprobs is not None:
-        raise InvalidRequest("echo cannot be combined with logprobs.", param="echo")
+        raise Unsupported("echo cannot be combined with logprobs.", param="echo")
     given = _prompts(body, limits)
     if any(not isinstance(prompt, str) for prompt in given):
         able(model, "token_prompts", "prompt")

@@ -231,3 +231,9 @@ def test_a_bug_shows_nothing_but_the_request_id(local: Local, monkeypatch: pytes
     assert answer.headers["x-request-id"] in answer.error["message"]
     assert "secret" not in answer.error["message"]
     assert answer.headers["x-should-retry"] == "false"
+
+
+def test_an_echo_of_nothing_more_than_the_prompt(echo_server: Running) -> None:
+    with echo_server.client() as client:
+        answer = client.completions.create(model="echo", prompt="one two", max_tokens=0, echo=True)
+    assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("one two", "length")

@@ -12,9 +12,9 @@ from tests.dialects.openai.test_fields import tool
 
 FUNCTION_CALL = {"name": "f", "arguments": "{}"}
 REFUSALS = [
-    *(({name: {"any": "thing"} if name != "functions" else [{}]}, name, "invalid_value") for name in REFUSED),
-    ({"function_call": "auto"}, "function_call", "invalid_value"),
-    ({"modalities": ["text", "audio"]}, "modalities", "invalid_value"),
+    *(({name: {"any": "thing"} if name != "functions" else [{}]}, name, "unsupported_parameter") for name in REFUSED),
+    ({"function_call": "auto"}, "function_call", "unsupported_parameter"),
+    ({"modalities": ["text", "audio"]}, "modalities", "unsupported_parameter"),
     ({"modalities": ["smell"]}, "modalities.0", "invalid_value"),
     ({"max_tokens": 1, "max_completion_tokens": 1}, "max_completion_tokens", "invalid_value"),
     ({"top_logprobs": 1}, "top_logprobs", "invalid_value"),
@@ -127,10 +127,10 @@ def test_chats_are_refused_with_the_field_named(local: Local, fields: dict[str, 
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
-        ({"suffix": "x"}, "suffix", "invalid_value"),
-        ({"best_of": 2}, "best_of", "invalid_value"),
-        ({"n": 2, "best_of": 1}, "best_of", "invalid_value"),
-        ({"echo": True, "logprobs": 1}, "echo", "invalid_value"),
+        ({"suffix": "x"}, "suffix", "unsupported_parameter"),
+        ({"best_of": 2}, "best_of", "unsupported_parameter"),
+        ({"n": 2, "best_of": 1}, "best_of", "unsupported_parameter"),
+        ({"echo": True, "logprobs": 1}, "echo", "unsupported_parameter"),
         ({"logprobs": 21}, "logprobs", "invalid_value"),
         ({"logprobs": -1}, "logprobs", "invalid_value"),
         ({"prompt": []}, "prompt", "invalid_value"),
