@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-CONTROL = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+CONTROL = {code: None for code in (*range(0x20), *range(0x7F, 0xA0), *DIRECTIONS) if chr(code) not in "\n\t"}
 LINE = {**CONTROL, ord("\n"): " ", ord("\t"): " "}
 
 
 def safe(text: str) -> str:
-    """The text without control characters but line feed and tab: C0 with escape, delete, C1."""
+    """The text without control characters but line feed and tab: C0 with escape, delete, C1, changes of direction."""
     return text.translate(CONTROL)
 
 

@@ -24,9 +24,13 @@ from openai_proxy.configure.rules import is_origin
 
 
 @given(st.text())
+@example("safe\u202eexe.\u2066txt")
 @example("\x1b]0;title\x07\x9b31m\x7f\r\n\ttext")
 def test_safe_text_has_no_control_characters_and_loses_nothing_else(text: str) -> None:
-    kept = [char for char in text if char in "\n\t" or not (ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0)]
+    turns = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    kept = [
+        char for char in text if char in "\n\t" or not (ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or char in turns)
+    ]
     assert safe(text) == "".join(kept)
 
 
