@@ -13,7 +13,7 @@ from openai_proxy import keys
 from tests.conftest import Serve
 from tests.running import Running
 
-SLOW = '[server]\ngrace = 0.0\n[models.slow]\nbackend = "echo"\noptions = { load = 1.0 }\n'
+SLOW = '[server]\ngrace = 0.0\n[models.slow]\nbackend = "echo"\noptions = { load = 0.5 }\n'
 
 
 def ask(server: Running, method: str, path: str, key: str = "") -> tuple[int, dict[str, object]]:

@@ -33,8 +33,8 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
     """One server with short timers, shared by the tests of a file."""
-    server = "[server]\nport = 0\ngrace = 0.0\nkeep_alive = 0.6\n"
-    settings = f"{server}[timeouts]\nhead = 0.5\nsend = 1.0\nbody_first = 1.0\n"
+    server = "[server]\nport = 0\ngrace = 0.0\nkeep_alive = 0.4\n"
+    settings = f"{server}[timeouts]\nhead = 0.3\nsend = 0.5\nbody_first = 1.0\n"
     started = Listener(tmp_path_factory.mktemp("listener"), settings + ECHO)
     yield started
     started.stop()

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from openai_proxy import configure
+from openai_proxy import configure, process
 from openai_proxy.config import Config
 from openai_proxy.keys import Keys
 from openai_proxy.server import run
@@ -18,6 +18,7 @@ def read() -> tuple[Config, Keys]:
 
 
 if __name__ == "__main__":
+    process.WATCH_EVERY = 0.2  # tests need not wait as long as people can
     CONFIG, KEYS = read()
     sys.exit(
         run(

@@ -60,7 +60,7 @@ def test_connections_in_all(listen: Listen) -> None:
 
 
 def test_a_silent_connection_over_the_limit_is_answered_too(listen: Listen) -> None:
-    listener = listen("connections = 2\n")
+    listener = listen("connections = 2\n[timeouts]\nhead = 0.3\n")
     with held(listener, 2):
         began = time.monotonic()
         assert status(refused(listener, b"")) == 503

@@ -34,7 +34,7 @@ def ends(connections: list[socket.socket]) -> list[bytes]:
 
 def test_streams_that_end_in_time_end_well(listen: Listen) -> None:
     listener = listen("drain = 10.0\n")
-    open_streams = streams(listener, 4, delay=0.05, chunks=20)
+    open_streams = streams(listener, 4, delay=0.05, chunks=10)
     listener.signal(signal.SIGTERM)
     assert all(b"data: [DONE]" in end and end.endswith(b"0\r\n\r\n") for end in ends(open_streams))
     assert listener.wait() == 0
@@ -56,16 +56,16 @@ def test_streams_that_do_not_end_in_time_end_with_an_error(listen: Listen) -> No
 
 
 def test_the_port_stays_open_but_not_ready_for_the_grace(listen: Listen) -> None:
-    listener = listen("grace = 1.5\ndrain = 5.0\n")
+    listener = listen("grace = 0.6\ndrain = 5.0\n")
     kept = listener.connect()
     kept.sendall(get("/health", close=False))
     until(kept, b"}")
-    open_streams = streams(listener, 1, delay=0.05, chunks=60)
+    open_streams = streams(listener, 1, delay=0.05, chunks=30)
     listener.signal(signal.SIGTERM)
-    wait_for(lambda: status(listener.send(get("/readyz"))) == 503, timeout=1)
+    wait_for(lambda: status(listener.send(get("/readyz"))) == 503, timeout=0.5)
     assert status(listener.send(get("/v1/models"))) == 200
     assert status(listener.send(get("/health"))) == 200
-    time.sleep(1.6)
+    time.sleep(0.6)
     with pytest.raises(ConnectionRefusedError):
         listener.connect()
     kept.sendall(get("/v1/models", close=False))
@@ -79,7 +79,7 @@ def test_the_port_stays_open_but_not_ready_for_the_grace(listen: Listen) -> None
 
 
 def test_queued_requests_are_turned_away(listen: Listen) -> None:
-    listener = listen("drain = 1.0\n[models.single]\nbackend = 'echo'\nslots = 1\n")
+    listener = listen("drain = 0.5\n[models.single]\nbackend = 'echo'\nslots = 1\n")
     single = chat(delay=0.05, chunks=10_000).replace(b'"echo"', b'"single"').replace(b"Length: ", b"Length: 00")
     running, queued = listener.connect(), listener.connect()
     body = single.partition(b"\r\n\r\n")[2]

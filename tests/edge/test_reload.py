@@ -18,7 +18,7 @@ def test_a_signal_reloads(listen: Listen) -> None:
     listener = listen()
     good = listener.config.read_text()
     with listener.connect() as stream:
-        stream.sendall(chat(delay=0.05, chunks=40))
+        stream.sendall(chat(delay=0.05, chunks=20))
         until(stream, b"data: ")
         listener.config.write_text(good + MORE)
         listener.signal(signal.SIGHUP)

@@ -27,7 +27,7 @@ def examples(tmp_path: Path) -> Path:
 
 
 def test_the_backend_serves_chats(examples: Path, serve: Serve) -> None:
-    server = serve((examples / "shout.toml").read_text(), PYTHONPATH=str(examples))
+    server = serve((examples / "shout.toml").read_text(), PYTHONPATH=str(examples), OPENAI_PROXY_SERVER_GRACE="0")
     with server.client() as client:
         answer = client.chat.completions.create(model="shout", messages=[{"role": "user", "content": "be quiet"}])
     assert answer.choices[0].message.content == "BE! QUIET! "
