@@ -8,6 +8,8 @@ import socket
 import time
 from collections.abc import Iterator
 
+import pytest
+
 from tests.edge.raw import Listen, Listener, chat, error_of, everything, get, head_of, status, until, wait_for
 
 
@@ -84,6 +86,7 @@ def test_trusted_proxies_may_open_more(listen: Listen) -> None:
         assert status(refused(listener, get("/v1/models"), "127.0.0.2")) == 503
 
 
+@pytest.mark.slow
 def test_descriptors_leave_a_reserve(listen: Listen) -> None:
     listener = listen("connections_per_peer = 1000\n", descriptors=64)
     with contextlib.ExitStack() as stack:

@@ -55,6 +55,7 @@ def test_streams_that_do_not_end_in_time_end_with_an_error(listen: Listen) -> No
     assert listener.errors() == []
 
 
+@pytest.mark.slow
 def test_the_port_stays_open_but_not_ready_for_the_grace(listen: Listen) -> None:
     listener = listen("grace = 0.6\ndrain = 5.0\n")
     kept = listener.connect()
@@ -128,6 +129,7 @@ def test_an_idle_server_ends_at_once_without_grace(listen: Listen, number: signa
     assert listener.errors() == []
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_nothing_does_not_hold_up_the_end(listen: Listen) -> None:
     listener = listen("drain = 0.5\n")
     stuck = listener.connect()

@@ -140,6 +140,7 @@ def test_an_endless_body_is_413_at_the_byte_too_many(server: Running) -> None:
     assert raw.error_of(answer)["code"] == "request_too_large"
 
 
+@pytest.mark.slow
 def test_an_engine_without_a_first_token_is_504(server: Running) -> None:
     for stream in (False, True):
         before = metric(server, 'timeouts_total{timer="first_token"}')
@@ -159,7 +160,10 @@ def events(answer: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize(
     ("script", "timer"),
-    [({"stall": True, "after": 1, "chunks": 3}, "between_tokens"), ({"delay": 0.1, "chunks": 50}, "request")],
+    [
+        ({"stall": True, "after": 1, "chunks": 3}, "between_tokens"),
+        pytest.param({"delay": 0.1, "chunks": 50}, "request", marks=pytest.mark.slow),
+    ],
 )
 def test_an_engine_that_goes_silent_ends_the_stream_with_an_error(
     server: Running, script: dict[str, Any], timer: str
@@ -204,6 +208,7 @@ def test_a_model_that_loads_lets_wait_for_the_queue_timer(server: Running) -> No
     assert server.status("/livez") == 200
 
 
+@pytest.mark.slow
 def test_silence_is_filled_with_comments_that_clients_ignore(server: Running) -> None:
     answer = exchange(server, body("echo", True, delay=0.25, chunks=5))
     shown = events(answer)

@@ -152,6 +152,7 @@ def test_overload_is_answered_at_once_and_liveness_goes_on(server: Running) -> N
     raw.wait_for(lambda: idle(server, "narrow"), 2)
 
 
+@pytest.mark.slow
 def test_a_reader_that_takes_nothing_is_cut_and_its_request_ended(server: Running) -> None:
     memory = resident(server)
     with socket.socket() as connection:
@@ -164,6 +165,7 @@ def test_a_reader_that_takes_nothing_is_cut_and_its_request_ended(server: Runnin
     assert resident(server) - memory < 30_000_000
 
 
+@pytest.mark.slow
 def test_a_slow_reader_that_reads_is_served(server: Running) -> None:
     """More than fits between the two, taken with pauses shorter than the limit."""
     with socket.socket() as connection:

@@ -224,6 +224,7 @@ def test_an_error_after_it_is_the_last_event(echo_server: Running, client: opena
     assert raw.head_of(answer)["x-request-id"] in last["message"]
 
 
+@pytest.mark.slow
 def test_a_late_first_event_has_its_status_line_after_a_second_and_comments(echo_server: Running) -> None:
     with connect(echo_server.port) as connection:
         began = time.monotonic()
