@@ -19,6 +19,7 @@ from msgspec import Struct
 PROCESSOR_SECONDS = 2
 MEMORY = 512 * 1024 * 1024
 STEPS = 32
+LONGEST_REASON = 200
 MATCHER = "%llguidance {}\n"
 LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])*/')
 NAMED_TOKEN = re.compile(r"<(?!\[)")
@@ -55,15 +56,22 @@ def main() -> None:
 def compiled(job: Job) -> Compiled:
     """The grammar, tried."""
     text = job.text
+    if job.kind == "gbnf" and text.startswith("%llguidance") and "%json" in text:
+        return Compiled(error="a schema belongs in response_format, where it is checked")
     if job.kind == "gbnf" and not text.startswith("%llguidance"):
         try:
             text = _translated(text)
         except Exception as error:  # noqa: BLE001 - the translator says "invalid" with Exception itself
-            return Compiled(error=str(error) or "not a grammar")
+            return Compiled(error=str(error) if type(error) is Exception else "it cannot be read as GBNF")
     if not text.startswith("%llguidance"):
         text = MATCHER + text
     reason = _unknown_to_the_engine(job.kind, text) or attempt(text)
-    return Compiled(error=reason) if reason else Compiled(text)
+    return Compiled(error=_first_words(reason)) if reason else Compiled(text)
+
+
+def _first_words(reason: str) -> str:
+    """The library's reason without the dump of its state that follows it."""
+    return " ".join(reason.partition("<state>")[0].split())[:LONGEST_REASON] or "it was refused"
 
 
 def _unknown_to_the_engine(kind: str, text: str) -> str:

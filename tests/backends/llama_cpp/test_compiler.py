@@ -109,10 +109,28 @@ def test_gbnf_is_translated(text: str, good: str) -> None:
         '%llguidance {}\n// "\nstart: <|tool|> "x" // "',
         "%llguidance {}\nstart: /a\0b/",
         'root ::= "a\0"',
+        '%llguidance {}\nstart: %json {"type": "string"}',
     ],
 )
-def test_what_only_the_worker_would_understand_is_refused(text: str) -> None:
+def test_what_only_the_worker_would_understand_or_check_is_refused(text: str) -> None:
     assert compiled(Job("gbnf", text)).error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'root ::= "\\',
+        "root ::= " + "(" * 2000 + ")" * 2000,
+        "root ::= nowhere",
+        '%llguidance {}\nstart: "a"{1,1000000000}',
+    ],
+)
+def test_the_reason_is_short_and_holds_no_dump(text: str) -> None:
+    error = compiled(Job("gbnf", text)).error
+    assert 0 < len(error) <= 200
+    assert "\n" not in error
+    for dump in ("<state>", "recursion", "index out of range"):
+        assert dump not in error
 
 
 def test_a_json_object_is_bounded_and_an_object() -> None:
