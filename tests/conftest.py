@@ -35,6 +35,8 @@ def clean_environment() -> None:
     clean = environment(NO_PROXY="127.0.0.1,localhost", no_proxy="127.0.0.1,localhost")
     os.environ.clear()
     os.environ.update(clean)
+    # A run in the background of a script ignores SIGINT, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
