@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping
 
 from openai_proxy import default
+from openai_proxy.cli.arguments import add_config
 from openai_proxy.cli.ending import MISUSED
 from openai_proxy.cli.installation import refuse_scattered
 from openai_proxy.cli.table import print_json
@@ -27,12 +28,7 @@ Every problem is told with its line and the nearest valid name; the exit code is
 
 def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
-    parser.add_argument(
-        "--config",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="configuration file (default: $OPENAI_PROXY_CONFIG, or none)",
-    )
+    add_config(parser)
     parser.add_argument("--json", action="store_true", help="print the whole configuration, or the problems, as JSON")
     output = parser.add_mutually_exclusive_group()
     output.add_argument(

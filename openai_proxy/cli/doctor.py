@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from openai_proxy.cli import findings
+from openai_proxy.cli.arguments import add_config
 from openai_proxy.cli.ending import FAILED
 from openai_proxy.cli.findings import Finding
 from openai_proxy.cli.plain import one_line
@@ -27,12 +28,7 @@ MARKS = {"ok": ("ok", "32"), "note": ("note", "33"), "missing": ("MISSING", "31"
 
 def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
-    parser.add_argument(
-        "--config",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="configuration file (default: $OPENAI_PROXY_CONFIG, or none)",
-    )
+    add_config(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

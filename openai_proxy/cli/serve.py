@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import pathlib
 import socket
 from collections.abc import Mapping, Sequence
 
 from openai_proxy import server
 from openai_proxy.app import Application
 from openai_proxy.cli import shortcut
+from openai_proxy.cli.arguments import add_config
 from openai_proxy.cli.banner import banner
 from openai_proxy.cli.ending import MISUSED, Ending
 from openai_proxy.cli.installation import refuse_scattered
@@ -42,12 +42,7 @@ SETTINGS = {
 
 def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
-    parser.add_argument(
-        "--config",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="configuration file (default: $OPENAI_PROXY_CONFIG, or none)",
-    )
+    add_config(parser)
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="port to listen on, 0 for a free one (default: 8000)")
     parser.add_argument("--key-file", metavar="FILE", help="file of API keys, made by `openai-proxy keys new`")
