@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from backends.errors import EngineFailed, Refused, SchemaTooComplex
+from backends.errors import EngineFailed, Refused, SchemaTooComplex, Unsupported
 from backends.llama_cpp.compile import Compiled, Job
 
 REMEMBERED = 128
@@ -18,6 +18,8 @@ START_SECONDS = 30.0
 # The worker's own limit is processor time; this one is for a worker that waits or a machine that is very busy.
 WALL_SECONDS = 10.0
 LARGEST_LINE = 1 << 22
+LONGEST_REASON = 200
+KINDS = {"invalid": Refused, "complex": SchemaTooComplex, "unsupported": Unsupported}
 
 
 class Compiler:
@@ -29,7 +31,7 @@ class Compiler:
         self._known: OrderedDict[Job, Compiled | None] = OrderedDict()
 
     async def grammar(self, job: Job, param: str) -> str:
-        """What to give the engine. Raises Refused (invalid) or SchemaTooComplex, naming `param`."""
+        """What to give the engine. Raises Refused (invalid), Unsupported or SchemaTooComplex, naming `param`."""
         if job not in self._known:
             async with self._turn:
                 if job not in self._known:
@@ -42,7 +44,7 @@ class Compiler:
         if result is None:
             raise SchemaTooComplex(param=param)
         if result.error:
-            raise Refused(f"{param}: {_one_line(result.error)}", param=param)
+            raise KINDS[result.kind](f"{param}: {_one_line(result.error)}", param=param)
         return result.grammar
 
     async def close(self) -> None:
@@ -89,7 +91,8 @@ class Compiler:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split("\n   1 |")[0].split())[:300]
+    """Without the library's print of the grammar."""
+    return " ".join(text.split("\n   1 |")[0].split())[:LONGEST_REASON]
 
 
 async def _ask(worker: asyncio.subprocess.Process, job: Job) -> bytes:
