@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from openai_proxy.tallies import Count, Spread, Tally
+
+Kind = TypeVar("Kind", Tally[Count], Tally[Spread], Gauge)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -14,6 +18,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._of_models: list[Tally[Count] | Tally[Spread] | Gauge] = []
         self.http_requests = self._counter("http_requests", "finished HTTP requests", "route", "method", "status")
         self.http_seconds = self._histogram("http_request_seconds", "whole HTTP exchange", "route")
         self.connections = self._gauge("connections", "open client connections")
@@ -33,14 +38,24 @@ class Metrics:
         self.config_revision = self._gauge("config_revision", "counts configurations taken since the start")
         self.config_rejected = self._counter("config_rejected", "configurations refused while running").labels()
 
+    def forget(self, model: str) -> None:
+        """Drop all that was told of a model that is gone for good: it would be told for ever otherwise."""
+        for metric in self._of_models:
+            metric.remove_by_labels({"model": model})
+
     def _counter(self, name: str, text: str, *labels: str) -> Tally[Count]:
-        return Tally(Count, f"openai_proxy_{name}", text, labels, self.registry)
+        return self._kept(Tally(Count, f"openai_proxy_{name}", text, labels, self.registry), labels)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"openai_proxy_{name}", text, labels, registry=self.registry)
+        return self._kept(Gauge(f"openai_proxy_{name}", text, labels, registry=self.registry), labels)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Tally[Spread]:
-        return Tally(Spread, f"openai_proxy_{name}", text, labels, self.registry)
+        return self._kept(Tally(Spread, f"openai_proxy_{name}", text, labels, self.registry), labels)
+
+    def _kept(self, metric: Kind, labels: tuple[str, ...]) -> Kind:
+        if "model" in labels:
+            self._of_models.append(metric)
+        return metric
 
     def render(self) -> bytes:
         """The text exposition of all metrics."""
