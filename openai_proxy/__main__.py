@@ -29,9 +29,21 @@ A first try:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells of an argument that it does not know with its own usage, not with that of the command above it."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The parsed command line; `run` is the function of the command's module."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="openai-proxy",
         description="An inference server that speaks OpenAI's API over pluggable engines.",
         epilog=EPILOG,

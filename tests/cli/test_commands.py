@@ -57,6 +57,22 @@ def test_wrong_usage_ends_with_2() -> None:
     assert here().returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (("serve", "--nonsense"), "openai-proxy serve"),
+        (("chat", "hi", "--nonsense"), "openai-proxy chat"),
+        (("keys", "new", "me", "--nonsense"), "openai-proxy keys new"),
+        (("--nonsense", "check"), "openai-proxy"),
+    ],
+)
+def test_an_unknown_argument_shows_the_usage_of_its_own_command(arguments: tuple[str, ...], usage: str) -> None:
+    done = here(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"usage: {usage} [-h]")
+    assert done.stderr.endswith(f"{usage}: error: unrecognized arguments: --nonsense\n")
+
+
 def test_check_tells_each_problem_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text(WRONG)
