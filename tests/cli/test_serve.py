@@ -96,7 +96,8 @@ def test_a_malformed_key_file_ends_with_2(tmp_path: Path) -> None:
 
 def test_one_model_of_the_file_can_be_served_alone(serve: Serve) -> None:
     server = serve(ECHO + '[models.other]\nbackend = "echo"\n', "--model", "gpt")
-    assert [model.id for model in server.client().models.list()] == ["echo", "gpt"]
+    with server.client() as client:
+        assert [model.id for model in client.models.list()] == ["echo", "gpt"]
     assert "model  echo (echo, default)" in server.output()
 
 
@@ -104,7 +105,8 @@ def test_a_backend_can_be_served_without_a_file(serve: Serve) -> None:
     server = serve(
         None, "--backend", "echo", "--model", "my/echo", "--log-format", "text", OPENAI_PROXY_SERVER_GRACE="0"
     )
-    assert [model.id for model in server.client().models.list()] == ["my/echo"]
+    with server.client() as client:
+        assert [model.id for model in client.models.list()] == ["my/echo"]
     assert not re.search(r'^\{"time"', server.output(), re.MULTILINE)
 
 

@@ -215,11 +215,13 @@ def test_silence_is_filled_with_comments_that_clients_ignore(server: Running) ->
     assert answer.endswith(DONE + b"\r\n0\r\n\r\n")
     comments = sum(b": keep-alive" in event for event in shown)
     assert comments >= 1
-    client = server.client()
-    stream = client.chat.completions.create(
-        model="echo", messages=HELLO, stream=True, extra_body={"script": {"delay": 0.25, "chunks": 5, "size": 1}}
-    )
-    with stream:
+    script = {"delay": 0.25, "chunks": 5, "size": 1}
+    with (
+        server.client() as client,
+        client.chat.completions.create(
+            model="echo", messages=HELLO, stream=True, extra_body={"script": script}
+        ) as stream,
+    ):
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "01234"
 
 
@@ -235,23 +237,22 @@ def test_an_engine_that_is_not_there_is_asked_again_and_then_503(server: Running
 
 
 def test_an_engine_that_fails_is_left_alone_after_five_times(server: Running) -> None:
-    client = server.client()
     codes = []
-    for _ in range(7):
-        with pytest.raises(openai.InternalServerError) as caught:
-            client.chat.completions.create(model="failing", messages=HELLO)
-        codes.append((caught.value.status_code, caught.value.code))
+    with server.client() as client:
+        for _ in range(7):
+            with pytest.raises(openai.InternalServerError) as caught:
+                client.chat.completions.create(model="failing", messages=HELLO)
+            codes.append((caught.value.status_code, caught.value.code))
+        assert client.chat.completions.create(model="echo", messages=HELLO).choices
     assert codes == [(500, "engine_failed")] * 5 + [(503, "engine_unavailable")] * 2
     assert metric(server, 'requests_total{model="failing",outcome="EngineFailed"}') == 5
-    assert client.chat.completions.create(model="echo", messages=HELLO).choices
 
 
 def test_the_sdk_repeats_only_what_was_not_started(server: Running) -> None:
     """The SDK tries 5xx answers again by itself, unless it is told not to."""
-    client = server.client(max_retries=1)
     count = 'requests_total{model="echo",outcome="EngineFailed"}'
     before = metric(server, count)
-    with pytest.raises(openai.InternalServerError):
+    with server.client(max_retries=1) as client, pytest.raises(openai.InternalServerError):
         client.chat.completions.create(model="echo", messages=HELLO, extra_body={"script": {"fail": "early"}})
     assert metric(server, count) == before + 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -16,8 +17,9 @@ HELLO: Any = [{"role": "user", "content": "one two three four"}]
 
 
 @pytest.fixture(scope="module")
-def client(echo_server: Running) -> openai.OpenAI:
-    return echo_server.client()
+def client(echo_server: Running) -> Iterator[openai.OpenAI]:
+    with echo_server.client() as open_client:
+        yield open_client
 
 
 def test_a_chat(client: openai.OpenAI) -> None:
@@ -93,8 +95,8 @@ def test_embeddings_as_numbers_and_base64(client: openai.OpenAI, echo_server: Ru
     items = packed.http_response.json()["data"]
     unpacked = [struct.unpack("<16f", base64.b64decode(item["embedding"])) for item in items]
     assert unpacked == [tuple(item.embedding) for item in numbers.data]
-    lenient = openai.OpenAI(api_key="none", base_url=echo_server.base_url, max_retries=0)
-    assert len(lenient.embeddings.create(model="echo", input="a", dimensions=5).data[0].embedding) == 5
+    with openai.OpenAI(api_key="none", base_url=echo_server.base_url, max_retries=0) as lenient:
+        assert len(lenient.embeddings.create(model="echo", input="a", dimensions=5).data[0].embedding) == 5
     tokens = client.embeddings.create(model="echo", input=[[1, 2], [3]], encoding_format="float")
     assert (len(tokens.data), tokens.usage.prompt_tokens) == (2, 3)
 

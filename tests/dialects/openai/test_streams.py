@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import openai
@@ -24,8 +24,9 @@ DONE = b"data: [DONE]\n\n"
 
 
 @pytest.fixture(scope="module")
-def client(echo_server: Running) -> openai.OpenAI:
-    return echo_server.client()
+def client(echo_server: Running) -> Iterator[openai.OpenAI]:
+    with echo_server.client() as open_client:
+        yield open_client
 
 
 def frames(body: bytes) -> list[Any]:
