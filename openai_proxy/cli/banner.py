@@ -10,6 +10,7 @@ from typing import Any
 
 from openai_proxy import __version__
 from openai_proxy.app import Application
+from openai_proxy.cli.callers import who_may_call
 from openai_proxy.config import Config
 from openai_proxy.served import Served
 
@@ -28,7 +29,7 @@ def banner(application: Application, sockets: Sequence[socket.socket]) -> None:
     url = address(sockets[0])
     rows = [("", f"openai-proxy {__version__} listens on {url}")]
     rows += [("model", model(served, edge.config)) for served in edge.router.models.values()]
-    rows += [("keys", keys(len(edge.keys), edge.config))]
+    rows += [("keys", who_may_call(len(edge.keys), edge.config.server))]
     rows += [("docs", f"{url}/docs")]
     rows += [("try", example(edge.router.models.values(), url, edge.config.default_model, locked=bool(edge.keys)))]
     sys.stderr.write("".join(f"{label:>7}  {text}\n" if label else f"{text}\n" for label, text in rows))
@@ -47,14 +48,6 @@ def model(served: Served, config: Config) -> str:
     default = ", default" if served.name == config.default_model else ""
     state = served.backend.state.name
     return f"{served.name} ({served.config.backend}{default}) {'loading' if state == 'stopped' else state}{also}"
-
-
-def keys(number: int, config: Config) -> str:
-    if number:
-        return "1 key may call" if number == 1 else f"{number} keys may call"
-    if config.server.allow_unauthenticated:
-        return "none: EVERYBODY who reaches this port may call"
-    return "none: everybody on this machine may call"
 
 
 def example(models: Iterable[Served], url: str, default: str | None, *, locked: bool) -> str:

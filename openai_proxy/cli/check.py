@@ -8,12 +8,14 @@ from collections.abc import Mapping
 
 from openai_proxy import default
 from openai_proxy.cli.arguments import add_config
+from openai_proxy.cli.callers import who_may_call
 from openai_proxy.cli.ending import MISUSED
 from openai_proxy.cli.installation import refuse_scattered
 from openai_proxy.cli.table import print_json
 from openai_proxy.config import Config
 from openai_proxy.configure import ConfigError, Problem, file_of, read
 from openai_proxy.configure.schema import json_schema
+from openai_proxy.keys import KeyProblem, Keys
 
 DESCRIPTION = """\
 Check the configuration without serving: file, environment, backends and their options, key file.
@@ -47,13 +49,17 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     refuse_scattered()
     try:
         config = read(args.config, environ, {})
+        keys = Keys.read(config.auth, environ)
     except ConfigError as error:
         print_problems(error.problems, args.json)
+        return MISUSED
+    except KeyProblem as error:
+        print_problems((Problem("keys", str(error)),), args.json)
         return MISUSED
     if args.json:
         print_json({"ok": True, "problems": [], "config": config})
     else:
-        summarise(config, file_of(args.config, environ))
+        summarise(config, len(keys), file_of(args.config, environ))
     return 0
 
 
@@ -66,11 +72,12 @@ def print_problems(problems: tuple[Problem, ...], as_json: bool) -> None:
     print("1 problem" if len(problems) == 1 else f"{len(problems)} problems")
 
 
-def summarise(config: Config, file: pathlib.Path | None) -> None:
+def summarise(config: Config, keys: int, file: pathlib.Path | None) -> None:
     print(f"{file or 'the built-in configuration'} is right")
-    print(f"listens on {config.server.host}, port {config.server.port or 'free one'}")
+    port = f"port {config.server.port}" if config.server.port else "a free port"
+    print(f"listens on {config.server.host}, {port}")
     for name, model in config.models.items():
         also = f", also called {', '.join(model.aliases)}" if model.aliases else ""
         mark = ", serves requests that name no model" if name == config.default_model else ""
         print(f"model {name}: {model.backend}{also}{mark}")
-    print(f"keys from {config.auth.key_file or 'no file'} and the variable {config.auth.key_env}")
+    print(f"keys: {who_may_call(keys, config.server)}")

@@ -104,6 +104,39 @@ def test_check_sums_up_what_is_right(tmp_path: Path) -> None:
     assert told["config"]["server"]["port"] == 77
 
 
+@pytest.mark.parametrize(
+    ("setting", "env", "said"),
+    [
+        (
+            "port = 0",
+            {},
+            "listens on 127.0.0.1, a free port\nmodel echo: echo\nkeys: none, so everybody on this machine",
+        ),
+        ("port = 1", {"OPENAI_PROXY_KEYS": "sk-12345678"}, "127.0.0.1, port 1\nmodel echo: echo\nkeys: 1 key may call"),
+        ("host = '0.0.0.0'", {"OPENAI_PROXY_KEYS": "sk-12345678,sk-87654321"}, "keys: 2 keys may call"),
+        ("host = '0.0.0.0'", {}, "keys: none, so `openai-proxy serve` will not listen on 0.0.0.0"),
+        ("allow_unauthenticated = true", {}, "keys: none, so EVERYBODY who reaches this port may call"),
+    ],
+)
+def test_check_says_who_may_call(setting: str, env: dict[str, str], said: str, tmp_path: Path) -> None:
+    file = tmp_path / "right.toml"
+    file.write_text(f'[server]\n{setting}\n[models.echo]\nbackend = "echo"\n')
+    done = here("check", "--config", str(file), **env)
+    assert done.returncode == 0
+    assert said in done.stdout
+
+
+def test_check_reads_the_keys_too(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("secret-thing\n")
+    file = tmp_path / "c.toml"
+    file.write_text(f'auth.key_file = "{tmp_path}/keys"\n[models.echo]\nbackend = "echo"\n')
+    done = here("check", "--config", str(file))
+    assert done.returncode == 2
+    assert done.stdout == (
+        f"keys: {tmp_path}/keys, line 1: expected a name, scopes and a SHA-256 in hex, and maybe a time\n1 problem\n"
+    )
+
+
 def test_check_hands_out_the_schema_and_a_file_to_start_from(tmp_path: Path) -> None:
     schema = json.loads(run("check", "--schema").stdout)
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -24,7 +24,7 @@ def test_the_banner_says_where_what_who_and_how_to_try(serve: Serve) -> None:
     assert f"listens on {server.url}\n" in output
     assert "model  echo (echo) " in output
     assert ", also gpt" in output
-    assert "keys  none: everybody on this machine may call" in output
+    assert "keys  none, so everybody on this machine may call" in output
     assert "echo: ready after" in output
     line = re.search(r"try  (curl .*)", output)
     assert line is not None

@@ -1,0 +1,17 @@
+"""Who may call a server, in words."""
+
+from __future__ import annotations
+
+from openai_proxy.config import Server
+from openai_proxy.origins import is_loopback
+
+
+def who_may_call(number: int, server: Server) -> str:
+    """What so many keys mean for a server that listens where `server` says."""
+    if number:
+        return "1 key may call" if number == 1 else f"{number} keys may call"
+    if server.allow_unauthenticated:
+        return "none, so EVERYBODY who reaches this port may call"
+    if is_loopback(server.host):
+        return "none, so everybody on this machine may call"
+    return f"none, so `openai-proxy serve` will not listen on {server.host}"
