@@ -1,18 +1,20 @@
 """How far the models are, on standard error, until each is ready or has failed.
 
-At a terminal these are bars; they are drawn by rich, which is imported only there. Elsewhere it is a line for each
-change and for each tenth of a long load.
+At a terminal these are bars; they are drawn by rich, which is imported only there. Elsewhere the log has a line for
+each change and for each tenth of a long load.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
-import time
 from contextlib import AbstractContextManager, aclosing
 from typing import Protocol
 
 from backends import State
 from openai_proxy.router import Router
+
+log = logging.getLogger("openai_proxy.models")
 
 SETTLED = {"ready", "failed"}
 TENTH = 10
@@ -42,11 +44,10 @@ def painter() -> AbstractContextManager[Shown]:
 
 
 class Lines:
-    """A line for each change worth one."""
+    """A line of the log for each change of a model that loads; how that ended `served` says, with or without us."""
 
     def __init__(self) -> None:
-        self.began = time.monotonic()
-        self.said: dict[str, tuple[str, str, int | None]] = {}
+        self.said: dict[str, tuple[str, int | None]] = {}
 
     def __enter__(self) -> Lines:
         return self
@@ -56,16 +57,14 @@ class Lines:
 
     def show(self, states: dict[str, State]) -> None:
         for name, state in states.items():
-            tenth = None if state.fraction is None else int(state.fraction * TENTH)
-            said = (state.name, state.note, tenth)
-            if self.said.get(name) != said and state.name != "stopped":
+            said = (state.note, None if state.fraction is None else int(state.fraction * TENTH))
+            if state.name == "loading" and self.said.get(name) != said:
                 self.said[name] = said
-                sys.stderr.write(f"{name}: {words(state, time.monotonic() - self.began)}\n")
-        sys.stderr.flush()
+                log.info("model %s is %s", name, words(state))
 
 
-def words(state: State, seconds: float) -> str:
-    """A state in words; `seconds` is how long it took to come there."""
+def words(state: State, seconds: float = 0.0) -> str:
+    """A state in words; `seconds` is how long it took to become ready."""
     if state.name == "ready":
         return f"ready after {seconds:.1f} s"
     percent = "" if state.fraction is None else f" {state.fraction:.0%}"
