@@ -2,11 +2,13 @@
 
 One JSON line on standard input says what to load (`Load`); one JSON line on standard output says how that went
 (`Loaded`). Afterwards llama.cpp's server answers on its Unix socket until standard input ends, which it does when
-the parent closes it or dies in any way.
+the parent closes it or dies in any way. The child takes the socket and its folder away, as a parent that was killed
+cannot.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -45,17 +47,27 @@ def main() -> None:
     # Replies leave on a private copy of standard output: whatever native code prints cannot be taken for one.
     replies = os.dup(1)
     os.dup2(2, 1)
+    loaded = Loaded()
     try:
-        server = serve(load)
+        server = serve(load)  # noqa: F841 - it stops when the name goes
     except (RuntimeError, ValueError, OSError) as error:
-        os.write(replies, msgspec.json.encode(Loaded(str(error) or "the engine gave no reason")) + b"\n")
-        os._exit(1)
-    os.write(replies, msgspec.json.encode(Loaded()) + b"\n")
-    while sys.stdin.buffer.read(65536):
-        pass
-    del server
+        loaded = Loaded(str(error) or "the engine gave no reason")
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone, which standard input tells as well
+        os.write(replies, msgspec.json.encode(loaded) + b"\n")
+    if not loaded.error:
+        while sys.stdin.buffer.read(65536):
+            pass
+    remove(load.socket)
     # Tearing the engine down in order takes as long as the request it is working on; there is nothing to save.
-    os._exit(0)
+    os._exit(1 if loaded.error else 0)
+
+
+def remove(socket: str) -> None:
+    """Take away the socket and the folder made for it. The parent may do so at the same time."""
+    with contextlib.suppress(OSError):
+        os.unlink(socket)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(socket))
 
 
 def serve(load: Load) -> object:

@@ -2,7 +2,7 @@
 
 The child gets what to load, with the key of its socket, on standard input, never as arguments. It runs in a session
 of its own, so that Ctrl-C in a terminal does not reach it, and ends by itself when its standard input does, so that
-it cannot outlive us.
+neither it nor the folder of its socket can outlive us.
 """
 
 from __future__ import annotations

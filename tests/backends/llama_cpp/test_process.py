@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -201,7 +202,8 @@ def test_close_ends_the_child_and_its_folder_and_is_safe_to_repeat() -> None:
     asyncio.run(story())
 
 
-def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["loading", "ready"])
+def test_a_killed_parent_leaves_neither_an_orphan_nor_a_folder(stage: str) -> None:
     script = f"""
 import asyncio
 from backends import Setup
@@ -209,22 +211,30 @@ from backends.llama_cpp import LlamaCpp
 
 async def main():
     backend = LlamaCpp(Setup(name="m", options={options(CHAT)!r}))
-    await backend.start()
+    starting = asyncio.create_task(backend.start())
+    while backend.state.name != "{stage}" or backend.pid is None:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     print(backend.pid, flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(main())
 """
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
-    assert parent.stdout is not None
-    with parent, parent.stdout:
-        child = int(parent.stdout.readline())
-        parent.kill()
-        parent.wait()
-    deadline = time.perf_counter() + 10
-    while alive(child):
-        assert time.perf_counter() < deadline
-        time.sleep(0.01)
+    # Not `tmp_path`: its name is too long for a socket.
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "TMPDIR": folder}
+        parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
+        assert parent.stdout is not None
+        with parent, parent.stdout:
+            child = int(parent.stdout.readline())
+            assert len(list(Path(folder).glob("openai-proxy-*"))) == 1
+            parent.kill()
+            parent.wait()
+        deadline = time.perf_counter() + 10
+        while alive(child):
+            assert time.perf_counter() < deadline
+            time.sleep(0.01)
+        assert not list(Path(folder).iterdir())
 
 
 def test_a_file_that_is_no_model_is_a_clear_failure(tmp_path: Path) -> None:
