@@ -65,6 +65,11 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     flood: bool = False
     after: Amount = 0
 
+    @property
+    def eventful(self) -> bool:
+        """Whether anything else than the events themselves is to happen."""
+        return bool(self.first_delay or self.delay or self.fail or self.stall or self.flood)
+
     def __post_init__(self) -> None:
         if (self.chunks or 0) * self.size > LARGEST:
             raise ValueError(f"chunks times size is more than {LARGEST} characters")
@@ -114,37 +119,38 @@ class Echo:
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         if self._state.name != "ready":
             raise Unavailable
-        script = self._script(request)
-        if script.fail == "unavailable":
-            raise Unavailable
-        if script.fail == "early":
-            raise EngineFailed
+        script = self._script(request) if "script" in request.extra else self.options
+        eventful = script.eventful
         for number, event in enumerate(_events(request, script)):
-            delay = script.delay if number else script.first_delay
-            if script.stall and number == script.after:
-                delay = FOREVER
-            if script.fail == "late" and number == script.after:
-                raise EngineFailed
-            if delay:
-                await asyncio.sleep(delay)
-            elif script.flood:
-                await asyncio.sleep(0)
+            if eventful:
+                await _happening(script, number)
             yield event
 
     def _script(self, request: Request) -> Script:
-        if "script" not in request.extra:
-            return self.options
         try:
             return msgspec.convert(request.extra["script"], Script)
         except msgspec.ValidationError as error:
             raise Refused(f"script: {str(error)[:SHOWN]}", param="script") from error
 
 
+async def _happening(script: Script, number: int) -> None:
+    """The delay and the fault that come before an event."""
+    if script.fail == "unavailable":
+        raise Unavailable
+    if script.fail == "early" or (script.fail == "late" and number == script.after):
+        raise EngineFailed
+    delay = script.delay if number else script.first_delay
+    if script.stall and number == script.after:
+        delay = FOREVER
+    if delay or script.flood:
+        await asyncio.sleep(delay)
+
+
 def _events(request: Request, script: Script) -> Iterator[Event]:
     match request:
         case ChatRequest():
             said = script.text if script.text is not None else request.messages[-1].text
-            read = sum(len(message.text.split()) for message in request.messages)
+            read = sum([len(message.text.split()) for message in request.messages])
             return _answers(_tokens(said, script), request.sampling, script, read)
         case CompletionRequest():
             return _completions(request, script)

@@ -6,9 +6,9 @@ last. Failure is always an exception, never an event.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from typing import Literal, TypeAlias, TypeVar, assert_never
+from typing import Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
@@ -114,30 +114,24 @@ class Outcome(Struct):
     @classmethod
     async def of(cls, events: AsyncGenerator[Event]) -> Outcome:
         """Gather a stream to its end and close it. Raises what the stream raises."""
-        answers: dict[int, Answer] = {}
-        texts: dict[int, list[str]] = {}
+        answers: defaultdict[int, Answer] = defaultdict(Answer)
+        texts: defaultdict[int, list[str]] = defaultdict(list)
         vectors: dict[int, bytes] = {}
         usage = Usage()
-        async with aclosing(events):
+        try:
             async for event in events:
                 if type(event) is Delta:
-                    if event.index not in texts:
-                        answers[event.index], texts[event.index] = Answer(), []
                     texts[event.index].append(event.text)
                     if event.reasoning or event.tool is not None or event.logprobs is not None:
                         _extend(answers[event.index], event)
-                    continue
-                match event:
-                    case Finish(index=index, reason=reason):
-                        answers.setdefault(index, Answer()).reason = reason
-                    case Embedding(index=index, vector=vector):
-                        vectors[index] = vector
-                    case Usage():
-                        usage = event
-                    case Progress() | Delta():
-                        pass
-                    case _:
-                        assert_never(event)
+                elif type(event) is Finish:
+                    answers[event.index].reason = event.reason
+                elif type(event) is Usage:
+                    usage = event
+                elif type(event) is Embedding:
+                    vectors[event.index] = event.vector
+        finally:
+            await events.aclose()
         for index, pieces in texts.items():
             answers[index].text = "".join(pieces)
         return cls(_in_order(answers), _in_order(vectors), usage)
@@ -162,7 +156,7 @@ def extend_calls(calls: list[Call], piece: ToolDelta) -> None:
 
 
 def _in_order(by_index: dict[int, T]) -> list[T]:
-    return [by_index[index] for index in sorted(by_index)]
+    return list(map(by_index.__getitem__, sorted(by_index)))
 
 
 def total(usages: Sequence[Usage]) -> Usage:

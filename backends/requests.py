@@ -91,7 +91,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts)
+        return self.parts[0].text if len(self.parts) == 1 else "".join([part.text for part in self.parts])
 
 
 class Tool(Struct, frozen=True, kw_only=True):

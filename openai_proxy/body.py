@@ -2,65 +2,61 @@
 
 from __future__ import annotations
 
-from starlette.types import Receive, Scope
+from collections.abc import Callable, Mapping
 
-from openai_proxy.config import Timeouts
+from starlette.types import Message, Receive
+
 from openai_proxy.errors import ClientGone, RequestTooLarge, UnsupportedMediaType
 
-SLOWEST = 1000.0
 CLOSE = ((b"connection", b"close"),)
 
 
-def check_head(scope: Scope, limit: int) -> None:
+def check_head(head: Mapping[bytes, bytes], limit: int) -> None:
     """Refuse a body by what its head says. Raises UnsupportedMediaType or RequestTooLarge."""
-    media_type = b""
-    has_body = False
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            media_type = value
-        elif name == b"content-encoding" and value.strip().lower() != b"identity":
-            raise UnsupportedMediaType("Content-Encoding is not supported: send the body as it is.", headers=CLOSE)
-        elif name == b"content-length":
-            has_body = has_body or value != b"0"
-            if int(value) > limit:
-                raise _too_large(limit)
-        elif name == b"transfer-encoding":
-            has_body = True
-    kind, _, options = media_type.lower().replace(b" ", b"").replace(b'"', b"").partition(b";")
-    if has_body and (kind != b"application/json" or options not in (b"", b"charset=utf-8", b"charset=utf8")):
-        raise UnsupportedMediaType("Content-Type must be application/json, in UTF-8.", headers=CLOSE)
+    length = int(head.get(b"content-length", b"0"))
+    if length > limit:
+        raise _too_large(limit)
+    if head.get(b"content-type") != b"application/json" and (length or b"transfer-encoding" in head):
+        kind, _, options = head.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"").partition(b";")
+        if kind != b"application/json" or options not in (b"", b"charset=utf-8", b"charset=utf8"):
+            raise UnsupportedMediaType("Content-Type must be application/json, in UTF-8.", headers=CLOSE)
+    if b"content-encoding" in head and head[b"content-encoding"].strip().lower() != b"identity":
+        raise UnsupportedMediaType("Content-Encoding is not supported: send the body as it is.", headers=CLOSE)
 
 
-class BodyTimer:
-    """When a body is late: its first byte, then 1 kB a second, and all of it within a bound."""
+async def read_body(receive: Receive, limit: int, received: Callable[[int], None]) -> bytes:
+    """The whole body, at most `limit` bytes; `received` is told how many are there as long as some are missing.
 
-    def __init__(self, now: float, timeouts: Timeouts) -> None:
-        self._began = now
-        self._timeouts = timeouts
-        self.due = now + timeouts.body_first
+    Raises RequestTooLarge or ClientGone.
+    """
+    message = await receive()
+    body = _piece(message)
+    if message.get("more_body", False):
+        body = await _rest(receive, limit, received, body)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
 
-    def received(self, size: int) -> None:
-        """`size` bytes are there in all."""
-        self.due = self._began + min(self._timeouts.body_first + size / SLOWEST, self._timeouts.body)
 
-
-async def read_body(receive: Receive, limit: int, timer: BodyTimer) -> bytes:
-    """The whole body, at most `limit` bytes. Raises RequestTooLarge or ClientGone."""
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
-        if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+async def _rest(receive: Receive, limit: int, received: Callable[[int], None], first: bytes) -> bytes:
+    pieces = [first]
+    size = len(first)
+    more = True
+    while more and size <= limit:
         if size:
-            timer.received(size)
+            received(size)
+        message = await receive()
+        pieces.append(_piece(message))
+        size += len(pieces[-1])
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+def _piece(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    piece: bytes = message.get("body", b"")
+    return piece
 
 
 def _too_large(limit: int) -> RequestTooLarge:

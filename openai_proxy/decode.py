@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,8 @@ from msgspec import Struct
 from openai_proxy.errors import InvalidJson, InvalidRequest, UnknownParameter
 
 T = TypeVar("T", bound=Struct)
+# Fields that are there and not null.
+Given: TypeAlias = Set[str]
 
 OFF_LOOP = 256_000
 DEEPEST = 64
@@ -40,14 +42,17 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind)
 
 
-async def decode(body: bytes, kind: type[T]) -> T:
-    """The body as `kind`; large bodies are decoded off the event loop. Raises InvalidJson or InvalidRequest."""
+async def decode(body: bytes, kind: type[T]) -> tuple[T, Given]:
+    """The body as `kind`, and the names of the fields it sets; large bodies are decoded off the event loop.
+
+    Raises InvalidJson or InvalidRequest.
+    """
     if len(body) > OFF_LOOP:
         return await asyncio.to_thread(decode_now, body, kind)
     return decode_now(body, kind)
 
 
-def decode_now(body: bytes, kind: type[T]) -> T:
+def decode_now(body: bytes, kind: type[T]) -> tuple[T, Given]:
     """The same, on the spot."""
     try:
         value: T = _decoder(kind).decode(body)
@@ -62,7 +67,9 @@ def decode_now(body: bytes, kind: type[T]) -> T:
         _no_duplicates(body, top)
     if body.count(b"{") + body.count(b"[") > DEEPEST or MANY_DIGITS.search(body):
         _bounded(STRING.sub(b"0", body))
-    return value
+    if b"null" in body:
+        return value, {name for name, raw in top.items() if bytes(raw) != b"null"}
+    return value, top.keys()
 
 
 def _too_deep() -> InvalidJson:

@@ -30,19 +30,15 @@ from openai_proxy.errors import (
 )
 from openai_proxy.keys import Keys
 from openai_proxy.lifecycle import Lifecycle
-from openai_proxy.logs import Access
 from openai_proxy.metrics import Metrics
 from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins
 from openai_proxy.proxies import Proxies
 from openai_proxy.record import Record
 from openai_proxy.request_id import request_id
-from openai_proxy.wire import fault_headers, render_fault
+from openai_proxy.wire import WHOLE, fault_headers, render_fault
 
 log = logging.getLogger("openai_proxy.gate")
 
-WANTED = frozenset(
-    {*KEY_HEADERS, b"x-request-id", b"host", b"origin", b"x-forwarded-for", b"access-control-request-method"}
-)
 OPEN = frozenset({"/health", "/livez"})
 SPARED = OPEN | {"/readyz", "/metrics"}
 TWICE = b"(twice)"
@@ -64,7 +60,7 @@ class Edge(Protocol):
 
 
 class Gate:
-    """Wraps the application. Puts `request_id` (str) and `caller` (Caller) into `scope["state"]`."""
+    """Wraps the application. Puts `request_id`, `head` (headers by name) and `caller` into `scope["state"]`."""
 
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self.app = app
@@ -92,45 +88,46 @@ class Gate:
         identity = request_id(head.get(b"x-request-id"))
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = identity
-        access = Access(request_id=identity, method=scope["method"])
+        state["head"] = head
         added: Headers = [(b"x-request-id", identity.encode())]
+        status = 0
+        size: int | None = None
 
         def reply(message: Message) -> Awaitable[None]:
             # Not a coroutine of its own: after the head a chunk costs this one call.
-            if not access.status and message["type"] == "http.response.start":
-                access.status = message["status"]
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
-                access.bytes = length_of(message["headers"])
+            nonlocal status, size
+            if not status:
+                status = message["status"]
+                headers = [*message["headers"], *added]
+                if message["type"] == WHOLE:
+                    size = len(message["body"])
+                    whole: Awaitable[None] = scope["extensions"][WHOLE]["send"](status, headers, message["body"])
+                    return whole
+                size = length_of(headers)
+                return send({**message, "headers": headers})
             return send(message)
 
         try:
-            await self._serve(scope, receive, reply, head, added)
+            if self._enter(scope, head, added):
+                await self.app(scope, receive, reply)
+            else:
+                await _preflight(reply)
         except HTTPException as error:
             await answer(_unrouted(error), scope, reply)
         except Exception as error:  # noqa: BLE001 - the boundary to the server: told to the client and logged
-            await self._fail(error, scope, reply, access)
+            await self._fail(error, scope, reply, status)
         finally:
-            access.seconds = round(time.perf_counter() - began, 6)
-            self.record(scope, access)
+            self.record(scope, status, size, time.perf_counter() - began)
 
-    async def _serve(
-        self, scope: Scope, receive: Receive, reply: Send, head: dict[bytes, bytes], added: Headers
-    ) -> None:
+    def _enter(self, scope: Scope, head: dict[bytes, bytes], added: Headers) -> bool:
+        """Note who calls; False for a browser's preflight, which carries no key. Raises EdgeError."""
         if self.proxies and scope.get("client"):
             peer = self.proxies.caller(scope["client"][0], head.get(b"x-forwarded-for"))
             scope["client"] = (peer, scope["client"][1])
-        try:
-            preflight = self._check_web(scope["method"], head, added)
-            if not preflight:
-                scope["state"]["caller"] = self._admit(scope, head)
-        except EdgeError as error:
-            await refuse(error, scope, reply)
-            return
-        if preflight:
-            await reply({"type": "http.response.start", "status": 204, "headers": PREFLIGHT})
-            await reply({"type": "http.response.body", "body": b""})
-        else:
-            await self.app(scope, receive, reply)
+        if self._check_web(scope["method"], head, added):
+            return False
+        scope["state"]["caller"] = self._admit(scope, head)
+        return True
 
     def _check_web(self, method: str, head: dict[bytes, bytes], added: Headers) -> bool:
         """Check Host and Origin; whether this is a browser's preflight, which carries no key. Raises EdgeError."""
@@ -149,28 +146,29 @@ class Gate:
 
     def _admit(self, scope: Scope, head: dict[bytes, bytes]) -> Caller:
         """Who calls, if they may. Raises EdgeError."""
-        path: str = scope["path"]
         if TWICE in head:
             raise BadHead(f"The header {head[TWICE].decode()} is given twice.")
-        keys = self.edge.keys
-        if path in OPEN and scope["method"] in ("GET", "HEAD"):
-            return STRANGER if keys else NOBODY
-        caller = NOBODY
-        if keys:
-            found = keys.find(presented(head))
-            if found is None:
-                raise Unauthorized(headers=CHALLENGE)
-            caller = found
-        if (path == "/metrics" or path.startswith("/admin")) and "admin" not in caller.scopes:
-            raise Forbidden("This needs a key with the scope `admin`.")
-        if self.edge.lifecycle.phase == "draining" and path not in SPARED:
+        caller = self._known(scope, head) if self.edge.keys else NOBODY
+        if self.edge.lifecycle.phase == "draining" and scope["path"] not in SPARED:
             raise Draining(retry_after=COME_BACK)
         return caller
 
-    async def _fail(self, error: Exception, scope: Scope, reply: Send, access: Access) -> None:
-        log.error("request %s failed", access.request_id, exc_info=error)
-        scope["state"]["outcome"] = "internal_error"
-        if not access.status:
+    def _known(self, scope: Scope, head: dict[bytes, bytes]) -> Caller:
+        path: str = scope["path"]
+        if path in OPEN and scope["method"] in ("GET", "HEAD"):
+            return STRANGER
+        caller = self.edge.keys.find(presented(head))
+        if caller is None:
+            raise Unauthorized(headers=CHALLENGE)
+        if (path == "/metrics" or path.startswith("/admin")) and "admin" not in caller.scopes:
+            raise Forbidden("This needs a key with the scope `admin`.")
+        return caller
+
+    async def _fail(self, error: Exception, scope: Scope, reply: Send, status: int) -> None:
+        if not isinstance(error, EdgeError):
+            log.error("request %s failed", scope["state"]["request_id"], exc_info=error)
+            scope["state"]["outcome"] = "internal_error"
+        if not status:
             await refuse(error, scope, reply)
         elif abort := scope.get("extensions", {}).get("openai_proxy.abort"):
             abort["abort"]()
@@ -199,21 +197,27 @@ async def answer(error: Exception, scope: Scope, reply: Send, *more: tuple[bytes
     await reply({"type": "http.response.body", "body": body})
 
 
+async def _preflight(reply: Send) -> None:
+    await reply({"type": "http.response.start", "status": 204, "headers": PREFLIGHT})
+    await reply({"type": "http.response.body", "body": b""})
+
+
 def read_head(headers: Headers) -> dict[bytes, bytes]:
-    """The few headers that the gate looks at; `TWICE` is among them when a header that carries a key is repeated."""
+    """The headers by name, repeated ones joined; `TWICE` is among them when one that carries a key is repeated."""
+    head = dict(headers)
+    return head if len(head) == len(headers) else _joined(headers)
+
+
+def _joined(headers: Headers) -> dict[bytes, bytes]:
     head: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in WANTED:
-            if name in head:
-                value = head[name] + b"," + value
-                if name in KEY_HEADERS:
-                    head[TWICE] = name
-            head[name] = value
+        if name in head and name in KEY_HEADERS:
+            head[TWICE] = name
+        head[name] = head[name] + b"," + value if name in head else value
     return head
 
 
 def length_of(headers: Headers) -> int | None:
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value)
-    return None
+    """The length of a body that is sent whole."""
+    length = dict(headers).get(b"content-length")
+    return None if length is None else int(length)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import httptools
 
 from openai_proxy.config import Limits
@@ -18,28 +20,28 @@ ENDS = len("\r\n\r\n")
 def check_head(method: bytes, target: bytes, version: str, headers: Headers, limits: Limits) -> EdgeError | None:
     """What is wrong with a head, if anything. Header names are in lower case."""
     line = len(method) + len(target) + LINE_REST
-    size = line + ENDS
-    hosts = 0
-    host = b""
-    encodings = 0
-    for name, value in headers:
-        size += len(name) + len(value) + FIELD_REST
-        if name == b"host":
-            hosts += 1
-            host = value
-        elif name == b"transfer-encoding":
-            encodings += 1 if value.strip().lower() == b"chunked" and version == "1.1" else 2
+    size = line + FIELD_REST * len(headers) + sum(map(len, chain.from_iterable(headers))) + ENDS
     if line > limits.request_line or size > limits.head_bytes or len(headers) > limits.headers:
         return HeadersTooLarge()
+    fields = dict(headers)
     if version not in VERSIONS:
         return BadHead("The HTTP version must be 1.1 or 1.0.")
-    if hosts > 1 or (not hosts and version == "1.1"):
+    if b"host" not in fields and version == "1.1":
         return BadHead("The request needs exactly one Host header.")
-    if encodings > 1:
-        return BadHead("The only transfer coding is `chunked`, once.")
+    if len(fields) < len(headers) or b"transfer-encoding" in fields:
+        names = [name for name, _ in headers]
+        if names.count(b"host") > 1:
+            return BadHead("The request needs exactly one Host header.")
+        if names.count(b"transfer-encoding") and not _plainly_chunked(names, fields, version):
+            return BadHead("The only transfer coding is `chunked`, once.")
     if method == b"CONNECT":
         return BadHead("This server is no tunnel: it does not take CONNECT.")
-    return None if target[:1] == b"/" else _check_target(method, target, host)
+    return None if target[:1] == b"/" else _check_target(method, target, fields.get(b"host", b""))
+
+
+def _plainly_chunked(names: list[bytes], fields: dict[bytes, bytes], version: str) -> bool:
+    once = names.count(b"transfer-encoding") == 1
+    return once and version == "1.1" and fields[b"transfer-encoding"].strip().lower() == b"chunked"
 
 
 def _check_target(method: bytes, target: bytes, host: bytes) -> EdgeError | None:

@@ -2,17 +2,19 @@
 
 What uvicorn lacks: a bounded head in size and time, bounded trailers and pipelines, refusals in OpenAI's shape, a
 close that lets the client read the answer, an end for clients that take nothing, `Upgrade` ignored without losing the
-body, and a way to cut an answer short (`scope["extensions"]["openai_proxy.abort"]["abort"]()`).
+body, a way to cut an answer short (`scope["extensions"]["openai_proxy.abort"]["abort"]()`), and one to send a whole
+answer as one write instead of two (`scope["extensions"]["openai_proxy.whole"]["send"](status, headers, body)`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import httptools
 from uvicorn.config import Config as UvicornConfig
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from backends.errors import BackendError, Overloaded
@@ -25,6 +27,9 @@ LINGER = 2.0
 OVER_LIMIT_WAIT = 1.0
 FLUSH = 5.0
 PIPELINED = 16
+# Larger bodies are not copied to save a system call.
+JOINED = 65_536
+CLOSE = (b"connection", b"close")
 ALWAYS_ANSWERED = (b"/health", b"/livez")
 
 
@@ -74,7 +79,10 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.outlet = Outlet(self)
-        self.extensions: dict[str, dict[object, object]] = {"openai_proxy.abort": {"abort": self.abort}}
+        self.extensions: dict[str, dict[object, object]] = {
+            "openai_proxy.abort": {"abort": self.abort},
+            "openai_proxy.whole": {"send": self.send_whole},
+        }
         self.peer = self.client[0] if self.client else ""
         self.over = self.door.enter(self.peer)
         if self.over and self.door.crowded:
@@ -222,6 +230,34 @@ class Protocol(HttpToolsProtocol):
             self._answer(self.refused)
         else:
             super().on_response_complete()
+
+    async def send_whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Answer the running request. The headers are our own and valid, with the body's length among them."""
+        cycle = self.active
+        assert cycle is not None
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        lines = [*self.server_state.default_headers, *headers]
+        if CLOSE in lines:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            lines.append(CLOSE)
+        head = STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
+        if cycle.scope["method"] == "HEAD":
+            body = b""
+        if len(body) <= JOINED:
+            cycle.transport.write(head + body)
+        else:
+            cycle.transport.write(head)
+            cycle.transport.write(body)
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
 
     def abort(self) -> None:
         """Cut the running answer: what was sent goes out, then the connection ends without the answer's clean end."""

@@ -18,23 +18,32 @@ class Record:
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
 
-    def __call__(self, scope: Scope, access: Access) -> None:
+    def __call__(self, scope: Scope, status: int, size: int | None, seconds: float) -> None:
+        """`status` 0: the client was gone before there was one."""
         state = scope["state"]
-        access.status = access.status or CLIENT_GONE
-        self._count(getattr(scope.get("route"), "path", "other"), access)
+        status = status or CLIENT_GONE
+        method = scope["method"]
+        self._count(getattr(scope.get("route"), "path", "other"), method, status, seconds)
         caller = state.get("caller", NOBODY)
-        access.caller = caller.name
-        access.key = caller.tail
-        access.peer = scope["client"][0] if scope.get("client") else ""
-        access.path = shown_path(scope["path"], scope["query_string"])
-        access.model = state.get("model")
-        access.outcome = state.get("outcome") or outcome_of(access.status)
-        write_access(access)
+        write_access(
+            Access(
+                request_id=state["request_id"],
+                caller=caller.name,
+                key=caller.tail,
+                peer=scope["client"][0] if scope.get("client") else "",
+                method=method,
+                path=shown_path(scope["path"], scope["query_string"]),
+                status=status,
+                seconds=round(seconds, 6),
+                bytes=size,
+                model=state.get("model"),
+                outcome=state.get("outcome") or outcome_of(status),
+            )
+        )
 
-    def _count(self, route: str, access: Access) -> None:
-        method = access.method if access.method in METHODS else "other"
-        self.metrics.http_requests.labels(route, method, str(access.status)).inc()
-        self.metrics.http_seconds.labels(route).observe(access.seconds)
+    def _count(self, route: str, method: str, status: int, seconds: float) -> None:
+        self.metrics.http_requests.labels(route, method if method in METHODS else "other", str(status)).inc()
+        self.metrics.http_seconds.labels(route).observe(seconds)
 
 
 def outcome_of(status: int) -> str:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 
 from backends import State
 from backends.errors import Unavailable
 from backends.events import Delta, Event, Usage
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request
+from backends.requests import Request
 from openai_proxy.config import Config, ModelConfig
 from openai_proxy.errors import Draining, ModelNotFound, QueueTimeout
 from openai_proxy.metrics import Metrics
 from openai_proxy.served import Served
 from openai_proxy.ticker import Ticker
-from openai_proxy.turn import Turn, outcome
-from openai_proxy.watch import Watch
-
-CHARACTERS_PER_TOKEN = 4
-RETRY_PAUSE = 0.5
+from openai_proxy.turn import Turn, estimate, outcome
 
 
 class Router:
@@ -117,27 +112,26 @@ class Router:
         Raises BackendError, ModelNotFound, QueueFull, QueueTimeout or Draining.
         """
         served = self.find(request.model)
-        tokens = _estimate(request)
-        slot = time.monotonic() if served.take() else await self._queue(served, tokens)
-        timeouts = self.timeouts
-        watch = Watch(self.ticker, timeouts.first_token + tokens / 1000, timeouts.between_tokens, timeouts.request)
-        with Turn(served, slot, watch) as turn:
-            first, events = await self._open(served, request)
-            async with aclosing(events):
-                turn.answered()
-                if first is not None:
-                    watch.got()
-                    turn.pieces += type(first) is Delta
-                    yield first
-                    watch.wait()
-                async for event in events:
-                    watch.got()
-                    if type(event) is Delta:
-                        turn.pieces += 1
-                    elif type(event) is Usage:
-                        turn.used(event)
-                    yield event
-                    watch.wait()
+        slot = served.take() or await self._queue(served, estimate(request))
+        with Turn(served, slot, self.ticker, self.timeouts, request) as turn:
+            while True:
+                events = served.backend.run(request)
+                try:
+                    async for event in events:
+                        if not turn.steps:
+                            turn.answered()
+                        turn.steps += 1
+                        if type(event) is Delta:
+                            turn.pieces += 1
+                        elif type(event) is Usage:
+                            turn.used(event)
+                        yield event
+                        turn.steps += 1
+                    return
+                except Unavailable as error:
+                    await turn.pause(error)
+                finally:
+                    await events.aclose()
 
     async def _queue(self, served: Served, tokens: int) -> float:
         began = time.monotonic()
@@ -151,44 +145,7 @@ class Router:
         served.counted.queue_seconds.observe(slot - began)
         return slot
 
-    async def _open(self, served: Served, request: Request) -> tuple[Event | None, AsyncGenerator[Event]]:
-        """Start the engine on the request and wait for its first event; tried once more if it never started."""
-        try:
-            return await _begin(served, request)
-        except Unavailable as error:
-            pause = min(error.retry_after, RETRY_PAUSE)
-        served.counted.retries.inc()
-        await asyncio.sleep(pause)
-        return await _begin(served, request)
-
-
-async def _begin(served: Served, request: Request) -> tuple[Event | None, AsyncGenerator[Event]]:
-    events = served.backend.run(request)
-    try:
-        return await anext(events, None), events
-    except BaseException:
-        await events.aclose()
-        raise
-
 
 def _names(models: Mapping[str, ModelConfig]) -> dict[str, str]:
     aliases = {alias: name for name, model in models.items() for alias in model.aliases}
     return aliases | {name: name for name in models}
-
-
-def _estimate(request: Request) -> int:
-    match request:
-        case ChatRequest():
-            characters = 0
-            for message in request.messages:
-                for part in message.parts:
-                    characters += len(part.text)
-            return characters // CHARACTERS_PER_TOKEN
-        case CompletionRequest():
-            return sum(map(_length, request.prompts))
-        case EmbeddingRequest():
-            return sum(map(_length, request.inputs))
-
-
-def _length(prompt: Prompt) -> int:
-    return len(prompt) // CHARACTERS_PER_TOKEN if isinstance(prompt, str) else len(prompt)

@@ -27,6 +27,7 @@ class Served:
         self.config = config
         self.created = int(time.time())
         self.problem: str | None = None
+        self.well = False
         self._tell = changed
         self._restarting = False
         setup = Setup(name=name, options=config.options, slots=config.slots, changed=self.changed)
@@ -74,18 +75,21 @@ class Served:
             self.problem = str(error)
             log.error("model %s cannot be loaded: %s", self.name, error)
         else:
+            self.well = True
             log.info("model %s is ready after %.1f s", self.name, time.monotonic() - began)
         finally:
             self._loaded.set()
             self.changed()
 
-    def take(self) -> bool:
-        """Take a slot if the engine is loaded and well and a slot is free: no need then to wait for anything."""
-        well = self._loaded.is_set() and self.problem is None and not self.circuit.failures
-        taken = well and self.admission.take()
-        if taken:
+    def take(self) -> float | None:
+        """Take a slot if the engine is loaded and well and a slot is free, so that nothing need be waited for.
+
+        Returns the moment (monotonic seconds) it was had, for `Admission.release`.
+        """
+        if self.well and not self.circuit.failures and self.admission.take():
             self.counted.queue_seconds.observe(0.0)
-        return taken
+            return time.monotonic()
+        return None
 
     async def acquire(self, tokens: int, timeout: float) -> float:
         """Wait for the engine to be loaded and for a slot, `timeout` seconds in all. Raises as Admission does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import cached_property
 from typing import Protocol
 
@@ -13,7 +14,7 @@ class Waiting(Protocol):
     """Somebody who has deadlines."""
 
     def look(self, now: float) -> None:
-        """Act on what is due at `now`, in the loop's seconds."""
+        """Act on what is due at `now`, in monotonic seconds."""
 
 
 class Ticker:
@@ -39,6 +40,6 @@ class Ticker:
     def _tick(self) -> None:
         # First the next tick: whatever happens in this one, deadlines go on.
         self._handle = self.loop.call_later(INTERVAL, self._tick) if self._all else None
-        now = self.loop.time()
+        now = time.monotonic()
         for waiting in tuple(self._all):
             waiting.look(now)

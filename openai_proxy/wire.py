@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from backends.events import Event
-from openai_proxy.auth import NOBODY, Caller
-from openai_proxy.body import CLOSE, BodyTimer, check_head, read_body
+from openai_proxy.auth import Caller
+from openai_proxy.body import CLOSE, check_head, read_body
 from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, Fault, RequestTimeout, describe
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.ticker import Ticker
@@ -40,7 +41,9 @@ SSE: Headers = (
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": keep-alive\n\n"
 PATIENCE = 1.0
+WHOLE = "openai_proxy.whole"
 UNWATCHED = 0.05
+SLOWEST = 1000.0
 ABORT_WAIT = 1.0
 
 
@@ -54,7 +57,7 @@ class Incoming(Struct):
 
     def note_model(self, name: str) -> None:
         """Say in the access log which model answers."""
-        self.scope.setdefault("state", {})["model"] = name
+        self.scope["state"]["model"] = name
 
 
 class Reply(Struct):
@@ -131,41 +134,33 @@ class Endpoint:
         self.handle = handle
         self.render = render
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(self, scope, receive, send)
-        self.wire.lifecycle.enter(exchange.stop)
-        try:
-            await exchange.run()
-        finally:
-            exchange.close()
-            self.wire.lifecycle.leave(exchange.stop)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return Exchange(self, scope, receive, send).run()
 
 
 class Exchange:
     """One request and its answer. Runs in one task, which `stop` cancels with an error to tell the client."""
 
+    task: asyncio.Task[None]
+    stopped: EdgeError | None = None
+    started = False
+    body_due: float | None = None
+    watcher: asyncio.Task[None] | None = None
+    pulse: Pulse | None = None
+
     def __init__(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        self.ticker = endpoint.wire.ticker
-        self.loop = self.ticker.loop
-        task = asyncio.current_task(self.loop)
-        assert task is not None
-        self.task = task
+        self.wire = endpoint.wire
         self.endpoint = endpoint
         self.scope = scope
+        self.state: dict[str, Any] = scope["state"]
         self.receive = receive
         self.send = send
-        self.stopped: EdgeError | None = None
-        self.started = False
-        self.body: BodyTimer | None = None
-        self.watched_from = self.loop.time() + UNWATCHED
-        self.watcher: asyncio.Task[None] | None = None
-        self.pulse: Pulse | None = None
-        self.ticker.add(self)
+        self.began = time.monotonic()
 
     @property
     def request_id(self) -> str:
-        state: dict[str, str] = self.scope.get("state", {})
-        return state.get("request_id", "-")
+        identity: str = self.state["request_id"]
+        return identity
 
     def stop(self, error: EdgeError) -> None:
         """End the exchange with that error; later calls do nothing."""
@@ -173,16 +168,22 @@ class Exchange:
             self.stopped = error
             self.task.cancel()
 
-    def close(self) -> None:
-        self.ticker.discard(self)
-        if self.watcher is not None:
-            self.watcher.cancel()
-        if self.pulse is not None:
-            self.pulse.close()
-
     async def run(self) -> None:
+        """Answer, whatever happens: an error is told, not raised."""
+        wire = self.wire
+        task = asyncio.current_task(wire.ticker.loop)
+        assert task is not None
+        self.task = task
+        wire.ticker.add(self)
+        wire.lifecycle.enter(self)
         try:
-            await self._answer()
+            config, state = wire.config(), self.state
+            body = await self._body(config) if self.scope["method"] == "POST" else b""
+            answer = await self.endpoint.handle(Incoming(body, state["caller"], state["request_id"], self.scope))
+            if type(answer) is Reply:
+                await self._reply(answer.status, list(answer.headers), answer.body)
+            elif type(answer) is Stream:
+                await self._stream(answer, config)
         except asyncio.CancelledError:
             if self.stopped is None:
                 raise
@@ -190,39 +191,42 @@ class Exchange:
             await self._fail(self.stopped)
         except Exception as error:  # noqa: BLE001 - the last line of defence: logged and told, never dropped
             await self._fail(error)
+        finally:
+            wire.ticker.discard(self)
+            wire.lifecycle.leave(self)
+            if self.watcher is not None:
+                self.watcher.cancel()
+            if self.pulse is not None:
+                self.pulse.close()
 
-    async def _answer(self) -> None:
-        config = self.endpoint.wire.config()
-        state = self.scope.get("state", {})
-        body = await self._body(config) if self.scope["method"] == "POST" else b""
-        incoming = Incoming(body, state.get("caller", NOBODY), self.request_id, self.scope)
-        answer = await self.endpoint.handle(incoming)
-        match answer:
-            case Reply():
-                await self._reply(answer.status, list(answer.headers), answer.body)
-            case Stream():
-                self.pulse = Pulse(self, config.timeouts.ping, config.timeouts.send)
-                # A task of its own: a chunk then wakes a few frames, not all those of the layers above us.
-                self.task = self.loop.create_task(self._pump(answer, self.pulse))
-                await self.task
+    async def _stream(self, answer: Stream, config: Config) -> None:
+        self.pulse = Pulse(self, config.timeouts.ping, config.timeouts.send)
+        # A task of its own: a chunk then wakes a few frames, not all those of the layers above us.
+        self.task = self.wire.ticker.loop.create_task(self._pump(answer, self.pulse))
+        await self.task
 
     async def _body(self, config: Config) -> bytes:
         limit = config.limits.body_bytes
-        check_head(self.scope, limit)
-        self.body = BodyTimer(self.loop.time(), config.timeouts)
+        check_head(self.state["head"], limit)
+        self.body_due = self.began + config.timeouts.body_first
         try:
-            return await read_body(self.receive, limit, self.body)
+            return await read_body(self.receive, limit, self._received)
         finally:
-            self.body = None
+            self.body_due = None
+
+    def _received(self, size: int) -> None:
+        """`size` bytes of the body are there, and more are to come: a slow sender has 1 kB a second, within a bound."""
+        timeouts = self.wire.config().timeouts
+        self.body_due = self.began + min(timeouts.body_first + size / SLOWEST, timeouts.body)
 
     def look(self, now: float) -> None:
         """Act on what is due: a late body, the watch for the client's leaving, the stream's silence."""
-        if self.body is not None:
-            if now >= self.body.due:
-                self.endpoint.wire.timed_out("body")
+        if self.body_due is not None:
+            if now >= self.body_due:
+                self.wire.timed_out("body")
                 self.stop(RequestTimeout(headers=CLOSE))
-        elif self.watcher is None and now >= self.watched_from:
-            self.watcher = self.loop.create_task(self._until_gone())
+        elif self.watcher is None and now >= self.began + UNWATCHED:
+            self.watcher = self.wire.ticker.loop.create_task(self._until_gone())
         if self.pulse is not None:
             self.pulse.look(now)
 
@@ -234,6 +238,9 @@ class Exchange:
     async def _reply(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         headers.append((b"content-length", b"%d" % len(body)))
         self.started = True
+        if WHOLE in self.scope.get("extensions", ()):
+            await self.send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+            return
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
@@ -260,15 +267,14 @@ class Exchange:
 
     async def _fail(self, error: BaseException) -> None:
         if isinstance(error, ClientGone):
-            state = self.scope.setdefault("state", {})
-            state["outcome"] = describe(error, self.request_id).code
-            self.endpoint.wire.canceled(state.get("model", "-"), state["outcome"])
+            outcome = self.state["outcome"] = describe(error, self.request_id).code
+            self.wire.canceled(self.state.get("model", "-"), outcome)
             await self._abort()
             return
         fault = describe(error, self.request_id)
         if fault.code == "internal_error":
             log.error("request %s failed", self.request_id, exc_info=error)
-        self.scope.setdefault("state", {})["outcome"] = fault.code
+        self.state["outcome"] = fault.code
         if not self.started:
             await self._reply(fault.status, fault_headers(fault), self.endpoint.render(fault))
             return
@@ -307,14 +313,13 @@ class Pulse:
         self.exchange = exchange
         self.ping = ping
         self.send_timeout = send_timeout
-        self._time = exchange.loop.time
-        self._last = self._time()
+        self._last = time.monotonic()
         self._patient_until = self._last + PATIENCE
         self._sending: float | None = None
         self._beat: asyncio.Task[None] | None = None
 
     def sending(self) -> None:
-        self._sending = self._time()
+        self._sending = time.monotonic()
 
     def sent(self) -> None:
         self._last = self._sending or self._last
@@ -325,13 +330,13 @@ class Pulse:
             self._beat.cancel()
 
     def look(self, now: float) -> None:
-        """Act on what is due at `now`, in the loop's seconds."""
+        """Act on what is due at `now`, in monotonic seconds."""
         if self._sending is not None:
             if now >= self._sending + self.send_timeout:
                 self.exchange.stop(ClientSlow())
         elif now >= self._patient_until and (now >= self._last + self.ping or not self.exchange.started):
             self._last = now
-            self._beat = self.exchange.loop.create_task(self._comment())
+            self._beat = self.exchange.wire.ticker.loop.create_task(self._comment())
 
     async def _comment(self) -> None:
         await self.exchange.begin()

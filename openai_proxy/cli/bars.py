@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from rich.console import Console
@@ -73,7 +74,8 @@ class Above(Writer):
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes | Callable[[], bytes]) -> None:
+        line = line if isinstance(line, bytes) else line()
         self.console.print(Text(line.decode(errors="replace"), end=""), soft_wrap=True)
 
     def close(self, timeout: float = 1.0) -> None:

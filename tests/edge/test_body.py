@@ -8,9 +8,9 @@ from openai_proxy.body import check_head
 from openai_proxy.errors import RequestTooLarge, UnsupportedMediaType
 
 
-def head(content_type: bytes = b"application/json", **more: bytes) -> dict[str, object]:
-    fields = [(b"content-type", content_type), (b"content-length", b"10")]
-    return {"headers": [*fields, *((name.replace("_", "-").encode(), value) for name, value in more.items())]}
+def head(content_type: bytes = b"application/json", **more: bytes) -> dict[bytes, bytes]:
+    fields = {b"content-type": content_type, b"content-length": b"10"}
+    return fields | {name.replace("_", "-").encode(): value for name, value in more.items()}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import select
 import time
 
 import pytest
 
-from tests.edge.raw import HOST, Listener, error_of, everything, get, head_of, request, status, until, wait_for
+from tests.edge.raw import HOST, Listener, chat, error_of, everything, get, head_of, request, status, until, wait_for
 
 PATH = b"/health"
 
@@ -202,6 +203,37 @@ def test_continue_is_sent_when_the_body_is_wanted(listener: Listener) -> None:
         assert until(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)
         assert status(everything(connection)) == 200
+
+
+def test_a_whole_answer_is_one_write(listener: Listener) -> None:
+    with listener.connect() as connection:
+        for path in ("/health", "/v1/models"):
+            connection.sendall(get(path, close=False))
+            answer = connection.recv(65536)
+            assert status(answer) == 200
+            head = head_of(answer)
+            assert "connection" not in head
+            assert len(answer.partition(b"\r\n\r\n")[2]) == int(head["content-length"]) > 0
+        connection.sendall(request("HEAD", "/health", close=False))
+        answer = connection.recv(65536)
+        assert answer.endswith(b"\r\n\r\n")
+        assert int(head_of(answer)["content-length"]) > 0
+        connection.sendall(get("/health"))
+        assert head_of(everything(connection))["connection"] == "close"
+
+
+@pytest.mark.parametrize("size", [1_000, 200_000])
+def test_large_answers_are_whole_too(listener: Listener, size: int) -> None:
+    answer = listener.send(chat(stream=False, close=True, text="x" * size, size=8))
+    body = answer.partition(b"\r\n\r\n")[2]
+    assert len(body) == int(head_of(answer)["content-length"])
+    assert json.loads(body)["choices"][0]["message"]["content"] == "x" * size
+
+
+def test_a_content_type_given_twice_is_none(listener: Listener) -> None:
+    twice = ("Content-Type: text/plain", "Content-Type: application/json", "Content-Length: 2")
+    answer = listener.send(request("POST", "/v1/chat/completions", *twice) + b"{}")
+    assert (status(answer), error_of(answer)["code"]) == (415, "unsupported_media_type")
 
 
 def test_refusals_are_logged_and_nothing_is_an_error(listener: Listener) -> None:

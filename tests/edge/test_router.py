@@ -13,8 +13,8 @@ from backends import Model, Setup, State
 from backends.echo import Echo
 from backends.errors import BackendError, EngineFailed, EngineTimeout, Refused, Unavailable
 from backends.events import Delta, Event, Finish, Outcome, Usage
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Request, Text
-from openai_proxy import router as module
+from backends.requests import ChatRequest, Message, Request, Text
+from openai_proxy import turn as module
 from openai_proxy.circuit import FAILURES
 from openai_proxy.config import Config, ModelConfig, Timeouts
 from openai_proxy.errors import Draining, ModelNotFound, QueueFull, QueueTimeout
@@ -315,12 +315,6 @@ def test_names_aliases_and_the_default() -> None:
 
     models = {"m": ModelConfig(backend="echo", aliases=("alias",))}
     running(work, Config(models=models, default_model="m"))
-
-
-def test_prompts_of_every_kind_are_estimated() -> None:
-    assert module._estimate(chat()) == 3
-    assert module._estimate(CompletionRequest(model="m", prompts=("x" * 40, (1, 2, 3)))) == 13
-    assert module._estimate(EmbeddingRequest(model="m", inputs=("x" * 40, (1, 2, 3)))) == 13
 
 
 def configured(**models: dict[str, Any]) -> Config:

@@ -12,6 +12,7 @@ from starlette.types import Message
 
 from backends.events import Delta, Event
 from openai_proxy import wire as module
+from openai_proxy.auth import NOBODY
 from openai_proxy.config import Config, Limits, Timeouts
 from openai_proxy.errors import Draining, EdgeError, Fault
 from openai_proxy.lifecycle import Lifecycle
@@ -84,7 +85,7 @@ class Server:
         self, client: Client, answer: Callable[[Incoming], Coroutine[Any, Any, Reply | Stream]], abort: bool = True
     ) -> asyncio.Task[None]:
         scope: dict[str, Any] = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
-        scope["state"] = {"request_id": "req_1"}
+        scope["state"] = {"request_id": "req_1", "head": dict(scope["headers"]), "caller": NOBODY}
         if abort:
             scope["extensions"] = {"openai_proxy.abort": {"abort": client.abort}}
         return asyncio.create_task(self._serve(Endpoint(self.wire, answer), scope, client))

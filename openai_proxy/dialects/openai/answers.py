@@ -9,9 +9,12 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from backends import events
+
+encode = msgspec.json.Encoder().encode
 
 
 class CachedTokens(Struct):
@@ -106,6 +109,14 @@ class ChatCompletion(Struct):
     object: str = "chat.completion"
 
 
+PLAIN = (
+    b'{"id":"%b","created":%d,"model":%b,"choices":[{"index":0,"message":{"content":%b,"refusal":null,"role":"assistant"},'
+    b'"finish_reason":"%b","logprobs":null}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
+    b'"prompt_tokens_details":{"cached_tokens":%d},"completion_tokens_details":{"reasoning_tokens":%d}},'
+    b'"object":"chat.completion"}'
+)
+
+
 class LegacyLogprobs(Struct):
     """Log probabilities in the form of legacy completions; `text_offset` counts characters."""
 
@@ -178,8 +189,31 @@ def legacy_logprobs(entries: Sequence[events.TokenLogprob] | None, offset: int) 
     )
 
 
-def message(answer: events.Answer) -> Message:
-    """A whole choice as a message."""
+def completed(identity: str, created: int, model: str, outcome: events.Outcome) -> bytes:
+    """The answer to a chat, as JSON. One choice that is text only needs no more than its text encoded."""
+    counted = outcome.usage
+    first = outcome.answers[0] if len(outcome.answers) == 1 else None
+    if first is not None and not first.calls and not first.reasoning and first.logprobs is None:
+        return PLAIN % (
+            identity.encode(),
+            created,
+            encode(model),
+            encode(first.text),
+            (first.reason or "stop").encode(),
+            counted.prompt,
+            counted.completion,
+            counted.prompt + counted.completion,
+            counted.cached,
+            counted.reasoning,
+        )
+    choices = [
+        Choice(index, _message(answer), answer.reason or "stop", logprobs(answer.logprobs))
+        for index, answer in enumerate(outcome.answers)
+    ]
+    return encode(ChatCompletion(identity, created, model, choices, usage(counted)))
+
+
+def _message(answer: events.Answer) -> Message:
     said = Message(answer.text if answer.text or not answer.calls else None)
     if answer.calls:
         said.tool_calls = [ToolCall(call.id, Function(call.name, call.arguments)) for call in answer.calls]

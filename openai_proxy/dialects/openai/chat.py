@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
 from backends import Model
 from backends.errors import Unsupported
 from backends.events import Outcome
 from backends.requests import ChatRequest
 from openai_proxy.config import Limits
-from openai_proxy.decode import decode
+from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.answers import ChatCompletion, Choice, identity, logprobs, message, usage
-from openai_proxy.dialects.openai.chat_body import REFUSED, ChatBody
+from openai_proxy.dialects.openai.answers import completed, identity
+from openai_proxy.dialects.openai.chat_body import REFUSED, TOOLS, ChatBody
 from openai_proxy.dialects.openai.chat_frames import ChatFrames
 from openai_proxy.dialects.openai.checks import able, served_model
 from openai_proxy.dialects.openai.constraints import constraint
@@ -32,56 +30,46 @@ class Chat:
         self.edge = edge
 
     async def __call__(self, incoming: Incoming) -> Reply | Stream:
-        body = await decode(incoming.body, ChatBody)
+        body, fields = await decode(incoming.body, ChatBody)
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, "chat", limits)
         incoming.note_model(served.name)
-        request = chat_request(body, served.name, served.model, limits)
+        request = chat_request(body, fields, served.name, served.model, limits)
         include_usage = includes_usage(body)
         if body.stream:
             frames = ChatFrames(identity("chatcmpl-"), int(time.time()), request.model, include_usage)
             return Stream(self.edge.router.run(request), frames)
-        return Reply(msgspec.json.encode(await self._whole(request)))
+        return Reply(await self._whole(request))
 
-    async def _whole(self, request: ChatRequest) -> ChatCompletion:
+    async def _whole(self, request: ChatRequest) -> bytes:
         outcome = await Outcome.of(self.edge.router.run(request))
-        choices = [
-            Choice(index, message(answer), answer.reason or "stop", logprobs(answer.logprobs))
-            for index, answer in enumerate(outcome.answers)
-        ]
-        return ChatCompletion(identity("chatcmpl-"), int(time.time()), request.model, choices, usage(outcome.usage))
+        return completed(identity("chatcmpl-"), int(time.time()), request.model, outcome)
 
 
-def chat_request(body: ChatBody, name: str, model: Model, limits: Limits) -> ChatRequest:
+def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits: Limits) -> ChatRequest:
     """The body as the engine is asked. Raises InvalidRequest, Unsupported and their kin, each naming the field."""
-    _refuse(body)
-    conversation = messages(body.messages, limits)
-    given, choice = tools(body, model, limits)
+    for name in fields & REFUSED.keys():
+        raise Unsupported(REFUSED[name], param=name)
+    if body.modalities is not None and body.modalities != ["text"]:
+        raise Unsupported("This server answers a chat with text only.", param="modalities")
+    given, choice = ((), "none") if fields.isdisjoint(TOOLS) else tools(body, model, limits)
     if body.reasoning_effort is not None:
         able(model, "reasoning_effort")
-    wanted = constraint(body, model, limits)
+    wanted = constraint(body, fields, model, limits)
     if wanted is not None and choice not in ("none", "auto"):
         raise InvalidRequest("tool_choice that forces a call excludes a response format.", param="tool_choice")
     return ChatRequest(
         model=name,
-        messages=conversation,
+        messages=messages(body.messages, limits),
         sampling=sampling(
-            body, model, limits, constraint=wanted, logprobs=_alternatives(body), max_tokens=_most_tokens(body)
+            body, fields, model, limits, constraint=wanted, logprobs=_alternatives(body), max_tokens=_most_tokens(body)
         ),
         tools=given,
         tool_choice=choice,
         parallel_tool_calls=body.parallel_tool_calls,
         reasoning_effort=body.reasoning_effort,
-        extra=extra(body),
+        extra=extra(body, fields),
     )
-
-
-def _refuse(body: ChatBody) -> None:
-    for name, text in REFUSED.items():
-        if getattr(body, name) is not None:
-            raise Unsupported(text, param=name)
-    if body.modalities is not None and body.modalities != ["text"]:
-        raise Unsupported("This server answers a chat with text only.", param="modalities")
 
 
 def _alternatives(body: ChatBody) -> int | None:

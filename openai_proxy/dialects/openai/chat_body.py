@@ -224,6 +224,7 @@ class ChatBody(TextFields, kw_only=True, forbid_unknown_fields=True):
     web_search_options: dict[str, Any] | None = None
 
 
+TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 REFUSED = {
     "audio": "This server does not answer a chat with sound.",
     "functions": "functions is not supported: use tools.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from backends.events import Delta, Embedding, Event, Finish, Progress, Usage
-from openai_proxy.dialects.openai.answers import logprobs, tool_piece
-from openai_proxy.dialects.openai.chunks import Chunks, encode
+from openai_proxy.dialects.openai.answers import encode, logprobs, tool_piece
+from openai_proxy.dialects.openai.chunks import Chunks
 
 ROLE = b'"role":"assistant","content":""'
 CONTENT_END = b'},"logprobs":null,"finish_reason":null}'

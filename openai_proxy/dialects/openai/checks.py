@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
-from typing import Any
+from collections.abc import Set, Sized
 
 from backends import Kind, Model
 from backends.errors import Unsupported
@@ -43,8 +42,8 @@ def able(model: Model, parameter: str, param: str | None = None) -> None:
         raise Unsupported(f"This model does not support {param or parameter}.", param=param or parameter)
 
 
-def all_able(model: Model, body: Any, parameters: Sequence[str]) -> None:
-    """`able` for every parameter that the body sets."""
-    for parameter in parameters:
-        if parameter not in model.parameters and getattr(body, parameter) is not None:
-            able(model, parameter)
+def all_able(model: Model, fields: Set[str], parameters: Set[str]) -> None:
+    """`able` for every one of these parameters that is among the fields a body sets."""
+    missing = (fields & parameters) - model.parameters
+    if missing:
+        able(model, min(missing))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from backends.events import Usage
-from openai_proxy.dialects.openai.answers import usage
+from openai_proxy.dialects.openai.answers import encode, usage
 from openai_proxy.wire import DONE
-
-encode = msgspec.json.Encoder().encode
 
 
 class Chunks:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from backends.events import Delta, Embedding, Event, Finish, Progress, Usage
-from openai_proxy.dialects.openai.answers import legacy_logprobs
-from openai_proxy.dialects.openai.chunks import Chunks, encode
+from openai_proxy.dialects.openai.answers import encode, legacy_logprobs
+from openai_proxy.dialects.openai.chunks import Chunks
 
 
 class CompletionFrames(Chunks):

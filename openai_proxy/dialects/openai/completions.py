@@ -16,7 +16,7 @@ from backends.errors import Unsupported
 from backends.events import Outcome
 from backends.requests import CompletionRequest, Prompt
 from openai_proxy.config import Limits
-from openai_proxy.decode import decode
+from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import Completion, TextChoice, identity, legacy_logprobs, usage
 from openai_proxy.dialects.openai.checks import able, at_most, served_model
@@ -49,11 +49,11 @@ class Completions:
         self.edge = edge
 
     async def __call__(self, incoming: Incoming) -> Reply | Stream:
-        body = await decode(incoming.body, CompletionBody)
+        body, fields = await decode(incoming.body, CompletionBody)
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, "completion", limits)
         incoming.note_model(served.name)
-        request = completion_request(body, served.name, served.model, limits)
+        request = completion_request(body, fields, served.name, served.model, limits)
         include_usage = includes_usage(body)
         if body.stream:
             frames = CompletionFrames(identity("cmpl-"), int(time.time()), request.model, include_usage)
@@ -69,7 +69,9 @@ class Completions:
         return Completion(identity("cmpl-"), int(time.time()), request.model, choices, usage(outcome.usage))
 
 
-def completion_request(body: CompletionBody, name: str, model: Model, limits: Limits) -> CompletionRequest:
+def completion_request(
+    body: CompletionBody, fields: Given, name: str, model: Model, limits: Limits
+) -> CompletionRequest:
     """The body as the engine is asked. Raises InvalidRequest, Unsupported and their kin, each naming the field."""
     if body.suffix is not None:
         raise Unsupported("suffix is not supported.", param="suffix")
@@ -82,12 +84,13 @@ def completion_request(body: CompletionBody, name: str, model: Model, limits: Li
     given = _prompts(body, limits)
     if any(not isinstance(prompt, str) for prompt in given):
         able(model, "token_prompts", "prompt")
-    wanted = constraint(body, model, limits)
+    wanted = constraint(body, fields, model, limits)
     return CompletionRequest(
         model=name,
         prompts=given,
         sampling=sampling(
             body,
+            fields,
             model,
             limits,
             constraint=wanted,
@@ -95,7 +98,7 @@ def completion_request(body: CompletionBody, name: str, model: Model, limits: Li
             max_tokens=MAX_TOKENS if body.max_tokens is None else body.max_tokens,
         ),
         echo=bool(body.echo),
-        extra=extra(body),
+        extra=extra(body, fields),
     )
 
 

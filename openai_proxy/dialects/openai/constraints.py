@@ -9,6 +9,7 @@ from backends import Model
 from backends.errors import SchemaTooComplex
 from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
 from openai_proxy.config import Limits
+from openai_proxy.decode import Given
 from openai_proxy.dialects.openai.chat_body import ChatBody, JsonObjectFormat, JsonSchemaFormat
 from openai_proxy.dialects.openai.checks import able, at_most
 from openai_proxy.dialects.openai.fields import StructuredOutputs, TextFields
@@ -16,11 +17,14 @@ from openai_proxy.dialects.openai.schema import check_regex, check_schema
 from openai_proxy.errors import InvalidRequest
 
 RULE = re.compile(r"^\s*[A-Za-z0-9_-]+\s*::=", re.MULTILINE)
+FIELDS = ("response_format", "regex", "choice", "grammar", "structured_outputs")
 NAMES = {JsonObject: "json_object", JsonSchema: "json_schema", Regex: "regex", Choice: "choice", Grammar: "grammar"}
 
 
-def constraint(body: TextFields, model: Model, limits: Limits) -> Constraint | None:
+def constraint(body: TextFields, fields: Given, model: Model, limits: Limits) -> Constraint | None:
     """What the answer must look like. Raises InvalidRequest, Unsupported or SchemaTooComplex."""
+    if fields.isdisjoint(FIELDS):
+        return None
     found = list(_constraints(body))
     if not found:
         return None

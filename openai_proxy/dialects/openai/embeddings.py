@@ -66,7 +66,7 @@ class Embeddings:
         self.edge = edge
 
     async def __call__(self, incoming: Incoming) -> Reply:
-        body = await decode(incoming.body, EmbeddingBody)
+        body, _ = await decode(incoming.body, EmbeddingBody)
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, "embedding", limits)
         incoming.note_model(served.name)

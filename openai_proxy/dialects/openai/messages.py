@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backends.errors import Unsupported
-from backends.requests import Message, Text, ToolCall
+from backends.requests import Message, Role, Text, ToolCall
 from openai_proxy.config import Limits
 from openai_proxy.dialects.openai import chat_body
-from openai_proxy.dialects.openai.chat_body import AssistantMessage, RefusalPart, TextPart, ToolMessage
+from openai_proxy.dialects.openai.chat_body import (
+    AssistantMessage,
+    DeveloperMessage,
+    RefusalPart,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+)
 from openai_proxy.dialects.openai.checks import at_most
 from openai_proxy.errors import InvalidRequest, TooManyItems
+
+SPOKEN: dict[type, Role] = {UserMessage: "user", SystemMessage: "system", DeveloperMessage: "system"}
 
 
 def messages(given: Sequence[chat_body.Message], limits: Limits) -> tuple[Message, ...]:
@@ -18,27 +28,28 @@ def messages(given: Sequence[chat_body.Message], limits: Limits) -> tuple[Messag
     if not given:
         raise InvalidRequest("messages cannot be empty.", param="messages")
     at_most(given, limits.messages, "messages")
-    parts = sum(len(message.content) for message in given if isinstance(message.content, list))
-    if parts > limits.parts:
-        raise TooManyItems(f"messages have {parts} parts; at most {limits.parts} are taken.", param="messages")
     calls: set[str] = set()
-    return tuple(_message(message, f"messages.{index}", calls) for index, message in enumerate(given))
+    conversation = tuple([_message(message, index, calls) for index, message in enumerate(given)])
+    if sum([len(message.parts) for message in conversation]) > limits.parts:
+        parts = sum(len(message.content) for message in given if isinstance(message.content, list))
+        if parts > limits.parts:
+            raise TooManyItems(f"messages have {parts} parts; at most {limits.parts} are taken.", param="messages")
+    return conversation
 
 
-def _message(given: chat_body.Message, path: str, calls: set[str]) -> Message:
-    parts = _parts(given.content, path)
-    match given:
-        case AssistantMessage():
-            return _assistant(given, parts, path, calls)
-        case ToolMessage():
-            if given.tool_call_id not in calls:
-                message = f"{path}.tool_call_id answers no call of an earlier message."
-                raise InvalidRequest(message, param=f"{path}.tool_call_id")
-            return Message(role="tool", parts=parts, name=given.name, tool_call_id=given.tool_call_id)
-        case chat_body.UserMessage():
-            return Message(role="user", parts=parts, name=given.name)
-        case chat_body.SystemMessage() | chat_body.DeveloperMessage():
-            return Message(role="system", parts=parts, name=given.name)
+def _message(given: chat_body.Message, index: int, calls: set[str]) -> Message:
+    content = given.content
+    parts = (Text(content),) if isinstance(content, str) else _parts(content, f"messages.{index}")
+    kind = type(given)
+    if kind in SPOKEN:
+        return Message(role=SPOKEN[kind], parts=parts, name=given.name)
+    if isinstance(given, AssistantMessage):
+        return _assistant(given, parts, f"messages.{index}", calls)
+    assert isinstance(given, ToolMessage)
+    if given.tool_call_id not in calls:
+        param = f"messages.{index}.tool_call_id"
+        raise InvalidRequest(f"{param} answers no call of an earlier message.", param=param)
+    return Message(role="tool", parts=parts, name=given.name, tool_call_id=given.tool_call_id)
 
 
 def _assistant(given: AssistantMessage, parts: tuple[Text, ...], path: str, calls: set[str]) -> Message:
@@ -54,11 +65,9 @@ def _assistant(given: AssistantMessage, parts: tuple[Text, ...], path: str, call
     return Message(role="assistant", parts=parts, name=given.name, tool_calls=made)
 
 
-def _parts(content: chat_body.Content | None, path: str) -> tuple[Text, ...]:
+def _parts(content: list[chat_body.Part] | None, path: str) -> tuple[Text, ...]:
     if content is None:
         return ()
-    if isinstance(content, str):
-        return (Text(content),)
     if not content:
         raise InvalidRequest(f"{path}.content cannot be an empty list.", param=f"{path}.content")
     return tuple(_part(part, f"{path}.content.{index}") for index, part in enumerate(content))

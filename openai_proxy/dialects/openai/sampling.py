@@ -7,15 +7,17 @@ from typing import Any
 from backends import Model
 from backends.requests import Constraint, Sampling
 from openai_proxy.config import Limits
+from openai_proxy.decode import Given
 from openai_proxy.dialects.openai.checks import able, all_able, at_most, at_most_characters
 from openai_proxy.dialects.openai.fields import EXTRA, TextFields
 from openai_proxy.errors import InvalidRequest
 
-HONOURED = ("temperature", "top_p", "max_tokens", "stop", "seed", *EXTRA)
+HONOURED = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", *EXTRA})
 
 
 def sampling(
     body: TextFields,
+    fields: Given,
     model: Model,
     limits: Limits,
     *,
@@ -24,29 +26,33 @@ def sampling(
     max_tokens: int | None,
 ) -> Sampling:
     """How to sample, checked against the limits and what the model can. Raises InvalidRequest or Unsupported."""
-    all_able(model, body, HONOURED)
+    all_able(model, fields, HONOURED)
     if max_tokens is not None:
         able(model, "max_tokens")
     if logprobs is not None:
         able(model, "logprobs")
+    if body.presence_penalty:
+        able(model, "presence_penalty")
+    if body.frequency_penalty:
+        able(model, "frequency_penalty")
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
         max_tokens=max_tokens,
-        stop=_stops(body, limits),
+        stop=() if body.stop is None else _stops(body.stop, limits),
         seed=body.seed,
-        n=_choices(body, model, limits),
-        presence_penalty=_penalty(body, model, "presence_penalty"),
-        frequency_penalty=_penalty(body, model, "frequency_penalty"),
-        logit_bias=_biases(body, model, limits),
+        n=1 if body.n is None else _choices(body.n, model, limits),
+        presence_penalty=body.presence_penalty or 0.0,
+        frequency_penalty=body.frequency_penalty or 0.0,
+        logit_bias=_biases(body.logit_bias, model, limits) if body.logit_bias else {},
         logprobs=logprobs,
         constraint=constraint,
     )
 
 
-def extra(body: TextFields) -> dict[str, Any]:
+def extra(body: TextFields, fields: Given) -> dict[str, Any]:
     """The engine options that the body sets."""
-    return {name: value for name in EXTRA if (value := getattr(body, name)) is not None}
+    return {} if fields.isdisjoint(EXTRA) else {name: getattr(body, name) for name in EXTRA if name in fields}
 
 
 def includes_usage(body: TextFields) -> bool:
@@ -58,8 +64,8 @@ def includes_usage(body: TextFields) -> bool:
     return bool(body.stream_options.include_usage)
 
 
-def _stops(body: TextFields, limits: Limits) -> tuple[str, ...]:
-    stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
+def _stops(given: str | list[str], limits: Limits) -> tuple[str, ...]:
+    stops = [given] if isinstance(given, str) else given
     at_most(stops, limits.stop, "stop")
     for stop in stops:
         at_most_characters(stop, limits.stop_length, "stop")
@@ -68,8 +74,7 @@ def _stops(body: TextFields, limits: Limits) -> tuple[str, ...]:
     return tuple(stops)
 
 
-def _choices(body: TextFields, model: Model, limits: Limits) -> int:
-    n = body.n or 1
+def _choices(n: int, model: Model, limits: Limits) -> int:
     if n > limits.n:
         raise InvalidRequest(f"n is {n}; at most {limits.n} are made.", param="n")
     if n > 1:
@@ -77,20 +82,11 @@ def _choices(body: TextFields, model: Model, limits: Limits) -> int:
     return n
 
 
-def _penalty(body: TextFields, model: Model, name: str) -> float:
-    value: float = getattr(body, name) or 0.0
-    if value:
-        able(model, name)
-    return value
-
-
-def _biases(body: TextFields, model: Model, limits: Limits) -> dict[int, float]:
-    if not body.logit_bias:
-        return {}
+def _biases(given: dict[str, float], model: Model, limits: Limits) -> dict[int, float]:
     able(model, "logit_bias")
-    at_most(body.logit_bias, limits.logit_bias, "logit_bias")
+    at_most(given, limits.logit_bias, "logit_bias")
     biases: dict[int, float] = {}
-    for token, bias in body.logit_bias.items():
+    for token, bias in given.items():
         if not token.isascii() or not token.isdigit() or len(token) > 10:
             raise InvalidRequest("logit_bias: keys must be token ids.", param=f"logit_bias.{token:.20}")
         if model.vocabulary is not None and int(token) >= model.vocabulary:

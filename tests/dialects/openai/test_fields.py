@@ -74,13 +74,13 @@ def test_every_field_of_the_sdk_is_known(theirs: type, ours: type[Struct]) -> No
 
 def ask(*, limits: Limits = UNLIMITED, **fields: Any) -> ChatRequest:
     """A chat as an engine that can do everything is asked."""
-    body = decode_now(msgspec.json.encode(chat(**fields)), ChatBody)
-    return chat_request(body, "m", ABLE, limits)
+    body, given = decode_now(msgspec.json.encode(chat(**fields)), ChatBody)
+    return chat_request(body, given, "m", ABLE, limits)
 
 
 def ask_completion(**fields: Any) -> CompletionRequest:
-    body = decode_now(msgspec.json.encode(completion(**fields)), CompletionBody)
-    return completion_request(body, "m", ABLE, Limits())
+    body, given = decode_now(msgspec.json.encode(completion(**fields)), CompletionBody)
+    return completion_request(body, given, "m", ABLE, Limits())
 
 
 SAMPLING = [
