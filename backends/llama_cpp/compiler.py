@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 from collections import OrderedDict
 
 import msgspec
 
 from backends.errors import EngineFailed, Refused, SchemaTooComplex, Unsupported
 from backends.llama_cpp.compile import Compiled, Job
+from backends.llama_cpp.spawn import ask, spawn
 
 REMEMBERED = 128
 START_SECONDS = 30.0
 # The worker's own limit is processor time; this one is for a worker that waits or a machine that is very busy.
 WALL_SECONDS = 10.0
-LARGEST_LINE = 1 << 22
 LONGEST_REASON = 200
 KINDS = {"invalid": Refused, "complex": SchemaTooComplex, "unsupported": Unsupported}
 
@@ -58,8 +56,8 @@ class Compiler:
         """None when the worker ran into a limit."""
         try:
             worker = await self._running()
-            line = await asyncio.wait_for(_ask(worker, job), WALL_SECONDS)
-        except (TimeoutError, ConnectionError):
+            line = await asyncio.wait_for(ask(worker, job), WALL_SECONDS)
+        except TimeoutError:
             line = b""
         except BaseException:
             # Cancelled with an answer on its way: the next question would get it.
@@ -72,17 +70,7 @@ class Compiler:
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._worker is None:
-            self._worker = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "backends.llama_cpp.compile",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                limit=LARGEST_LINE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            )
+            self._worker = await spawn("backends.llama_cpp.compile")
             if self._worker.stdout is not None:
                 ready = await asyncio.wait_for(self._worker.stdout.readline(), START_SECONDS)
                 if not ready:
@@ -93,11 +81,3 @@ class Compiler:
 def _one_line(text: str) -> str:
     """Without the library's print of the grammar."""
     return " ".join(text.split("\n   1 |")[0].split())[:LONGEST_REASON]
-
-
-async def _ask(worker: asyncio.subprocess.Process, job: Job) -> bytes:
-    if worker.stdin is None or worker.stdout is None:
-        raise ConnectionError
-    worker.stdin.write(msgspec.json.encode(job) + b"\n")
-    await worker.stdin.drain()
-    return await worker.stdout.readline()

@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 
@@ -25,6 +24,7 @@ from backends import State
 from backends.errors import BackendError, EngineFailed, Unavailable
 from backends.llama_cpp.child import Load, Loaded
 from backends.llama_cpp.client import Client
+from backends.llama_cpp.spawn import ask, spawn
 
 log = logging.getLogger(__name__)
 
@@ -102,20 +102,8 @@ class Process:
         load = structs.replace(
             self._load, socket=os.path.join(self._folder, "engine.sock"), key=secrets.token_urlsafe(32)
         )
-        self._child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "backends.llama_cpp.child",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            env=_environment(),
-        )
-        if self._child.stdin is None or self._child.stdout is None:
-            raise LoadFailed
-        self._child.stdin.write(msgspec.json.encode(load) + b"\n")
-        line = await self._child.stdout.readline()
+        self._child = await spawn("backends.llama_cpp.child")
+        line = await ask(self._child, load)
         if not line:
             raise LoadFailed(f"The engine ended while loading (exit status {await self._child.wait()}).")
         loaded = msgspec.json.decode(line, type=Loaded)
@@ -225,8 +213,3 @@ def _private_folder() -> str:
         os.rmdir(folder)
         folder = tempfile.mkdtemp(prefix="openai-proxy-", dir="/tmp")
     return folder
-
-
-def _environment() -> dict[str, str]:
-    """The child finds our packages where we did, whatever its working directory."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
