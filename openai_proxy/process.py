@@ -18,9 +18,8 @@ import uvicorn
 
 from openai_proxy.config import Config
 from openai_proxy.door import Door
+from openai_proxy.door import Edge as DoorEdge
 from openai_proxy.keys import Keys
-from openai_proxy.lifecycle import Lifecycle
-from openai_proxy.metrics import Metrics
 from openai_proxy.protocol import Protocol as Connection
 
 Read: TypeAlias = Callable[[], tuple[Config, Keys]]
@@ -42,17 +41,11 @@ class Router(Protocol):
     def turn_away(self) -> None: ...
 
 
-class Edge(Protocol):
-    """The part of a server's edge that its life needs."""
+class Edge(DoorEdge, Protocol):
+    """The part of a server's edge that its life needs: what the listener does, and more."""
 
     @property
-    def config(self) -> Config: ...
-    @property
     def keys(self) -> Keys: ...
-    @property
-    def metrics(self) -> Metrics: ...
-    @property
-    def lifecycle(self) -> Lifecycle: ...
     @property
     def router(self) -> Router: ...
 
