@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import io
 import os
@@ -10,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from openai_proxy import __version__
-from openai_proxy.cli.ending import INTERRUPTED, PIPE_CLOSED, Ending
+from openai_proxy.cli.ending import FAILED, INTERRUPTED, PIPE_CLOSED, Ending
 
 COMMANDS = {
     "serve": "serve models over HTTP",
@@ -20,6 +22,7 @@ COMMANDS = {
     "keys": "make, list and revoke API keys",
     "doctor": "see what can run on this machine, and what is missing",
 }
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 EPILOG = """\
 A first try:
   openai-proxy serve                     two small models on http://127.0.0.1:8000
@@ -65,6 +68,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted."""
+    fill_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -73,14 +77,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args, os.environ)
         sys.stdout.flush()
     except Ending as ending:
-        sys.stderr.write(f"openai-proxy: {ending}\n")
-        return ending.code
+        return complain(str(ending), ending.code)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter flushes again and fails
+        discard_output()
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        discard_output()
+        return complain(f"cannot write: {error.strerror}", FAILED)
     return code
+
+
+def fill_standard_streams() -> None:
+    """Where a standard stream is closed, let it lead nowhere: else whatever is opened next would take its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))  # noqa: SIM115 - for good
+
+
+def complain(message: str, code: int) -> int:
+    """Tell on standard error, if anybody can hear it, why the command ends; returns `code`."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"openai-proxy: {message}\n")
+        sys.stderr.flush()
+    return code
+
+
+def discard_output() -> None:
+    """Lead standard output nowhere: else the interpreter flushes it again at its end, and fails."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -24,7 +25,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def banner(application: Application, sockets: Sequence[socket.socket]) -> None:
-    """Print it on standard error."""
+    """Print it on standard error; one that cannot be written to does not keep the server from serving."""
     edge = application.edge
     url = address(sockets[0])
     rows = [("", f"openai-proxy {__version__} listens on {url}")]
@@ -32,8 +33,9 @@ def banner(application: Application, sockets: Sequence[socket.socket]) -> None:
     rows += [("keys", who_may_call(len(edge.keys), edge.config.server))]
     rows += [("docs", f"{url}/docs")]
     rows += [("try", example(edge.router.models.values(), url, edge.config.default_model, locked=bool(edge.keys)))]
-    sys.stderr.write("".join(f"{label:>7}  {text}\n" if label else f"{text}\n" for label, text in rows))
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write("".join(f"{label:>7}  {text}\n" if label else f"{text}\n" for label, text in rows))
+        sys.stderr.flush()
 
 
 def address(listener: socket.socket) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import platformdirs
 
@@ -45,16 +46,24 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     actions = {"new": new, "list": listing, "revoke": revoke}
     try:
         file = args.key_file or configure.key_file(args.config, environ) or default_file()
-        actions[args.action](args, file)
     except configure.ConfigError as error:
         raise Ending(str(error), MISUSED) from error
+    actions[args.action](args, file)
+    return 0
+
+
+@contextmanager
+def told(file: pathlib.Path) -> Iterator[None]:
+    """Work on the key file; what goes wrong there ends the command."""
+    try:
+        yield
     except keys.KeyProblem as error:
         raise Ending(str(error)) from error
-    except FileNotFoundError as error:
-        raise Ending(f"there is no key file {error.filename}; `openai-proxy keys new NAME` makes it") from error
     except OSError as error:
-        raise Ending(f"{error.filename}: {error.strerror}") from error
-    return 0
+        if isinstance(error, FileNotFoundError) and error.filename and pathlib.Path(error.filename) == file:
+            raise Ending(f"there is no key file {file}; `openai-proxy keys new NAME` makes it") from error
+        reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise Ending(f"the key file {file} cannot be used: {reason}") from error
 
 
 def default_file() -> pathlib.Path:
@@ -63,8 +72,9 @@ def default_file() -> pathlib.Path:
 
 def new(args: argparse.Namespace, file: pathlib.Path) -> None:
     scopes = f"{args.scope},user" if args.scope != "user" else "user"
-    token, line = keys.new(args.name, scopes)
-    keys.add(file, line)
+    with told(file):
+        token, line = keys.new(args.name, scopes)
+        keys.add(file, line)
     if args.json:
         print_json({"name": args.name, "scopes": sorted(scopes.split(",")), "key": token, "file": str(file)})
         return
@@ -74,17 +84,19 @@ def new(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 
 def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
-    known = keys.listed(file)
+    with told(file):
+        known, exposed = keys.listed(file), keys.exposed(file)
     if args.json:
         print_json([{"name": key.name, "scopes": sorted(key.scopes), "created": key.created} for key in known])
         return
     print_table([(key.name, ",".join(sorted(key.scopes)), key.created) for key in known])
-    if keys.exposed(file):
+    if exposed:
         print(f"others can read {file}: chmod 600 {file}", file=sys.stderr)
 
 
 def revoke(args: argparse.Namespace, file: pathlib.Path) -> None:
-    count = keys.revoke(file, args.name)
+    with told(file):
+        count = keys.revoke(file, args.name)
     if not count:
         raise Ending(f"{file} has no key of {args.name!r}; `openai-proxy keys list` lists the names")
     if args.json:

@@ -203,6 +203,31 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("arguments", [("check", "--schema"), ("keys", "list"), ("doctor",)])
+def test_an_output_that_takes_nothing_is_told(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    here("keys", "new", "me", "--key-file", str(tmp_path / "keys"))
+    env = environment(OPENAI_PROXY_AUTH_KEY_FILE=str(tmp_path / "keys"))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env)
+    assert done.returncode == 1
+    assert done.stderr == "openai-proxy: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("check", "--schema"), 0),
+        (("check", "--config", "/nowhere"), 2),
+        (("serve", "--config", "/nowhere"), 2),
+        (("chat",), 2),
+    ],
+)
+def test_closed_standard_streams_do_not_change_the_ending(arguments: tuple[str, ...], code: int) -> None:
+    closing = "import os, sys; [os.close(number) for number in range(3)]; os.execv(sys.argv[1], sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", closing, *command(*arguments)], cwd=ROOT, env=environment())
+    assert done.returncode == code
+
+
 def test_keys_are_shown_once_and_revoked_by_name(tmp_path: Path) -> None:
     file = tmp_path / "folder" / "keys"
     made = run("keys", "new", "laptop", "--key-file", str(file))
@@ -231,6 +256,13 @@ def test_keys_says_what_is_wrong(tmp_path: Path) -> None:
         f"openai-proxy: there is no key file {tmp_path}/none; `openai-proxy keys new NAME` makes it\n"
     )
     assert "letters, digits" in here("keys", "new", "a b", "--key-file", str(tmp_path / "keys")).stderr
+    folder = here("keys", "new", "a", "--key-file", str(tmp_path))
+    assert folder.stderr == f"openai-proxy: the key file {tmp_path} cannot be used: Is a directory\n"
+    (tmp_path / "file").touch()
+    below = here("keys", "new", "a", "--key-file", str(tmp_path / "file" / "keys"))
+    assert below.stderr == f"openai-proxy: the key file {tmp_path}/file/keys cannot be used: its folder is a file\n"
+    nowhere = here("keys", "new", "a", "--key-file", "/proc/none/keys")
+    assert nowhere.stderr == "openai-proxy: the key file /proc/none/keys cannot be used: No such file or directory\n"
     (tmp_path / "c.toml").write_text("auth.key_flie = 'x'\n")
     wrong = here("keys", "list", "--config", str(tmp_path / "c.toml"))
     assert wrong.returncode == 2

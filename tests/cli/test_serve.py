@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.cli.terminal import command, run, terminal
 from tests.conftest import Serve
+from tests.edge.raw import everything, get, status, wait_for
 from tests.running import ROOT, environment
 
 ECHO = '[server]\ngrace = 0\n[models.echo]\nbackend = "echo"\naliases = ["gpt"]\n'
@@ -137,3 +139,30 @@ def test_sigterm_ends_with_0(tmp_path: Path) -> None:
             pass
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+def test_a_full_or_closed_standard_error_does_not_keep_it_from_serving(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for redirection in ("2>/dev/full", "0<&- 1>&- 2>&-"):
+        words = ["bash", "-c", f'exec "$@" {redirection}', "bash", *command("serve", "--backend", "echo")]
+        process = subprocess.Popen(
+            [*words, "--port", str(port)], cwd=ROOT, env=environment(OPENAI_PROXY_SERVER_GRACE="0")
+        )
+        try:
+            wait_for(lambda: answers(port))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.sendall(get("/livez"))
+            return status(everything(connection)) == 200
+    except ConnectionError:
+        return False
