@@ -95,6 +95,8 @@ def resolve(name: str) -> Callable[[Setup], Backend]:
         near = difflib.get_close_matches(name, BACKENDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(BACKENDS))}"
         raise UnknownBackend(f"no backend is called {name!r}{hint}")
+    if not all(part.isidentifier() for part in target.replace(":", ".", 1).split(".")):
+        raise UnknownBackend(f"backend {name!r} is not of the form 'module:Class'")
     try:
         factory: Callable[[Setup], Backend] = pkgutil.resolve_name(target)
     except (ImportError, AttributeError) as error:

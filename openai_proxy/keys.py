@@ -66,7 +66,7 @@ class Keys:
     @classmethod
     def read(cls, auth: Auth, environ: Mapping[str, str]) -> Keys:
         """The keys of the file and of the environment. Raises KeyProblem or OSError."""
-        listed_keys = listed(Path(auth.key_file).expanduser()) if auth.key_file else []
+        listed_keys = listed(Path(os.path.expanduser(auth.key_file))) if auth.key_file else []
         return cls([*listed_keys, *_from_environment(auth.key_env, environ.get(auth.key_env, ""))])
 
     def find(self, token: str) -> Caller | None:

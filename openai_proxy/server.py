@@ -130,7 +130,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def _warn(config: Config) -> None:
-    if config.auth.key_file and exposed(Path(config.auth.key_file).expanduser()):
+    if config.auth.key_file and exposed(Path(os.path.expanduser(config.auth.key_file))):
         log.warning("others can read the key file %s: chmod 600 it", config.auth.key_file)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator
@@ -253,11 +254,11 @@ def _digest(request: Request) -> bytes:
 
 
 def _existing(path: str) -> Path:
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     if not file.is_file():
         raise FileNotFoundError(f"there is no model file {file}")
     return file
 
 
 def _folder(path: str | None) -> Path | None:
-    return Path(path).expanduser() if path else None
+    return Path(os.path.expanduser(path)) if path else None

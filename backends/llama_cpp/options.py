@@ -78,4 +78,4 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         given = self.chat_template
         if given is None:
             return ""
-        return given if "{" in given or "\n" in given else Path(given).expanduser().read_text(encoding="utf-8")
+        return given if "{" in given or "\n" in given else Path(os.path.expanduser(given)).read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import pathlib
 from typing import Any
 
@@ -14,7 +15,9 @@ from openai_proxy.configure import ConfigError, Problem
 
 def models(model: str | None, backend: str | None) -> dict[str, Any]:
     """The settings that these flags stand for; none when `model` has to name a configured one. Raises ConfigError."""
-    path = pathlib.Path(model or "").expanduser().absolute()
+    path = pathlib.Path(os.path.expanduser(model or "")).absolute()
+    if model == "":
+        raise ConfigError([Problem("--model", "is empty: name a GGUF file or a configured model")])
     if path.is_file():
         entry = {"backend": backend or "llama_cpp", "options": {"path": str(path)}}
         return {"models": {path.stem: entry}, "default_model": path.stem}

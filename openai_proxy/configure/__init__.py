@@ -9,6 +9,7 @@ OPENAI_PROXY_HOME the folder of downloaded weights, OPENAI_PROXY_WHEELS a folder
 
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +20,7 @@ from openai_proxy.config import Auth, Config, ModelConfig
 from openai_proxy.configure.layers import Layers
 from openai_proxy.configure.problems import ConfigError, Problem
 from openai_proxy.configure.rules import check
-from openai_proxy.configure.shape import build
+from openai_proxy.configure.shape import build, shown
 
 __all__ = ["ConfigError", "Problem", "file_of", "key_file", "read"]
 
@@ -51,9 +52,11 @@ def key_file(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.P
     """The file of keys that is configured, whether it is there or not. Raises ConfigError."""
     layers = Layers(file_of(path, environ), environ, {})
     auth: Auth | None = build(Auth, layers.tree.get("auth", {}), ("auth",), layers.report)
+    if auth is not None and "\0" in (auth.key_file or ""):
+        layers.report(("auth", "key_file"), f"{shown(auth.key_file)} cannot name a file")
     if layers.problems or auth is None:
         raise ConfigError(layers.problems)
-    return pathlib.Path(auth.key_file).expanduser() if auth.key_file else None
+    return pathlib.Path(os.path.expanduser(auth.key_file)) if auth.key_file else None
 
 
 def with_folders(config: Config, environ: Mapping[str, str]) -> Config:

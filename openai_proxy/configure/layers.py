@@ -62,6 +62,9 @@ class Layers:
                 self.problems.append(Problem(name, unknown(guess, known_here)))
 
     def take_variable(self, name: str, text: str, path: Path, kind: Any) -> None:
+        if not is_unicode(text):
+            self.problems.append(Problem(name, "is not UTF-8 text"))
+            return
         try:
             self.put(path, from_text(text, kind), name)
         except ValueError:
@@ -90,7 +93,7 @@ class Layers:
 def read_text(path: pathlib.Path) -> str:
     """The text of a configuration file. Raises ConfigError when it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin with a byte order mark
     except OSError as error:
         raise ConfigError([Problem(str(path), f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
@@ -127,6 +130,11 @@ def section_of(name: str) -> str | None:
     """The section whose variables begin as `name` does."""
     sections = {str(path[0]) for path, _ in settings() if len(path) > 1}
     return next((section for section in sections if name.startswith(f"{PREFIX}{section.upper()}_")), None)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether this text of the environment was UTF-8; other bytes come as surrogates, which cannot be written out."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def from_text(text: str, kind: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-import pathlib
+import os
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +26,8 @@ def check(config: Config, report: Report, whole: bool) -> None:
 
 
 def check_server(server: Server, report: Report) -> None:
+    if not is_host(server.host):
+        report(("server", "host"), f"{shown(server.host)} is not an address or the name of a machine")
     for address in server.trusted_proxies:
         try:
             ipaddress.ip_network(address)
@@ -34,6 +36,14 @@ def check_server(server: Server, report: Report) -> None:
     for origin in server.origins:
         if origin != "*" and not is_origin(origin):
             report(("server", "origins"), f'{shown(origin)} is not a web origin like "https://example.org"')
+
+
+def is_host(text: str) -> bool:
+    """Whether this can be looked up as an address or a name, if not found."""
+    try:
+        return text.isprintable() and bool(text.strip("[]").encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def is_origin(text: str) -> bool:
@@ -51,9 +61,9 @@ def check_key_file(auth: Auth, report: Report) -> None:
     if auth.key_file is None:
         return
     try:
-        with pathlib.Path(auth.key_file).expanduser().open("rb"):
+        with open(os.path.expanduser(auth.key_file), "rb"):
             return
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         report(("auth", "key_file"), f'the key file "{auth.key_file}" cannot be read: {reason}')
 

@@ -88,7 +88,7 @@ def shown(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            text = msgspec.json.encode(value[:60]).decode()
+            text = msgspec.json.encode(value[:60].encode("utf-8", "backslashreplace").decode()).decode()
             return f'{text[:-1]}..."' if len(value) > 60 else text
         case dict():
             return "a table"

@@ -265,6 +265,14 @@ def test_keys_says_what_is_wrong(tmp_path: Path) -> None:
     assert nowhere.stderr == "openai-proxy: the key file /proc/none/keys cannot be used: No such file or directory\n"
     (tmp_path / "c.toml").write_text("auth.key_flie = 'x'\n")
     wrong = here("keys", "list", "--config", str(tmp_path / "c.toml"))
+    (tmp_path / "nul.toml").write_text('auth.key_file = "a\\u0000b"\n')
+    nul = here("keys", "list", "--config", str(tmp_path / "nul.toml"))
+    assert (nul.returncode, nul.stderr) == (
+        2,
+        f'openai-proxy: {tmp_path}/nul.toml:1: "a\\u0000b" cannot name a file\n',
+    )
+    nobody = here("keys", "list", OPENAI_PROXY_AUTH_KEY_FILE="~nobody-of-that-name/keys")
+    assert nobody.stderr.startswith("openai-proxy: there is no key file ~nobody-of-that-name/keys;")
     assert wrong.returncode == 2
     assert "did you mean key_file?" in wrong.stderr
 

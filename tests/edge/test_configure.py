@@ -163,11 +163,43 @@ queue = -1
             '[models.a]\nbackend = "nowhere:X"\n',
             "file.toml:2: backend 'nowhere:X' cannot be imported: No module named 'nowhere'",
         ),
+        (
+            '[models.a]\nbackend = "no where:X"\n',
+            "file.toml:2: backend 'no where:X' is not of the form 'module:Class'",
+        ),
+        ("[models.a]\nbackend = ':'\n", "file.toml:2: backend ':' is not of the form 'module:Class'"),
+        ("server.host = ''\n" + ECHO, 'file.toml:1: "" is not an address or the name of a machine'),
+        ("server.host = 'a..b'\n" + ECHO, 'file.toml:1: "a..b" is not an address or the name of a machine'),
+        (
+            'server.host = "a\\u0000b"\n' + ECHO,
+            'file.toml:1: "a\\u0000b" is not an address or the name of a machine',
+        ),
+        (
+            "auth.key_file = '~nobody-of-that-name/keys'\n" + ECHO,
+            'file.toml:1: the key file "~nobody-of-that-name/keys" cannot be read: No such file or directory',
+        ),
         ("server.zzzzzz = 3\n" + ECHO, "file.toml:1: server.zzzzzz is not a setting"),
     ],
 )
 def test_one_problem(tmp_path: pathlib.Path, text: str, message: str) -> None:
     assert problems(tmp_path, text) == [message]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0", "bücher.example", "a_b"])
+def test_hosts_that_may_exist(tmp_path: pathlib.Path, host: str) -> None:
+    assert problems(tmp_path, f"server.host = '{host}'\n{ECHO}") == []
+
+
+def test_a_byte_order_mark_is_no_problem(tmp_path: pathlib.Path) -> None:
+    assert problems(tmp_path, "\ufeff" + ECHO) == []
+
+
+def test_bytes_that_are_no_text_are_told(tmp_path: pathlib.Path) -> None:
+    odd = b"\xff".decode("utf-8", "surrogateescape")
+    with pytest.raises(ConfigError, match="OPENAI_PROXY_SERVER_HOST: is not UTF-8 text"):
+        read(None, {"OPENAI_PROXY_SERVER_HOST": odd}, {})
+    with pytest.raises(ConfigError, match=r'--host: "\\\\udcff" is not an address'):
+        read(None, {}, {"server.host": odd})
 
 
 def test_files_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
