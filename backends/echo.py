@@ -13,7 +13,8 @@ import array
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from itertools import chain, repeat
 from typing import Annotated, Literal
 
 import msgspec
@@ -183,7 +184,7 @@ def _completions(request: CompletionRequest, script: Script) -> Iterator[Event]:
     yield total
 
 
-def _answers(tokens: Iterator[str], sampling: Sampling, script: Script, read: int, first: int = 0) -> Iterator[Event]:
+def _answers(tokens: Iterable[str], sampling: Sampling, script: Script, read: int, first: int = 0) -> Iterator[Event]:
     """Every choice says the same; they come in turns, as from an engine that batches."""
     if sampling.n == 1 and not sampling.stop and sampling.logprobs is None and not script.calls:
         return _one_answer(tokens, sampling.max_tokens, read, first)
@@ -191,7 +192,7 @@ def _answers(tokens: Iterator[str], sampling: Sampling, script: Script, read: in
 
 
 def _several_answers(
-    tokens: Iterator[str], sampling: Sampling, script: Script, read: int, first: int
+    tokens: Iterable[str], sampling: Sampling, script: Script, read: int, first: int
 ) -> Iterator[Event]:
     speakers = [_Speaker(index, sampling) for index in range(first, first + sampling.n)]
     if script.calls:
@@ -209,7 +210,7 @@ def _several_answers(
     yield Usage(prompt=read, completion=sum(speaker.spoken for speaker in speakers))
 
 
-def _one_answer(tokens: Iterator[str], max_tokens: int | None, read: int, index: int) -> Iterator[Event]:
+def _one_answer(tokens: Iterable[str], max_tokens: int | None, read: int, index: int) -> Iterator[Event]:
     """The common case without bookkeeping: a load test shall measure the server, not this file."""
     said = 0
     reason: Reason = "stop"
@@ -267,15 +268,13 @@ class _Speaker:
         return (TokenLogprob(text, 0.0, data, (Alternative(text, 0.0, data),)[: self.sampling.logprobs]),)
 
 
-def _tokens(said: str, script: Script) -> Iterator[str]:
+def _tokens(said: str, script: Script) -> Iterable[str]:
     if script.flood:
-        for _ in range(LARGEST // FLOOD_CHUNK):
-            yield "x" * FLOOD_CHUNK
+        return chain(repeat("x" * FLOOD_CHUNK, LARGEST // FLOOD_CHUNK), TOKEN.findall(said))
     if script.chunks is not None:
-        for number in range(script.chunks):
-            yield f"{number:<{script.size}}"[: script.size]
-    else:
-        yield from (match[0] for match in TOKEN.finditer(said))
+        return (f"{number:<{script.size}}"[: script.size] for number in range(script.chunks))
+    tokens: list[str] = TOKEN.findall(said)
+    return tokens
 
 
 def _spoken(prompt: Prompt) -> str:

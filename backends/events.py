@@ -6,13 +6,10 @@ last. Failure is always an exception, never an event.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
-
-T = TypeVar("T")
 
 Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -114,27 +111,36 @@ class Outcome(Struct):
     @classmethod
     async def of(cls, events: AsyncGenerator[Event]) -> Outcome:
         """Gather a stream to its end and close it. Raises what the stream raises."""
-        answers: defaultdict[int, Answer] = defaultdict(Answer)
-        texts: defaultdict[int, list[str]] = defaultdict(list)
-        vectors: dict[int, bytes] = {}
-        usage = Usage()
+        gathered = cls([], [], Usage())
+        vectors = gathered.vectors
+        texts: list[list[str]] = []
         try:
             async for event in events:
                 if type(event) is Delta:
+                    while event.index >= len(texts):
+                        texts.append([])
                     texts[event.index].append(event.text)
                     if event.reasoning or event.tool is not None or event.logprobs is not None:
-                        _extend(answers[event.index], event)
+                        _extend(gathered.answer(event.index), event)
                 elif type(event) is Finish:
-                    answers[event.index].reason = event.reason
+                    gathered.answer(event.index).reason = event.reason
                 elif type(event) is Usage:
-                    usage = event
+                    gathered.usage = event
                 elif type(event) is Embedding:
+                    while event.index >= len(vectors):
+                        vectors.append(b"")
                     vectors[event.index] = event.vector
         finally:
             await events.aclose()
-        for index, pieces in texts.items():
-            answers[index].text = "".join(pieces)
-        return cls(_in_order(answers), _in_order(vectors), usage)
+        for index, pieces in enumerate(texts):
+            gathered.answer(index).text = "".join(pieces)
+        return gathered
+
+    def answer(self, index: int) -> Answer:
+        """The choice of that index; those before it exist too."""
+        while index >= len(self.answers):
+            self.answers.append(Answer())
+        return self.answers[index]
 
 
 def _extend(answer: Answer, delta: Delta) -> None:
@@ -153,10 +159,6 @@ def extend_calls(calls: list[Call], piece: ToolDelta) -> None:
     call.id = piece.id or call.id
     call.name = piece.name or call.name
     call.arguments += piece.arguments
-
-
-def _in_order(by_index: dict[int, T]) -> list[T]:
-    return list(map(by_index.__getitem__, sorted(by_index)))
 
 
 def total(usages: Sequence[Usage]) -> Usage:

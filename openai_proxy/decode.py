@@ -29,7 +29,8 @@ OPENING = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
 KEY = re.compile(rb'("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 BETWEEN = re.compile(rb"[ \t\r\n]*[,}][ \t\r\n]*")
 STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
-MANY_DIGITS = re.compile(rb"[0-9]{19}")
+LONG = 19
+NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 LONG_INTEGER = re.compile(rb"(?<![0-9.eE+])-?[0-9]{19,}(?![0-9.eE])")
 TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -65,7 +66,7 @@ def decode_now(body: bytes, kind: type[T]) -> tuple[T, Given]:
         raise InvalidJson from None
     if not _plainly_single(body, top):
         _no_duplicates(body, top)
-    if body.count(b"{") + body.count(b"[") > DEEPEST or MANY_DIGITS.search(body):
+    if body.count(b"{") + body.count(b"[") > DEEPEST or len(body.translate(None, NO_DIGITS)) >= LONG:
         _bounded(STRING.sub(b"0", body))
     if b"null" in body:
         return value, {name for name, raw in top.items() if bytes(raw) != b"null"}

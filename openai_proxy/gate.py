@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openai_proxy.auth import CHALLENGE, KEY_HEADERS, NOBODY, STRANGER, Caller, presented
 from openai_proxy.config import Config
+from openai_proxy.door import Edge as DoorEdge
 from openai_proxy.errors import (
     BadHead,
     Draining,
@@ -29,8 +30,6 @@ from openai_proxy.errors import (
     describe,
 )
 from openai_proxy.keys import Keys
-from openai_proxy.lifecycle import Lifecycle
-from openai_proxy.metrics import Metrics
 from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins
 from openai_proxy.proxies import Proxies
 from openai_proxy.record import Record
@@ -46,17 +45,11 @@ CLOSE = (b"connection", b"close")
 COME_BACK = 5.0
 
 
-class Edge(Protocol):
-    """The part of a server's edge that the gate needs. `config` and `keys` may be replaced while the server runs."""
+class Edge(DoorEdge, Protocol):
+    """The part of a server's edge that the gate needs: what the listener does, and `keys`, which may be replaced."""
 
     @property
-    def config(self) -> Config: ...
-    @property
     def keys(self) -> Keys: ...
-    @property
-    def metrics(self) -> Metrics: ...
-    @property
-    def lifecycle(self) -> Lifecycle: ...
 
 
 class Gate:

@@ -121,6 +121,7 @@ class LineHandler(logging.Handler):
         self.writer.write(partial(self._access, time.time(), access))
 
     def _access(self, now: float, access: Access) -> bytes:
+        access.seconds = round(access.seconds, 6)
         if self.human:
             return _short(now, "info", str(access), None)
         return msgspec.json.encode(_Line(self._time(now), "info", ACCESS, access=access)) + b"\n"

@@ -7,6 +7,7 @@ from starlette.types import Scope
 from openai_proxy.auth import NOBODY
 from openai_proxy.logs import Access, shown_path, write_access
 from openai_proxy.metrics import Metrics
+from openai_proxy.tallies import Count, Spread
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLIENT_GONE = 499
@@ -17,6 +18,7 @@ class Record:
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
+        self._cells: dict[tuple[str, str, int], tuple[Count, Spread]] = {}
 
     def __call__(self, scope: Scope, status: int, size: int | None, seconds: float) -> None:
         """`status` 0: the client was gone before there was one."""
@@ -34,7 +36,7 @@ class Record:
                 method=method,
                 path=shown_path(scope["path"], scope["query_string"]),
                 status=status,
-                seconds=round(seconds, 6),
+                seconds=seconds,
                 bytes=size,
                 model=state.get("model"),
                 outcome=state.get("outcome") or outcome_of(status),
@@ -42,8 +44,13 @@ class Record:
         )
 
     def _count(self, route: str, method: str, status: int, seconds: float) -> None:
-        self.metrics.http_requests.labels(route, method if method in METHODS else "other", str(status)).inc()
-        self.metrics.http_seconds.labels(route).observe(seconds)
+        method = method if method in METHODS else "other"
+        cells = self._cells.get((route, method, status))
+        if cells is None:
+            requests = self.metrics.http_requests.labels(route, method, str(status))
+            cells = self._cells[route, method, status] = (requests, self.metrics.http_seconds.labels(route))
+        cells[0].inc()
+        cells[1].observe(seconds)
 
 
 def outcome_of(status: int) -> str:

@@ -154,9 +154,8 @@ class Counted:
         self.metrics.model_ready.labels(self.name).set_function(lambda: float(served.ready))
 
     def forget(self) -> None:
-        """The model is gone for good, and so is what the gauges read."""
-        for gauge in (self.metrics.running, self.metrics.waiting, self.metrics.model_ready):
-            gauge.labels(self.name).set_function(lambda: 0.0)
+        """The model is gone for good, and with it all that was told of it."""
+        self.metrics.forget(self.name)
 
     def used(self, usage: Usage) -> None:
         self.prompt_tokens.inc(usage.prompt)

@@ -62,3 +62,17 @@ def test_new_keys_take_effect(listen: Listen) -> None:
     assert status(listener.send(get("/v1/models"))) == 200
     listener.config.write_text(listener.config.read_text() + f'\n[auth]\nkey_file = "{folder / "keys"}"\n')
     wait_for(lambda: status(listener.send(get("/v1/models"))) == 401)
+
+
+def test_a_removed_model_leaves_the_metrics(listen: Listen) -> None:
+    listener = listen()
+    good = listener.config.read_text()
+    listener.config.write_text(good + MORE.replace("another", "gone"))
+    listener.signal(signal.SIGHUP)
+    wait_for(lambda: b'model_ready{model="gone"} 1.0' in metrics(listener))
+    assert status(listener.send(chat(close=True).replace(b'"echo"', b'"gone"'))) == 200
+    assert b'requests_total{model="gone",outcome="ok"} 1.0' in metrics(listener)
+    listener.config.write_text(good)
+    listener.signal(signal.SIGHUP)
+    wait_for(lambda: b'model="gone"' not in metrics(listener))
+    assert b'model_ready{model="echo"} 1.0' in metrics(listener)
