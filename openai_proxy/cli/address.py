@@ -7,6 +7,7 @@ import urllib.parse
 from collections.abc import Mapping
 
 from openai_proxy.cli.ending import MISUSED, Ending
+from openai_proxy.cli.plain import one_line
 
 DEFAULT = "http://127.0.0.1:8000/v1"
 
@@ -26,19 +27,32 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def base_url(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     """The server's base URL without a slash at its end. Ends the command when it is none."""
     url: str = args.base_url or environ.get("OPENAI_BASE_URL") or DEFAULT
-    try:
-        parts = urllib.parse.urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise Ending(f"{url!r} is not a base URL like {DEFAULT}", MISUSED)
+    if not is_base_url(url):
+        raise Ending(f"{one_line(ascii(url))} is not a base URL like {DEFAULT}", MISUSED)
     return url.rstrip("/")
 
 
+def is_base_url(text: str) -> bool:
+    """Whether a request can be made of this: a host that can be looked up, a path as it is written on the wire."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        host = (parts.hostname or "").encode("idna")
+        return parts.scheme in {"http", "https"} and bool(host) and parts.port != 0 and is_visible(parts.path)
+    except ValueError:
+        return False
+
+
+def is_visible(text: str) -> bool:
+    """Whether these are ASCII characters without spaces, as a path or a key must be."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def api_key(args: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
-    """The API key, if one is set."""
-    return environ.get(args.api_key_env, "").strip() or None
+    """The API key, if one is set. Ends the command when it is none."""
+    key = environ.get(args.api_key_env, "").strip()
+    if not is_visible(key):
+        raise Ending(f"the API key in {args.api_key_env} has characters that no key has", MISUSED)
+    return key or None
 
 
 def refused(url: str) -> Ending:

@@ -51,7 +51,8 @@ def opened(url: str, key: str | None, timeout: float | None = 10) -> Iterator[ht
         except ConnectionRefusedError as error:
             raise address.refused(url) from error
         except (OSError, ssl.SSLError, http.client.HTTPException) as error:
-            raise Ending(f"{url} cannot be read: {error or type(error).__name__}") from error
+            reason = getattr(error, "strerror", None) or error or type(error).__name__
+            raise Ending(f"{url} cannot be read: {reason}") from error
 
 
 def json(url: str, key: str | None) -> Any:

@@ -12,6 +12,11 @@ def safe(text: str) -> str:
     return text.translate(CONTROL)
 
 
+def whole(text: str) -> str:
+    """Text of a command line or a pipe; a replacement character for each byte in it that was no UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def one_line(text: str, longest: int = 300) -> str:
     """The same on one line, cut at `longest` characters."""
     line = text.translate(LINE).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.imitation import WORDS, Imitation, imitation
-from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, UP, Terminal, here, run, terminal
+from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, UP, Terminal, command, here, run, terminal
+from tests.running import ROOT, environment
 
 SLOW = tuple(f"word{number} " for number in range(400))
 
@@ -103,6 +105,32 @@ def test_a_missing_and_a_wrong_key_are_told_apart(server: Imitation) -> None:
     assert chat(server, "--api-key-env", "MINE", "hi", MINE="right")[:2] == (0, "Hello, world\n")
 
 
+@pytest.mark.parametrize("key", ["ключ", "two words", "two\nlines"])
+@pytest.mark.parametrize("arguments", [("chat", "hi"), ("models",)])
+def test_what_is_no_key_is_never_sent(arguments: tuple[str, ...], key: str, server: Imitation) -> None:
+    done = here(*arguments, "--base-url", server.base_url, OPENAI_API_KEY=key)
+    assert done.returncode == 2
+    assert done.stderr == "openai-proxy: the API key in OPENAI_API_KEY has characters that no key has\n"
+
+
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_bytes_that_are_no_text_are_replaced(utf8: str, server: Imitation) -> None:
+    words: list[str | bytes] = [*command("chat", "--base-url", server.base_url, "--system"), b"be \xff", b"sum \xff up"]
+    env = environment(PYTHONUTF8=utf8, LC_ALL="C.UTF-8")
+    done = subprocess.run(words, input=b"a \xfe b", capture_output=True, cwd=ROOT, env=env)
+    assert done.returncode == 0
+    contents = [message["content"] for message in server.requests[0]["messages"]]
+    assert contents == ["be \ufffd", "sum \ufffd up\n\na \ufffd b"]
+
+
+@pytest.mark.parametrize("flag", ["--temperature", "--top-p"])
+@pytest.mark.parametrize("value", ["nan", "-inf", "warm"])
+def test_what_is_no_number_is_refused(flag: str, value: str) -> None:
+    done = here("chat", f"{flag}={value}", "hi")
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"error: argument {flag}: invalid number value: '{value}'\n")
+
+
 def test_nobody_there_is_told_at_once() -> None:
     done = here("chat", "--base-url", "http://127.0.0.1:1/v1", "hi")
     assert done.returncode == 1
@@ -110,7 +138,20 @@ def test_nobody_there_is_told_at_once() -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x/v1", "http://", "http://x:y/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "ftp://x/v1",
+        "http://",
+        "http://x:y/v1",
+        "http://a..b/v1",
+        f"http://{'a' * 64}/v1",
+        "http://x/é",
+        "http://x/v 1",
+        "http://x:99999/v1",
+    ],
+)
 def test_what_is_no_base_url_is_refused(url: str) -> None:
     done = here("chat", "--base-url", url, "hi")
     assert done.returncode == 2
