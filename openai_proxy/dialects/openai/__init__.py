@@ -6,9 +6,9 @@ from starlette.routing import Route
 
 from openai_proxy.dialects import Dialect, Edge
 from openai_proxy.dialects.openai.answers import ChatCompletion, Completion
-from openai_proxy.dialects.openai.chat import Chat
+from openai_proxy.dialects.openai.chat import chats
 from openai_proxy.dialects.openai.chat_body import ChatBody
-from openai_proxy.dialects.openai.completions import CompletionBody, Completions
+from openai_proxy.dialects.openai.completions import CompletionBody, completions
 from openai_proxy.dialects.openai.embeddings import EmbeddingBody, EmbeddingList, Embeddings
 from openai_proxy.dialects.openai.models import ModelEntry, ModelList, Models, OneModel
 from openai_proxy.openapi import Operation
@@ -18,8 +18,8 @@ def build(edge: Edge) -> Dialect:
     """The routes of OpenAI's API."""
     return Dialect(
         routes=(
-            Route("/v1/chat/completions", edge.endpoint(Chat(edge)), methods=["POST"]),
-            Route("/v1/completions", edge.endpoint(Completions(edge)), methods=["POST"]),
+            Route("/v1/chat/completions", edge.endpoint(chats(edge)), methods=["POST"]),
+            Route("/v1/completions", edge.endpoint(completions(edge)), methods=["POST"]),
             Route("/v1/embeddings", edge.endpoint(Embeddings(edge)), methods=["POST"]),
             Route("/v1/models", edge.endpoint(Models(edge)), methods=["GET"]),
             Route("/v1/models/{id:path}", edge.endpoint(OneModel(edge)), methods=["GET"]),

@@ -189,7 +189,7 @@ def legacy_logprobs(entries: Sequence[events.TokenLogprob] | None, offset: int) 
     )
 
 
-def completed(identity: str, created: int, model: str, outcome: events.Outcome) -> bytes:
+def chat_completed(identity: str, created: int, model: str, outcome: events.Outcome) -> bytes:
     """The answer to a chat, as JSON. One choice that is text only needs no more than its text encoded."""
     counted = outcome.usage
     first = outcome.answers[0] if len(outcome.answers) == 1 else None
@@ -211,6 +211,15 @@ def completed(identity: str, created: int, model: str, outcome: events.Outcome) 
         for index, answer in enumerate(outcome.answers)
     ]
     return encode(ChatCompletion(identity, created, model, choices, usage(counted)))
+
+
+def completion_completed(identity: str, created: int, model: str, outcome: events.Outcome) -> bytes:
+    """The answer to a legacy completion, as JSON."""
+    choices = [
+        TextChoice(index, answer.text, answer.reason or "stop", legacy_logprobs(answer.logprobs, 0))
+        for index, answer in enumerate(outcome.answers)
+    ]
+    return encode(Completion(identity, created, model, choices, usage(outcome.usage)))
 
 
 def _message(answer: events.Answer) -> Message:

@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import time
-
 from backends import Model
 from backends.errors import Unsupported
-from backends.events import Outcome
 from backends.requests import ChatRequest
 from openai_proxy.config import Limits
-from openai_proxy.decode import Given, decode
+from openai_proxy.decode import Given
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.answers import completed, identity
+from openai_proxy.dialects.openai.answers import chat_completed
 from openai_proxy.dialects.openai.chat_body import REFUSED, TOOLS, ChatBody
 from openai_proxy.dialects.openai.chat_frames import ChatFrames
-from openai_proxy.dialects.openai.checks import able, served_model
+from openai_proxy.dialects.openai.checks import able
 from openai_proxy.dialects.openai.constraints import constraint
 from openai_proxy.dialects.openai.messages import messages
-from openai_proxy.dialects.openai.sampling import extra, includes_usage, sampling
+from openai_proxy.dialects.openai.sampling import extra, sampling
+from openai_proxy.dialects.openai.texts import Texts
 from openai_proxy.dialects.openai.tools import tools
 from openai_proxy.errors import InvalidRequest
-from openai_proxy.wire import Incoming, Reply, Stream
 
 
-class Chat:
-    """Answers chats."""
-
-    def __init__(self, edge: Edge) -> None:
-        self.edge = edge
-
-    async def __call__(self, incoming: Incoming) -> Reply | Stream:
-        body, fields = await decode(incoming.body, ChatBody)
-        limits = self.edge.config.limits
-        served = served_model(self.edge.router, body.model, "chat", limits)
-        incoming.note_model(served.name)
-        request = chat_request(body, fields, served.name, served.model, limits)
-        include_usage = includes_usage(body)
-        if body.stream:
-            frames = ChatFrames(identity("chatcmpl-"), int(time.time()), request.model, include_usage)
-            return Stream(self.edge.router.run(request), frames)
-        return Reply(await self._whole(request))
-
-    async def _whole(self, request: ChatRequest) -> bytes:
-        outcome = await Outcome.of(self.edge.router.run(request))
-        return completed(identity("chatcmpl-"), int(time.time()), request.model, outcome)
+def chats(edge: Edge) -> Texts[ChatBody]:
+    """What answers chats."""
+    return Texts(
+        edge=edge,
+        kind="chat",
+        prefix="chatcmpl-",
+        body=ChatBody,
+        translate=chat_request,
+        frames=ChatFrames,
+        completed=chat_completed,
+    )
 
 
 def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits: Limits) -> ChatRequest:

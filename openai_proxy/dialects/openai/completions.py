@@ -5,28 +5,25 @@ Source: https://platform.openai.com/docs/api-reference/completions/create, as th
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from backends import Model
 from backends.errors import Unsupported
-from backends.events import Outcome
 from backends.requests import CompletionRequest, Prompt
 from openai_proxy.config import Limits
-from openai_proxy.decode import Given, decode
+from openai_proxy.decode import Given
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.answers import Completion, TextChoice, identity, legacy_logprobs, usage
-from openai_proxy.dialects.openai.checks import able, at_most, served_model
+from openai_proxy.dialects.openai.answers import completion_completed
+from openai_proxy.dialects.openai.checks import able, at_most
 from openai_proxy.dialects.openai.completion_frames import CompletionFrames
 from openai_proxy.dialects.openai.constraints import constraint
 from openai_proxy.dialects.openai.fields import NotNegative, Positive, TextFields, Token
 from openai_proxy.dialects.openai.prompts import prompts
-from openai_proxy.dialects.openai.sampling import extra, includes_usage, sampling
+from openai_proxy.dialects.openai.sampling import extra, sampling
+from openai_proxy.dialects.openai.texts import Texts
 from openai_proxy.errors import InvalidRequest
-from openai_proxy.wire import Incoming, Reply, Stream
 
 MAX_TOKENS = 16
 
@@ -42,31 +39,17 @@ class CompletionBody(TextFields, kw_only=True, forbid_unknown_fields=True):
     suffix: str | None = None
 
 
-class Completions:
-    """Continues texts."""
-
-    def __init__(self, edge: Edge) -> None:
-        self.edge = edge
-
-    async def __call__(self, incoming: Incoming) -> Reply | Stream:
-        body, fields = await decode(incoming.body, CompletionBody)
-        limits = self.edge.config.limits
-        served = served_model(self.edge.router, body.model, "completion", limits)
-        incoming.note_model(served.name)
-        request = completion_request(body, fields, served.name, served.model, limits)
-        include_usage = includes_usage(body)
-        if body.stream:
-            frames = CompletionFrames(identity("cmpl-"), int(time.time()), request.model, include_usage)
-            return Stream(self.edge.router.run(request), frames)
-        return Reply(msgspec.json.encode(await self._whole(request)))
-
-    async def _whole(self, request: CompletionRequest) -> Completion:
-        outcome = await Outcome.of(self.edge.router.run(request))
-        choices = [
-            TextChoice(index, answer.text, answer.reason or "stop", legacy_logprobs(answer.logprobs, 0))
-            for index, answer in enumerate(outcome.answers)
-        ]
-        return Completion(identity("cmpl-"), int(time.time()), request.model, choices, usage(outcome.usage))
+def completions(edge: Edge) -> Texts[CompletionBody]:
+    """What continues texts."""
+    return Texts(
+        edge=edge,
+        kind="completion",
+        prefix="cmpl-",
+        body=CompletionBody,
+        translate=completion_request,
+        frames=CompletionFrames,
+        completed=completion_completed,
+    )
 
 
 def completion_request(

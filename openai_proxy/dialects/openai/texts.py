@@ -1,0 +1,52 @@
+"""What chats and legacy completions have in common: the way from a body to a whole answer or a stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from backends import Kind, Model
+from backends.events import Outcome
+from backends.requests import ChatRequest, CompletionRequest
+from openai_proxy.config import Limits
+from openai_proxy.decode import Given, decode
+from openai_proxy.dialects import Edge
+from openai_proxy.dialects.openai.answers import identity
+from openai_proxy.dialects.openai.checks import served_model
+from openai_proxy.dialects.openai.fields import TextFields
+from openai_proxy.dialects.openai.sampling import includes_usage
+from openai_proxy.wire import Frames, Incoming, Reply, Stream
+
+Body = TypeVar("Body", bound=TextFields)
+
+
+class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
+    """Answers one kind of request for text.
+
+    `translate` makes the engine's request of a body and the names of the fields it sets; `frames` renders a stream and
+    `completed` a whole answer, both given the answer's id, its time in Unix seconds and the model.
+    """
+
+    edge: Edge
+    kind: Kind
+    prefix: str
+    body: type[Body]
+    translate: Callable[[Body, Given, str, Model, Limits], ChatRequest | CompletionRequest]
+    frames: Callable[[str, int, str, bool], Frames]
+    completed: Callable[[str, int, str, Outcome], bytes]
+
+    async def __call__(self, incoming: Incoming) -> Reply | Stream:
+        body, fields = await decode(incoming.body, self.body)
+        limits = self.edge.config.limits
+        served = served_model(self.edge.router, body.model, self.kind, limits)
+        incoming.note_model(served.name)
+        request = self.translate(body, fields, served.name, served.model, limits)
+        include_usage = includes_usage(body)
+        events = self.edge.router.run(request)
+        if body.stream:
+            return Stream(events, self.frames(identity(self.prefix), int(time.time()), served.name, include_usage))
+        outcome = await Outcome.of(events)
+        return Reply(self.completed(identity(self.prefix), int(time.time()), served.name, outcome))
