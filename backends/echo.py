@@ -66,11 +66,6 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     flood: bool = False
     after: Amount = 0
 
-    @property
-    def eventful(self) -> bool:
-        """Whether anything else than the events themselves is to happen."""
-        return bool(self.first_delay or self.delay or self.fail or self.stall or self.flood)
-
     def __post_init__(self) -> None:
         if (self.chunks or 0) * self.size > LARGEST:
             raise ValueError(f"chunks times size is more than {LARGEST} characters")
@@ -121,11 +116,15 @@ class Echo:
         if self._state.name != "ready":
             raise Unavailable
         script = self._script(request) if "script" in request.extra else self.options
-        eventful = script.eventful
+        faulty = script.stall or script.fail is not None
+        delay = script.first_delay
         for number, event in enumerate(_events(request, script)):
-            if eventful:
-                await _happening(script, number)
+            if faulty:
+                delay = _faulted(script, number, delay)
+            if delay or script.flood:
+                await asyncio.sleep(delay)
             yield event
+            delay = script.delay
 
     def _script(self, request: Request) -> Script:
         try:
@@ -134,17 +133,13 @@ class Echo:
             raise Refused(f"script: {str(error)[:SHOWN]}", param="script") from error
 
 
-async def _happening(script: Script, number: int) -> None:
-    """The delay and the fault that come before an event."""
+def _faulted(script: Script, number: int, delay: float) -> float:
+    """How long to wait before an event, if its fault is that; raises what else is to go wrong there."""
     if script.fail == "unavailable":
         raise Unavailable
     if script.fail == "early" or (script.fail == "late" and number == script.after):
         raise EngineFailed
-    delay = script.delay if number else script.first_delay
-    if script.stall and number == script.after:
-        delay = FOREVER
-    if delay or script.flood:
-        await asyncio.sleep(delay)
+    return FOREVER if script.stall and number == script.after else delay
 
 
 def _events(request: Request, script: Script) -> Iterator[Event]:
