@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 
 import msgspec
@@ -55,6 +56,9 @@ def main() -> None:
     with contextlib.suppress(BrokenPipeError):  # the parent is gone, which standard input tells as well
         os.write(replies, msgspec.json.encode(loaded) + b"\n")
     if not loaded.error:
+        # A service manager signals all of a server's processes; running requests still want this one, which ends
+        # with its standard input.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while sys.stdin.buffer.read(65536):
             pass
     remove(load.socket)

@@ -191,7 +191,7 @@ class Process:
 async def _end(child: asyncio.subprocess.Process) -> None:
     if child.stdin is not None:
         child.stdin.close()
-    _signal(child, signal.SIGTERM)
+    _signal(child, signal.SIGTERM)  # for one that still loads: it does not hear of its input's end
     try:
         async with asyncio.timeout(GRACE):
             await child.wait()

@@ -183,6 +183,25 @@ def test_a_silent_engine_is_killed_and_started_again(monkeypatch: pytest.MonkeyP
     asyncio.run(story())
 
 
+def test_a_signal_meant_for_the_server_does_not_end_the_engine() -> None:
+    async def story() -> None:
+        backend = await started(slots=1)
+        try:
+            first = backend.pid
+            assert first is not None
+            os.kill(first, signal.SIGTERM)
+            await asyncio.sleep(0.2)
+            assert (await Outcome.of(backend.run(says("Hi", max_tokens=2)))).answers[0].text
+            assert (backend.pid, backend.state.name) == (first, "ready")
+            begun = time.perf_counter()
+        finally:
+            await backend.close()
+        assert not alive(first)
+        assert time.perf_counter() - begun < process.GRACE
+
+    asyncio.run(story())
+
+
 def test_close_ends_the_child_and_its_folder_and_is_safe_to_repeat() -> None:
     async def story() -> None:
         backend = await started()
