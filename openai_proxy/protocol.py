@@ -67,6 +67,7 @@ class Protocol(HttpToolsProtocol):
         self.in_head = False
         self.in_body = False
         self.held = 0
+        self.resting: float | None = None
         self.problem: EdgeError | BackendError | None = None
         self.refused: EdgeError | BackendError | None = None
         self.lingering = False
@@ -113,7 +114,25 @@ class Protocol(HttpToolsProtocol):
             self.write_timer = None
 
     def timeout_keep_alive_handler(self) -> None:
-        self._close()
+        """Close a connection that rests for too long. No request sets the timer anew, so it may be early."""
+        self.timeout_keep_alive_task = None
+        if self.resting is None:
+            return
+        left = self.resting + self.timeout_keep_alive - self.loop.time()
+        if left <= 0:
+            self._close()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self.resting = None
+
+    def _rest(self) -> None:
+        self.resting = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def shutdown(self) -> None:
         if self.active is None or self.active.response_complete:
@@ -145,7 +164,7 @@ class Protocol(HttpToolsProtocol):
 
     def _awaits_head(self) -> bool:
         idle = self.active is None or self.active.response_complete
-        return self.in_head or (idle and not self.in_body and self.timeout_keep_alive_task is None)
+        return self.in_head or (idle and not self.in_body and self.resting is None)
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Serve the request as if it had not asked: the parser gave up on its body, so a new one starts again."""
@@ -224,12 +243,16 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if self.active is not None and self.active.more_body:
             self.finish()  # what is left of the body must not be taken for the next request
+        self.server_state.total_requests += 1
         if self.lingering or self.transport.is_closing():
-            self.server_state.total_requests += 1
-        elif self.refused is not None and not self.pipeline:
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.refused is not None:
             self._answer(self.refused)
         else:
-            super().on_response_complete()
+            self._rest()
 
     async def send_whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         """Answer the running request. The headers are our own and valid, with the body's length among them."""
