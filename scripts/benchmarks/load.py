@@ -113,10 +113,7 @@ async def connect(port: int, count: int) -> list[Client]:
 
 
 async def closed_loop(clients: list[Client], request: bytes, count: int) -> list[Exchange]:
-    """`count` requests over these connections, each asking again as soon as it is answered.
-
-    The load never sleeps in between: the server that is slow enough to let it would pay for waking it, the other not.
-    """
+    """`count` requests over these connections, each asking again as soon as it is answered."""
     left = count
     answers: list[Exchange] = []
 
@@ -126,13 +123,7 @@ async def closed_loop(clients: list[Client], request: bytes, count: int) -> list
             left -= 1
             answers.append(await client.ask(request))
 
-    async def stay_awake() -> None:
-        while True:  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0)
-
-    awake = asyncio.create_task(stay_awake())
     await asyncio.gather(*map(worker, clients))
-    awake.cancel()
     return answers
 
 
