@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 from backends import Model, Setup, State
 from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
 from backends.events import Alternative, Delta, Embedding, Event, Finish, Reason, TokenLogprob, ToolDelta, Usage
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request, Sampling
+from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, NamedTool, Prompt, Request, Sampling
 from backends.stop import StopMatcher
 
 TOKEN = re.compile(r"\s*\S+|\s+\Z")
@@ -145,6 +145,7 @@ def _faulted(script: Script, number: int, delay: float) -> float:
 def _events(request: Request, script: Script) -> Iterator[Event]:
     match request:
         case ChatRequest():
+            script = _chosen(request, script)
             said = script.text if script.text is not None else request.messages[-1].text
             read = sum([len(message.text.split()) for message in request.messages])
             return _answers(_tokens(said, script), request.sampling, script, read)
@@ -152,6 +153,23 @@ def _events(request: Request, script: Script) -> Iterator[Event]:
             return _completions(request, script)
         case EmbeddingRequest():
             return _embeddings(request)
+
+
+def _chosen(request: ChatRequest, script: Script) -> Script:
+    """The script with only those calls that the request allows. Raises Unsupported when it asks for others."""
+    calls = script.calls if request.parallel_tool_calls is not False else script.calls[:1]
+    if request.tools and request.tool_choice == "none":
+        calls = ()
+    elif request.tools and request.tool_choice != "auto":
+        wanted = (
+            {request.tool_choice.name}
+            if isinstance(request.tool_choice, NamedTool)
+            else {tool.name for tool in request.tools}
+        )
+        calls = tuple(call for call in calls if call.name in wanted)
+        if not calls:
+            raise Unsupported("The echo model only makes the calls of its script.", param="tool_choice")
+    return script if calls == script.calls else msgspec.structs.replace(script, calls=calls)
 
 
 def _embeddings(request: EmbeddingRequest) -> Iterator[Event]:

@@ -24,7 +24,8 @@ class Circuit:
             return
         rest = self._opened + PAUSE - time.monotonic()
         if rest > 0 or self._probing:
-            raise Unavailable(retry_after=max(rest, 1.0))
+            message = f"The engine of this model failed {FAILURES} times in a row and is given a pause."
+            raise Unavailable(message, retry_after=max(rest, 1.0))
         self._probing = True
 
     def succeeded(self) -> None:

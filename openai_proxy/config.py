@@ -21,7 +21,7 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8000
     hosts: Annotated[tuple[str, ...], Meta(description="names accepted in Host beside the loopback ones")] = ()
-    origins: Annotated[tuple[str, ...], Meta(description="web origins that may call; empty: none")] = ()
+    origins: Annotated[tuple[str, ...], Meta(description="web origins whose pages may call; empty: none")] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="peer addresses or networks whose X-Forwarded-For is believed")
     ] = ()
@@ -83,7 +83,7 @@ class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body_first: Annotated[Seconds, Meta(description="the body's first byte")] = 10.0
     body: Annotated[Seconds, Meta(description="the whole body")] = 120.0
     queue: Annotated[Seconds, Meta(description="waiting for a slot")] = 30.0
-    first_token: Annotated[Seconds, Meta(description="from the slot to the first event")] = 60.0
+    first_token: Annotated[Seconds, Meta(description="from the slot to the first event, and 1 s more for 1000 prompt tokens")] = 60.0
     between_tokens: Annotated[Seconds, Meta(description="silence between two events")] = 30.0
     request: Annotated[Seconds, Meta(description="the whole answer")] = 600.0
     send: Annotated[Seconds, Meta(description="a client that takes nothing")] = 30.0

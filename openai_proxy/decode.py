@@ -121,7 +121,8 @@ def _located(body: bytes, kind: type[Struct]) -> InvalidRequest:
         value = msgspec.json.decode(body)
         if not isinstance(value, dict):
             return InvalidJson("The body must be a JSON object.")
-        return locate(value, kind) or InvalidRequest()
+        # Nothing wrong with what is left once the last of equal names has won: so there were such.
+        return locate(value, kind) or InvalidJson("An object in the body has a name twice.")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return InvalidJson()
     except RecursionError:

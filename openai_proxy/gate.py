@@ -34,7 +34,7 @@ from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins
 from openai_proxy.proxies import Proxies
 from openai_proxy.record import Record
 from openai_proxy.request_id import request_id
-from openai_proxy.wire import WHOLE, fault_headers, render_fault
+from openai_proxy.wire import WHOLE, fault_headers, render_fault, send_whole
 
 log = logging.getLogger("openai_proxy.gate")
 
@@ -93,7 +93,7 @@ class Gate:
                 status = message["status"]
                 headers = [*message["headers"], *added]
                 if message["type"] == WHOLE:
-                    size = len(message["body"])
+                    size = 0 if scope["method"] == "HEAD" else len(message["body"])
                     whole: Awaitable[None] = scope["extensions"][WHOLE]["send"](status, headers, message["body"])
                     return whole
                 size = length_of(headers)
@@ -184,10 +184,7 @@ async def answer(error: Exception, scope: Scope, reply: Send, *more: tuple[bytes
     """Answer with the fault of `error`."""
     fault = describe(error, scope["state"]["request_id"])
     scope["state"].setdefault("outcome", fault.code)
-    body = render_fault(fault)
-    headers = [*fault_headers(fault), (b"content-length", b"%d" % len(body)), *more]
-    await reply({"type": "http.response.start", "status": fault.status, "headers": headers})
-    await reply({"type": "http.response.body", "body": body})
+    await send_whole(scope, reply, fault.status, [*fault_headers(fault), *more], render_fault(fault))
 
 
 async def _preflight(reply: Send) -> None:

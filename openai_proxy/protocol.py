@@ -14,34 +14,23 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config as UvicornConfig
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from backends.errors import BackendError, Overloaded
 from openai_proxy.door import Door, Reason
 from openai_proxy.errors import BadHead, EdgeError, HeadersTooLarge
 from openai_proxy.heads import check_head
+from openai_proxy.outlet import Header, Outlet, rendered, unsent
 from openai_proxy.refusal import refusal
 
 LINGER = 2.0
 OVER_LIMIT_WAIT = 1.0
-FLUSH = 5.0
 PIPELINED = 16
 # Larger bodies are not copied to save a system call.
 JOINED = 65_536
 CLOSE = (b"connection", b"close")
 ALWAYS_ANSWERED = (b"/health", b"/livez")
-
-
-class Outlet:
-    """The transport as a request's cycle sees it: it closes so that the client can still read the answer."""
-
-    __slots__ = ("close", "is_closing", "write")
-
-    def __init__(self, protocol: Protocol) -> None:
-        self.write = protocol.transport.write
-        self.is_closing = protocol.transport.is_closing
-        self.close = protocol.finish
 
 
 class Protocol(HttpToolsProtocol):
@@ -68,6 +57,7 @@ class Protocol(HttpToolsProtocol):
         self.in_body = False
         self.held = 0
         self.resting: float | None = None
+        self.url = b""
         self.problem: EdgeError | BackendError | None = None
         self.refused: EdgeError | BackendError | None = None
         self.lingering = False
@@ -79,7 +69,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.outlet = Outlet(self)
+        self.outlet = Outlet(self.transport, self.finish)
         self.extensions: dict[str, dict[object, object]] = {
             "openai_proxy.abort": {"abort": self.abort},
             "openai_proxy.whole": {"send": self.send_whole},
@@ -118,6 +108,8 @@ class Protocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = None
         if self.resting is None:
             return
+        if unsent(self.transport):
+            self.resting = self.loop.time()
         left = self.resting + self.timeout_keep_alive - self.loop.time()
         if left <= 0:
             self._close()
@@ -218,6 +210,8 @@ class Protocol(HttpToolsProtocol):
         self.cycle.transport = self.outlet  # type: ignore[assignment]
         if self.over:
             self.cycle.keep_alive = False
+        if self.scope["http_version"] == "1.0":
+            self.cycle.waiting_for_100_continue = False
 
     def on_body(self, body: bytes) -> None:
         self.held = 0
@@ -254,7 +248,7 @@ class Protocol(HttpToolsProtocol):
         else:
             self._rest()
 
-    async def send_whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    async def send_whole(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Answer the running request. The headers are our own and valid, with the body's length among them."""
         cycle = self.active
         assert cycle is not None
@@ -262,21 +256,31 @@ class Protocol(HttpToolsProtocol):
             await self.flow.drain()
         if cycle.disconnected:
             return
-        cycle.response_started = cycle.response_complete = True
+        cycle.response_started = True
         cycle.waiting_for_100_continue = False
         lines = [*self.server_state.default_headers, *headers]
-        if CLOSE in lines:
-            cycle.keep_alive = False
-        elif not cycle.keep_alive:
+        if CLOSE in lines or cycle.more_body:
+            cycle.keep_alive = False  # what is left of a body must not be taken for the next request
+        if not cycle.keep_alive and CLOSE not in lines:
             lines.append(CLOSE)
-        head = STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
-        if cycle.scope["method"] == "HEAD":
-            body = b""
-        if len(body) <= JOINED:
-            cycle.transport.write(head + body)
+        head = rendered(status, lines)
+        if len(body) <= JOINED or cycle.scope["method"] == "HEAD":
+            cycle.transport.write(head if cycle.scope["method"] == "HEAD" else head + body)
         else:
-            cycle.transport.write(head)
-            cycle.transport.write(body)
+            await self._write_large(head, body)
+        self._complete(cycle)
+
+    async def _write_large(self, head: bytes, body: bytes) -> None:
+        """A large answer is not copied, and not done before nearly all of it is taken."""
+        self.outlet.write(head)
+        self.outlet.write(body)
+        if self.flow.write_paused:
+            await self.flow.drain()
+
+    def _complete(self, cycle: RequestResponseCycle) -> None:
+        if cycle.disconnected:
+            return
+        cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()
@@ -312,9 +316,8 @@ class Protocol(HttpToolsProtocol):
 
     def _answer(self, error: EdgeError | BackendError, *, linger: bool = True) -> None:
         self.refused = error
-        self.transport.write(
-            refusal(error, self.headers or [], self.server_state.default_headers, self.peer, self.door)
-        )
+        head, body = refusal(error, self.headers or [], self.server_state.default_headers, self.peer, self.door)
+        self.transport.write(head if self.url and self.parser.get_method() == b"HEAD" else head + body)
         if linger:
             self._linger()
         else:
@@ -345,7 +348,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
             if self.write_timer is not None:
                 self.write_timer.cancel()
-            self._watch_writes(min(FLUSH, self.timeouts.send))
+            self._watch_writes(self.timeouts.send)
 
     def _head_late(self) -> None:
         self.head_timer = None
@@ -357,13 +360,12 @@ class Protocol(HttpToolsProtocol):
 
     def _watch_writes(self, seconds: float) -> None:
         """Cut the connection if the client takes nothing for `seconds`, looking again as long as it does."""
-        size = self.transport.get_write_buffer_size()
-        if size:
-            self.write_timer = self.loop.call_later(seconds, self._look_at_writes, size, seconds)
+        if self.transport.get_write_buffer_size():
+            self.write_timer = self.loop.call_later(seconds, self._look_at_writes, unsent(self.transport), seconds)
 
     def _look_at_writes(self, before: int, seconds: float) -> None:
         self.write_timer = None
-        if self.transport.get_write_buffer_size() >= before:
+        if unsent(self.transport) >= before:
             self.door.edge.metrics.timeouts.labels("send").inc()
             self.transport.abort()
         else:

@@ -1,14 +1,14 @@
-"""The whole answer, as bytes, to a request that the application never sees."""
+"""The whole answer, head and body, to a request that the application never sees."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from http import HTTPStatus
 
 from backends.errors import BackendError
 from openai_proxy.door import Door
 from openai_proxy.errors import EdgeError, describe
 from openai_proxy.logs import Access, write_access
+from openai_proxy.outlet import rendered
 from openai_proxy.request_id import request_id
 from openai_proxy.wire import fault_headers, render_fault
 
@@ -19,7 +19,7 @@ def refusal(
     default_headers: Iterable[tuple[bytes, bytes]],
     peer: str,
     door: Door,
-) -> bytes:
+) -> tuple[bytes, bytes]:
     """The answer to `error`, logged and counted. `head` is what was read of the request's headers."""
     identity = request_id(next((value for name, value in head if name == b"x-request-id"), None))
     fault = describe(error, identity)
@@ -33,6 +33,4 @@ def refusal(
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
     ]
-    lines = [b"HTTP/1.1 %d %s" % (fault.status, HTTPStatus(fault.status).phrase.encode())]
-    lines += [name + b": " + value for name, value in headers]
-    return b"\r\n".join([*lines, b"", body])
+    return rendered(fault.status, headers), body

@@ -116,6 +116,16 @@ def fault_headers(fault: Fault) -> list[tuple[bytes, bytes]]:
     return headers
 
 
+async def send_whole(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Answer with a body whose length is known; as one message where the server can."""
+    headers.append((b"content-length", b"%d" % len(body)))
+    if WHOLE in scope.get("extensions", ()):
+        await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+    else:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
 class Wire(Struct, frozen=True):
     """What every endpoint of a server shares. `config` is asked anew for each request: it may be reloaded."""
 
@@ -236,13 +246,8 @@ class Exchange:
         self.stop(ClientGone())
 
     async def _reply(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        headers.append((b"content-length", b"%d" % len(body)))
         self.started = True
-        if WHOLE in self.scope.get("extensions", ()):
-            await self.send({"type": WHOLE, "status": status, "headers": headers, "body": body})
-            return
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
+        await send_whole(self.scope, self.send, status, headers, body)
 
     async def begin(self) -> None:
         """Send the status line of a stream, once."""

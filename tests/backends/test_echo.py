@@ -6,13 +6,25 @@ import array
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from backends import Model, Setup, UnknownBackend, resolve
 from backends.echo import Echo
 from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
 from backends.events import Delta, Event, Finish, Outcome, Usage
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Request, Sampling, Text
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Message,
+    NamedTool,
+    Request,
+    Sampling,
+    Text,
+    Tool,
+    ToolChoice,
+)
 
 
 def chat(text: str = "one two three", sampling: Sampling | None = None, **script: Any) -> ChatRequest:
@@ -160,3 +172,27 @@ def test_the_registry_resolves_names_and_import_strings() -> None:
     for name in ("ecoh", "nothing like it", "no.such.module:Thing", "backends.echo:Nothing"):
         with pytest.raises(UnknownBackend):
             resolve(name)
+
+
+FUNCTIONS = (Tool(name="f"), Tool(name="g"))
+
+
+def called(choice: ToolChoice, parallel: bool | None = None, tools: tuple[Tool, ...] = FUNCTIONS) -> list[str]:
+    request = chat("hi", calls=[{"name": "f"}, {"name": "g"}])
+    request = msgspec.structs.replace(request, tools=tools, tool_choice=choice, parallel_tool_calls=parallel)
+    return [call.name for call in outcome(request).answers[0].calls]
+
+
+def test_scripted_calls_are_those_that_the_request_allows() -> None:
+    assert called("auto") == called("required") == called("none", tools=()) == ["f", "g"]
+    assert called("auto", parallel=False) == ["f"]
+    assert called(NamedTool("g")) == ["g"]
+    assert called("none") == []
+
+
+@pytest.mark.parametrize("choice", ["required", NamedTool("f")])
+def test_a_call_that_is_not_in_the_script_is_refused(choice: ToolChoice) -> None:
+    request = msgspec.structs.replace(chat("hi"), tools=FUNCTIONS, tool_choice=choice)
+    with pytest.raises(Unsupported) as caught:
+        outcome(request)
+    assert caught.value.param == "tool_choice"

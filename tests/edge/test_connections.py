@@ -110,7 +110,28 @@ def test_a_client_that_takes_nothing_is_cut(listener: Listener) -> None:
         connection.sendall(chat(stream=False, chunks=50, size=200_000))
         connection.recv(1)
         wait_for(lambda: b'timeouts_total{timer="send"}' in listener.send(get("/metrics")), timeout=8)
+    wait_for(lambda: any(line.get("access", {}).get("outcome") == "client_gone" for line in listener.lines()))
     assert listener.errors() == []
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_client_that_takes_its_time_gets_the_whole_answer(listener: Listener, close: bool) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", listener.port))
+        connection.sendall(chat(stream=False, close=close, chunks=50, size=200_000))
+        slow_until = time.monotonic() + 2.0  # longer than `send` and `keep_alive` together
+        data = until(connection, b"\r\n\r\n")
+        body = data.partition(b"\r\n\r\n")[2]
+        taken, length = len(body), int(head_of(data)["content-length"])
+        while taken < length:
+            slow = time.monotonic() < slow_until
+            time.sleep(0.02 if slow else 0)
+            piece = connection.recv(2000 if slow else 1_000_000)
+            assert piece, f"cut after {taken} of {length} bytes"
+            taken += len(piece)
+        assert (taken, length > 10_000_000) == (length, True)
 
 
 def test_a_reset_connection_is_no_error(listener: Listener) -> None:

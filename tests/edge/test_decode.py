@@ -238,3 +238,9 @@ def test_a_repeated_name_is_never_taken(first: Any, space: str, last: Any) -> No
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     refused(b'{"n":"' + body)
+
+
+def test_names_that_are_there_twice_further_down_and_cannot_be_read_are_told() -> None:
+    with pytest.raises(InvalidJson) as caught:
+        decode_now(b'{"pets":[{"type":"cat","type":"dog","name":"x"}]}', Body)
+    assert "twice" in caught.value.message

@@ -236,6 +236,34 @@ def test_a_content_type_given_twice_is_none(listener: Listener) -> None:
     assert (status(answer), error_of(answer)["code"]) == (415, "unsupported_media_type")
 
 
+def test_a_refusal_before_the_body_came_says_that_it_closes(listener: Listener) -> None:
+    unread = b"POST /nope HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 300000\r\n" + HOST + b"\r\n"
+    with listener.connect() as connection:
+        connection.sendall(unread)
+        answer = everything(connection)
+    assert (status(answer), head_of(answer)["connection"]) == (404, "close")
+    with listener.connect() as connection:
+        connection.sendall(request("POST", "/nope", body=b"{}", close=False))
+        assert "connection" not in head_of(until(connection, b"}}"))
+        connection.sendall(get("/health"))
+        assert status(everything(connection)) == 200
+
+
+def test_a_refused_head_request_has_no_body(listener: Listener) -> None:
+    answer = listener.send(b"HEAD /health HTTP/1.1\r\n\r\n")
+    assert (status(answer), answer.partition(b"\r\n\r\n")[2]) == (400, b"")
+
+
+def test_an_old_client_is_not_told_to_continue(listener: Listener) -> None:
+    whole = b"POST /v1/chat/completions HTTP/1.0\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n"
+    body = b'{"model":"echo","messages":[{"role":"user","content":"hello"}]}'
+    with listener.connect() as connection:
+        connection.sendall(whole + HOST + b"Content-Length: %d\r\n\r\n" % len(body))
+        time.sleep(0.1)
+        connection.sendall(body)
+        assert status(everything(connection)) == 200
+
+
 def test_refusals_are_logged_and_nothing_is_an_error(listener: Listener) -> None:
     listener.send(AMBIGUOUS["two lengths"])
     wait_for(lambda: any(line.get("access", {}).get("outcome") == "bad_request" for line in listener.lines()))
