@@ -83,7 +83,7 @@ class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body_first: Annotated[Seconds, Meta(description="the body's first byte")] = 10.0
     body: Annotated[Seconds, Meta(description="the whole body")] = 120.0
     queue: Annotated[Seconds, Meta(description="waiting for a slot")] = 30.0
-    first_token: Annotated[Seconds, Meta(description="from the slot to the first event, and 1 s more for 1000 prompt tokens")] = 60.0
+    first_token: Annotated[Seconds, Meta(description="slot to first event; 1 s more for 1000 prompt tokens")] = 60.0
     between_tokens: Annotated[Seconds, Meta(description="silence between two events")] = 30.0
     request: Annotated[Seconds, Meta(description="the whole answer")] = 600.0
     send: Annotated[Seconds, Meta(description="a client that takes nothing")] = 30.0
