@@ -10,8 +10,8 @@ from collections import OrderedDict
 
 import msgspec
 
+from backends.constraints.compile import Compiled, Job
 from backends.errors import EngineFailed, Refused, SchemaTooComplex, Unsupported
-from backends.llama_cpp.compile import Compiled, Job
 
 REMEMBERED = 128
 START_SECONDS = 30.0
@@ -75,7 +75,7 @@ class Compiler:
             self._worker = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "backends.llama_cpp.compile",
+                "backends.constraints.compile",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
