@@ -86,6 +86,7 @@ class LlamaCpp:
     """A GGUF model. Options: `backends.llama_cpp.options.Options`."""
 
     def __init__(self, setup: Setup) -> None:
+        setup.refuse_engine("llama_cpp")
         self.options = Options.read(setup.name, setup.options)
         self.slots = setup.slots or (1 if self.options.embedding else SLOTS)
         self.model = Model(
