@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from backends.requests import Request
 BACKENDS = {
     "echo": "backends.echo:Echo",
     "llama_cpp": "backends.llama_cpp:LlamaCpp",
+    "vllm": "backends.vllm:Vllm",
 }
 
 Kind: TypeAlias = Literal["chat", "completion", "embedding"]
@@ -75,17 +76,34 @@ class Backend(Protocol):
 class Setup(Struct, frozen=True, kw_only=True):
     """What a backend is built from: its model's name, its own `options` table and how many requests run at once.
 
+    `model` says what to load and `engine` how, in the engine's own words, for backends that take them.
     `changed` is to be called after each change of `state`; it must be called in the event loop.
     """
 
     name: str
+    model: str | None = None
+    engine: Mapping[str, Any] = {}
     options: Mapping[str, Any] = {}
     slots: int | None = None
     changed: Callable[[], None] = lambda: None
 
+    def refuse_engine(self, backend: str) -> None:
+        """For backends that take neither `model` nor `engine`. Raises ValueError when one is set."""
+        for setting, value in (("model", self.model), ("engine", self.engine)):
+            if value:
+                raise ValueError(f"model {self.name}: {backend} has no setting {setting!r}; it takes options")
+
 
 class UnknownBackend(ValueError):
     """The configuration names a backend that does not exist."""
+
+
+def check_together(setups: Mapping[str, Sequence[Setup]]) -> None:
+    """Let each backend, by its registry name, look at all of its models at once. Raises ValueError."""
+    for backend, own in setups.items():
+        check = getattr(resolve(backend), "check_together", None)
+        if check is not None:
+            check(own)
 
 
 def resolve(name: str) -> Callable[[Setup], Backend]:

@@ -88,6 +88,7 @@ class Echo:
     )
 
     def __init__(self, setup: Setup) -> None:
+        setup.refuse_engine("echo")
         try:
             self.options = msgspec.convert(setup.options, Options)
         except msgspec.ValidationError as error:

@@ -6,10 +6,12 @@ Times are in seconds, sizes in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+
+from backends import Setup
 
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 Count = Annotated[int, Meta(ge=1, le=10**12)]
@@ -100,7 +102,15 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     queue_tokens: Annotated[
         int, Meta(ge=0, le=10**12, description="prompt tokens (estimated) that may wait for a slot")
     ] = 1_000_000
+    model: Annotated[str | None, Meta(description='what to load: "organisation/name" or a folder; vllm')] = None
+    engine: Annotated[Mapping[str, Any], Meta(description="the engine's own settings, under its own names; vllm")] = {}
     options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
+
+    def setup(self, name: str, changed: Callable[[], None] = lambda: None) -> Setup:
+        """What its backend is built from."""
+        return Setup(
+            name=name, model=self.model, engine=self.engine, options=self.options, slots=self.slots, changed=changed
+        )
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

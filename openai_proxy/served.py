@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from backends import Backend, Model, Setup, resolve
+from backends import Backend, Model, resolve
 from backends.errors import BackendError, Unavailable
 from backends.events import Usage
 from openai_proxy.admission import Admission
@@ -30,8 +30,7 @@ class Served:
         self.well = False
         self._tell = changed
         self._restarting = False
-        setup = Setup(name=name, options=config.options, slots=config.slots, changed=self.changed)
-        self.backend: Backend = resolve(config.backend)(setup)
+        self.backend: Backend = resolve(config.backend)(config.setup(name, self.changed))
         self.admission = Admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
         self.circuit = Circuit()
         self.counted = Counted(name, metrics)

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import time
-from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, assert_never
 
-import msgspec
 from msgspec import Struct, structs
 
 from backends import Model, Setup, State
-from backends.errors import EngineFailed, Refused, Unavailable
+from backends.constraints import constraint
+from backends.constraints.compiler import Compiler
+from backends.errors import Refused, Unavailable
 from backends.events import Event
-from backends.llama_cpp import completion, constraint
+from backends.llama_cpp import completion
 from backends.llama_cpp.chat import Template, converse
 from backends.llama_cpp.child import Load
 from backends.llama_cpp.client import Client
-from backends.llama_cpp.compiler import Compiler
 from backends.llama_cpp.defaults import filled
 from backends.llama_cpp.embedding import embed
 from backends.llama_cpp.options import CONTEXT, SLOTS, Options
 from backends.llama_cpp.process import LoadFailed, Process
 from backends.llama_cpp.sampling import check_tokens
+from backends.quarantine import Quarantine
 from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request
 from backends.weights import DESCRIPTIONS, fetch
 
@@ -59,8 +57,6 @@ TEXT = frozenset(
     ]
 )
 EMBEDDING = frozenset({"dimensions", "token_prompts"})
-QUARANTINED = 1024
-RECENT_SECONDS = 5.0
 
 
 class _Meta(Struct, frozen=True):
@@ -91,6 +87,7 @@ class LlamaCpp:
     """A GGUF model. Options: `backends.llama_cpp.options.Options`."""
 
     def __init__(self, setup: Setup) -> None:
+        setup.refuse_engine("llama_cpp")
         self.options = Options.read(setup.name, setup.options)
         self.slots = setup.slots or (1 if self.options.embedding else SLOTS)
         self.model = Model(
@@ -103,10 +100,7 @@ class LlamaCpp:
         self._process: Process | None = None
         self._compiler = Compiler()
         self._template = Template()
-        self._running: dict[object, Request] = {}
-        self._lost: deque[tuple[float, bytes]] = deque(maxlen=QUARANTINED)
-        self._suspects: set[bytes] = set()
-        self._quarantine: OrderedDict[bytes, None] = OrderedDict()
+        self._quarantine = Quarantine()
 
     @property
     def state(self) -> State:
@@ -122,7 +116,7 @@ class LlamaCpp:
     async def start(self) -> None:
         """Fetch weights that are not there yet, load them, and learn what the model can."""
         path = await self._weights()
-        self._process = Process(self._load(path), self._changed, self._on_death)
+        self._process = Process(self._load(path), self._changed, self._quarantine.died)
         self._fetching = None
         await self._process.start()
         try:
@@ -142,21 +136,12 @@ class LlamaCpp:
         if isinstance(request, EmbeddingRequest) != self.options.embedding:
             raise Refused("This model does not answer requests of this kind.", param="model")
         request = filled(request, self.options)
-        self._check_quarantine(request)
         if self._process is None:
             raise Unavailable("The engine was not started.")
-        token = object()
-        self._running[token] = request
-        try:
+        with self._quarantine.running(request):
             async with aclosing(self._answer(self._process.client, request)) as events:
                 async for event in events:
                     yield event
-        except EngineFailed:
-            # A connection may break before its process is known to be dead.
-            self._lost.append((time.monotonic(), _digest(request)))
-            raise
-        finally:
-            del self._running[token]
 
     async def _answer(self, client: Client, request: Request) -> AsyncGenerator[Event, None]:
         match request:
@@ -232,25 +217,6 @@ class LlamaCpp:
             vocabulary=meta.n_vocab,
             dimensions=meta.n_embd if self.options.embedding else None,
         )
-
-    def _on_death(self) -> None:
-        """Remember what ran; what ran at the death before as well does not get a third chance."""
-        running = {_digest(request) for request in self._running.values()}
-        running |= {digest for when, digest in self._lost if time.monotonic() - when < RECENT_SECONDS}
-        self._lost.clear()
-        for digest in running & self._suspects:
-            self._quarantine[digest] = None
-        while len(self._quarantine) > QUARANTINED:
-            self._quarantine.popitem(last=False)
-        self._suspects = running
-
-    def _check_quarantine(self, request: Request) -> None:
-        if self._quarantine and _digest(request) in self._quarantine:
-            raise Refused("The engine died twice while it worked on this request; it is not tried again.")
-
-
-def _digest(request: Request) -> bytes:
-    return hashlib.sha256(msgspec.json.encode(request)).digest()
 
 
 def _existing(path: str) -> Path:

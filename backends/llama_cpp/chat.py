@@ -9,16 +9,18 @@ from typing import Any
 from msgspec import Struct
 
 from backends import Model
+from backends.choices import tools
+from backends.choices.choice import Counts, Plan, choice, usage
+from backends.choices.merge import merge
+from backends.choices.messages import messages
+from backends.constraints import constraint
+from backends.constraints.compile import Job
+from backends.constraints.compiler import Compiler
 from backends.errors import ContextExceeded
 from backends.events import Event
-from backends.llama_cpp import constraint, pieces, sampling, tools
-from backends.llama_cpp.choice import Counts, Plan, choice, usage
+from backends.length import check_chat, exceeded
+from backends.llama_cpp import pieces, sampling
 from backends.llama_cpp.client import Client
-from backends.llama_cpp.compile import Job
-from backends.llama_cpp.compiler import Compiler
-from backends.llama_cpp.length import check_chat, exceeded
-from backends.llama_cpp.merge import merge
-from backends.llama_cpp.messages import messages
 from backends.requests import ChatRequest, Tool
 
 

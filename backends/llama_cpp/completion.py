@@ -9,14 +9,14 @@ from typing import Any
 from msgspec import Struct
 
 from backends import Model
+from backends.choices.choice import Counts, Plan, choice, usage
+from backends.choices.merge import merge
+from backends.constraints.constraint import is_json
 from backends.errors import ContextExceeded, Refused, Unsupported
 from backends.events import Delta, Event, Finish, Usage
+from backends.length import check_prompt, exceeded
 from backends.llama_cpp import pieces, sampling
-from backends.llama_cpp.choice import Counts, Plan, choice, usage
 from backends.llama_cpp.client import Client
-from backends.llama_cpp.constraint import is_json
-from backends.llama_cpp.length import check_prompt, exceeded
-from backends.llama_cpp.merge import merge
 from backends.requests import CompletionRequest, Prompt
 
 

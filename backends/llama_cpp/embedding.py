@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from array import array
 from collections.abc import AsyncGenerator, Sequence
 
 from msgspec import Struct
 
 from backends import Model
-from backends.errors import ContextExceeded, EngineFailed, Refused
+from backends.errors import ContextExceeded, EngineFailed
 from backends.events import Embedding, Event, Usage
+from backends.length import check_prompt, exceeded
 from backends.llama_cpp.client import Client
-from backends.llama_cpp.length import check_prompt, exceeded
 from backends.requests import EmbeddingRequest, Prompt
+from backends.vectors import columns, vector
 
 BATCH = 32
 # Tokens that the tokenizer puts around a text. None of its tokens is shorter than a byte.
@@ -40,7 +39,7 @@ class _Rows(Struct, frozen=True):
 
 async def embed(client: Client, model: Model, request: EmbeddingRequest) -> AsyncGenerator[Event, None]:
     """The events of an embedding request."""
-    columns = _columns(request.dimensions, model)
+    width = columns(request.dimensions, model)
     for text in request.inputs:
         check_prompt(text, model, "input")
         await _check_length(client, model, text)
@@ -52,7 +51,7 @@ async def embed(client: Client, model: Model, request: EmbeddingRequest) -> Asyn
             raise EngineFailed("The engine did not embed every input.")
         read += rows.usage.prompt_tokens
         for row in rows.data:
-            yield Embedding(vector(row.embedding, columns), first + row.index)
+            yield Embedding(vector(row.embedding, width), first + row.index)
     yield Usage(prompt=read)
 
 
@@ -70,18 +69,3 @@ async def _rows(client: Client, model: Model, inputs: Sequence[str | list[int]])
         return await client.post("/v1/embeddings", {"input": inputs, "encoding_format": "float"}, _Rows)
     except ContextExceeded as error:
         raise exceeded(model, "input") from error
-
-
-def _columns(dimensions: int | None, model: Model) -> int | None:
-    if dimensions is not None and model.dimensions is not None and not 1 <= dimensions <= model.dimensions:
-        raise Refused(f"dimensions goes from 1 to {model.dimensions}.", param="dimensions")
-    return dimensions
-
-
-def vector(values: Sequence[float], columns: int | None) -> bytes:
-    """float32 bytes of the first `columns` values at length 1; all values as they are when `columns` is None."""
-    if columns is not None and columns < len(values):
-        values = values[:columns]
-        norm = math.sqrt(sum(value * value for value in values)) or 1.0
-        values = [value / norm for value in values]
-    return array("f", values).tobytes()

@@ -8,21 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from backends.choices.piece import Piece
 from backends.events import Alternative, Reason, TokenLogprob, ToolDelta
 from backends.llama_cpp.client import Client, Problem, decode, fail
-
-
-class Piece(Struct, frozen=True):
-    """What one engine event adds to a choice; the counts are totals so far, in tokens."""
-
-    text: str = ""
-    reasoning: str = ""
-    tools: tuple[ToolDelta, ...] = ()
-    logprobs: tuple[TokenLogprob, ...] = ()
-    reason: Reason | None = None
-    prompt: int = 0
-    cached: int = 0
-    written: int = 0
 
 
 class _Token(Struct, frozen=True):

@@ -24,7 +24,7 @@ from backends import State
 from backends.errors import BackendError, EngineFailed, Unavailable
 from backends.llama_cpp.child import Load, Loaded
 from backends.llama_cpp.client import Client
-from backends.llama_cpp.spawn import ask, spawn
+from backends.spawn import ask, spawn
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from backends.vllm.arguments import version
 from backends.weights import WEIGHTS, Weights, home_folder, present
 from openai_proxy import __version__
 from openai_proxy.cli.ending import Ending
@@ -109,6 +110,18 @@ def engines(config: Config) -> Iterator[Finding]:
         yield Finding("llama_cpp", state, text, install("--force-reinstall openai-proxy[embedded]"))
     else:
         yield Finding("llama_cpp", "ok", f"GGUF models: xllamacpp {importlib.metadata.version('xllamacpp')}")
+    yield from vllm(config)
+
+
+def vllm(config: Config) -> Iterator[Finding]:
+    """Importing it to see whether it works would take ten seconds: `serve` does that."""
+    found = version()
+    if found is not None:
+        yield Finding("vllm", "ok", f"Hugging Face models: {found}")
+        return
+    needed = any(model.backend == "vllm" for model in config.models.values())
+    text = "Hugging Face models: vLLM is not installed (without an NVIDIA GPU: openai-proxy[cpu])"
+    yield Finding("vllm", "missing" if needed else "note", text, install("openai-proxy[cuda]"))
 
 
 def import_problem(module: str) -> str | None:

@@ -26,6 +26,7 @@ at the first start. The port is open at once; models load behind it.
   openai-proxy serve
   openai-proxy serve --config openai-proxy.toml --watch
   openai-proxy serve --model ./some-model.gguf --port 9000
+  openai-proxy serve --model organisation/name               a model in Hugging Face's form, by vLLM
   openai-proxy serve --backend echo                          no model at all, for tests of clients
 
 Flags are stronger than variables (OPENAI_PROXY_SERVER_PORT), those stronger than the file. SIGHUP reads the
@@ -46,7 +47,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="port to listen on, 0 for a free one (default: 8000)")
     parser.add_argument("--key-file", metavar="FILE", help="file of API keys, made by `openai-proxy keys new`")
-    parser.add_argument("--model", metavar="NAME", help="serve only this: a GGUF file, or a configured model")
+    model = "serve only this: a GGUF file, a configured model, or organisation/name or a folder for vLLM"
+    parser.add_argument("--model", metavar="NAME", help=model)
     parser.add_argument("--backend", metavar="NAME", help="serve only one model, with this backend")
     parser.add_argument("--watch", action="store_true", help="take a changed configuration or key file while serving")
     parser.add_argument("--log-format", choices=("auto", "text", "json"), help="lines for people or for machines")
@@ -84,5 +86,8 @@ def configured(args: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Co
     shortcuts = shortcut.models(args.model, args.backend)
     config = read(args.config, environ, {**overrides, **shortcuts})
     if args.model and not shortcuts:
-        config = shortcut.only(config, args.model)
+        if shortcut.names_repository(args.model, config):
+            config = read(args.config, environ, {**overrides, **shortcut.repository(args.model, args.model)})
+        else:
+            config = shortcut.only(config, args.model)
     return config, Keys.read(config.auth, environ)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 import pathlib
+import re
 from typing import Any
 
 import msgspec
 
 from openai_proxy.config import Config
 from openai_proxy.configure import ConfigError, Problem
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def models(model: str | None, backend: str | None) -> dict[str, Any]:
@@ -23,10 +26,25 @@ def models(model: str | None, backend: str | None) -> dict[str, Any]:
         return {"models": {path.stem: entry}, "default_model": path.stem}
     if path.suffix == ".gguf":
         raise ConfigError([Problem("--model", f"there is no file {path}")])
+    if model and (path / "config.json").is_file():
+        return repository(str(path), path.name)
     if backend is None:
         return {}
+    if model and backend == "vllm":
+        return repository(model, model)
     name = model or backend
     return {"models": {name: {"backend": backend}}, "default_model": name}
+
+
+def repository(model: str, name: str) -> dict[str, Any]:
+    """The settings for one model in Hugging Face's form: a folder, or "organisation/name"."""
+    return {"models": {name: {"backend": "vllm", "model": model}}, "default_model": name}
+
+
+def names_repository(model: str, config: Config) -> bool:
+    """Whether this is "organisation/name", and no model of the configuration."""
+    known = {name for model, entry in config.models.items() for name in (model, *entry.aliases)}
+    return model not in known and REPOSITORY.fullmatch(model) is not None
 
 
 def only(config: Config, name: str) -> Config:

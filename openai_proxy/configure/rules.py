@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from backends import Setup, resolve
+from backends import Setup, check_together, resolve
 from openai_proxy.config import Auth, Config, ModelConfig, Server
 from openai_proxy.configure.shape import Report, shown
 
@@ -21,8 +21,9 @@ def check(config: Config, report: Report, whole: bool) -> None:
     check_names(config, report)
     if whole:
         check_default_model(config, report)
-    for name, model in config.models.items():
-        check_backend(name, model, report)
+    built = [check_backend(name, model, report) for name, model in config.models.items()]
+    if all(built):
+        check_models_together(config, report)
 
 
 def check_server(server: Server, report: Report) -> None:
@@ -104,18 +105,31 @@ def known(models: Mapping[str, ModelConfig]) -> str:
     return f"; known are {', '.join(names)}" if names else ""
 
 
-def check_backend(name: str, model: ModelConfig, report: Report) -> None:
+def check_models_together(config: Config, report: Report) -> None:
+    """Let each backend look at all of its models: they may share what there is once only."""
+    setups: dict[str, list[Setup]] = {}
+    for name, model in config.models.items():
+        setups.setdefault(model.backend, []).append(model.setup(name))
+    try:
+        check_together(setups)
+    except ValueError as error:
+        report(("models",), str(error))
+
+
+def check_backend(name: str, model: ModelConfig, report: Report) -> bool:
     """Resolve the backend and let it look at its options: a constructor is cheap, the work is in `start`."""
     try:
         factory: Any = resolve(model.backend)
     except ValueError as error:
         report(("models", name, "backend"), str(error))
-        return
+        return False
     if not callable(factory):
         report(("models", name, "backend"), f"{shown(model.backend)} is not a backend")
-        return
+        return False
     try:
-        factory(Setup(name=name, options=model.options, slots=model.slots))
+        factory(model.setup(name))
     except ValueError as error:
         text = str(error)
         report(("models", name), text if name in text else f"model {shown(name)}: {text}")
+        return False
+    return True

@@ -38,12 +38,15 @@ class Plan(Struct, frozen=True):
     """How to build a backend for these tests, and where its own tests lie.
 
     `slow` are extra fields that make an answer last; `idle` are parameters that a stand-in takes without effect.
+    `shared` is a fixture that has started such a backend already.
     """
 
     backend: str
     tests: str
     options: dict[str, Any] = {}
+    model: str | None = None
     engine: bool = False
+    shared: str = ""
     slow: dict[str, Any] = {}
     idle: frozenset[str] = frozenset()
 
@@ -58,6 +61,8 @@ PLANS = (
     ),
     Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
+    Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
+    Plan("vllm", "vllm", model="minilm", shared="vllm_vectors"),
 )
 PLACES = {
     option: os.environ[variable]
@@ -83,17 +88,25 @@ class Started:
 
 def build(plan: Plan) -> Backend:
     places = PLACES if plan.engine else {}
-    return resolve(plan.backend)(Setup(name="conforming", options={**plan.options, **places}))
+    return resolve(plan.backend)(Setup(name="conforming", model=plan.model, options={**plan.options, **places}))
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(plan, id="-".join([plan.backend, *plan.options][:3]), marks=[pytest.mark.engine] * plan.engine)
+        pytest.param(
+            plan,
+            id="-".join([plan.backend, plan.model or "", *plan.options][:3]),
+            marks=[*[pytest.mark.engine] * plan.engine, *[pytest.mark.vllm] * bool(plan.shared)],
+        )
         for plan in PLANS
     ],
 )
 def started(request: pytest.FixtureRequest) -> Iterator[Started]:
+    if request.param.shared:
+        served = request.getfixturevalue(request.param.shared)
+        yield Started(request.param, served.backend, served.runner)
+        return
     with asyncio.Runner() as runner:
         backend = build(request.param)
         runner.run(backend.start())

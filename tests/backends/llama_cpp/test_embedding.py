@@ -6,8 +6,8 @@ from array import array
 import pytest
 
 from backends.errors import ContextExceeded, Refused
-from backends.llama_cpp.embedding import vector
 from backends.requests import EmbeddingRequest, Prompt
+from backends.vectors import vector
 from tests.backends.llama_cpp.conftest import Running
 
 KNOWN = {

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
+from backends.constraints import constraint
+from backends.constraints.compile import Job, compiled
+from backends.constraints.compiler import Compiler
 from backends.errors import Refused, SchemaTooComplex, Unsupported
-from backends.llama_cpp import constraint
-from backends.llama_cpp.compile import Job, compiled
-from backends.llama_cpp.compiler import Compiler
 from backends.requests import Constraint, Grammar, JsonSchema, Regex
 
 pytest.importorskip("llguidance")

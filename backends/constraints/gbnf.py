@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from backends.llama_cpp.trial import Costly, Invalid
+from backends.constraints.trial import Costly, Invalid
 
 MOST_REPEATS = 1000
 # Each is tried on its own, as a walk from the root may miss it.

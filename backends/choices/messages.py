@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from backends.llama_cpp.calls import CLOSE, OPEN
+from backends.choices.calls import CLOSE, OPEN
 from backends.requests import Message
 
 

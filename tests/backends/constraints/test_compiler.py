@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.constraints import compiler, constraint
+from backends.constraints.compile import Job, compiled
+from backends.constraints.compiler import Compiler
 from backends.errors import Refused, SchemaTooComplex
-from backends.llama_cpp import compiler, constraint
-from backends.llama_cpp.compile import Job, compiled
-from backends.llama_cpp.compiler import Compiler
 from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
 
 llguidance = pytest.importorskip("llguidance")

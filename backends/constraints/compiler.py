@@ -8,9 +8,9 @@ from collections import OrderedDict
 
 import msgspec
 
+from backends.constraints.compile import Compiled, Job
 from backends.errors import EngineFailed, Refused, SchemaTooComplex, Unsupported
-from backends.llama_cpp.compile import Compiled, Job
-from backends.llama_cpp.spawn import ask, spawn
+from backends.spawn import ask, spawn
 
 REMEMBERED = 128
 START_SECONDS = 30.0
@@ -70,7 +70,7 @@ class Compiler:
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._worker is None:
-            self._worker = await spawn("backends.llama_cpp.compile")
+            self._worker = await spawn("backends.constraints.compile")
             if self._worker.stdout is not None:
                 ready = await asyncio.wait_for(self._worker.stdout.readline(), START_SECONDS)
                 if not ready:

@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backends.choices.calls import Calls, WholeArguments
+from backends.choices.choice import Scanner
 from backends.events import Call, ToolDelta, extend_calls
-from backends.llama_cpp.calls import Calls, WholeArguments
-from backends.llama_cpp.choice import Scanner
 
 Json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["</tool_call>", '{"', "}\\"]),

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from backends.choices.calls import CLOSE, OPEN, Calls, WholeArguments
+from backends.choices.choice import Scanner
+from backends.constraints.constraint import json_of, literal, rules
 from backends.errors import Refused
-from backends.llama_cpp.calls import CLOSE, OPEN, Calls, WholeArguments
-from backends.llama_cpp.choice import Scanner
-from backends.llama_cpp.constraint import json_of, literal, rules
 from backends.requests import ChatRequest, Constraint, NamedTool, Tool
 
 MOST_CALLS = 8

@@ -10,9 +10,9 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from backends.choices.piece import Piece
 from backends.errors import EngineFailed
 from backends.events import Delta, Event, Finish, TokenLogprob, ToolDelta, Usage
-from backends.llama_cpp.pieces import Piece
 from backends.requests import Sampling
 from backends.stop import StopMatcher
 

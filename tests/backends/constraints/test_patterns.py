@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backends.llama_cpp import constraint
-from backends.llama_cpp.compile import Job, compiled
+from backends.constraints import constraint
+from backends.constraints.compile import Job, compiled
 from backends.requests import Regex
 
 pytest.importorskip("llguidance")

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from backends.choices.merge import merge
 from backends.errors import EngineFailed
 from backends.events import Delta, Event
-from backends.llama_cpp.merge import merge
 
 
 def test_events_come_as_they_are_made_and_closing_closes_all() -> None:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, assert_never
 
+from backends.constraints.compile import Job
+from backends.constraints.compiler import Compiler
 from backends.errors import Unsupported
-from backends.llama_cpp.compile import Job
-from backends.llama_cpp.compiler import Compiler
 from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
 
 # What a json_object may be, so that a small model comes to an end.

@@ -1,4 +1,4 @@
-"""The worker that tries grammars before the engine sees them: `python -m backends.llama_cpp.compile`.
+"""The worker that tries grammars before the engine sees them: `python -m backends.constraints.compile`.
 
 One `Job` a line in, one `Compiled` a line out. It compiles with llguidance, the library the engine compiles with,
 within a limit of processor time and memory, and takes some steps, as some grammars only explode while they run.
@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from backends.llama_cpp import gbnf, trial
+from backends.constraints import gbnf, trial
 
 PROCESSOR_SECONDS = 2
 MEMORY = 512 * 1024 * 1024

@@ -1,0 +1,124 @@
+"""The backend `vllm`: one model, one engine, one door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import assert_never
+
+from msgspec import structs
+
+from backends import Kind, Model, Setup, State
+from backends.constraints.compiler import Compiler
+from backends.errors import Refused, Unavailable
+from backends.events import Event, Outcome
+from backends.quarantine import Quarantine
+from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request, Sampling
+from backends.vllm import arguments
+from backends.vllm.chat import converse
+from backends.vllm.completion import complete
+from backends.vllm.embedding import embed
+from backends.vllm.engine import Engine
+from backends.vllm.loaded import Loaded, learn
+from backends.vllm.options import Options
+
+SLOTS = 256
+SAMPLED = frozenset(
+    {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
+    | {"logprobs", "top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens"}
+    | {"json_object", "json_schema", "regex", "choice", "grammar"}
+)
+PARAMETERS: dict[Kind, frozenset[str]] = {
+    "chat": SAMPLED | {"tools", "parallel_tool_calls"},
+    "completion": SAMPLED | {"echo", "token_prompts"},
+    "embedding": frozenset({"dimensions", "token_prompts"}),
+}
+KINDS: dict[type[Request], Kind] = {
+    ChatRequest: "chat",
+    CompletionRequest: "completion",
+    EmbeddingRequest: "embedding",
+}
+WARM_UP: tuple[Request, ...] = (
+    CompletionRequest(model="", prompts=("Hello",), sampling=Sampling(max_tokens=2, seed=1, logprobs=1)),
+    EmbeddingRequest(model="", inputs=("Hello",)),
+)
+
+
+class Vllm:
+    """A Hugging Face model. Options: `backends.vllm.options.Options`; the engine's fields are the setting `engine`."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.options = Options.read(setup)
+        self.slots = setup.slots or setup.engine.get("max_num_seqs") or SLOTS
+        # What the model is for is known once it is loaded; until then nothing is ruled out.
+        self.model = Model(kinds=frozenset(PARAMETERS), parameters=frozenset().union(*PARAMETERS.values()))
+        self._quarantine = Quarantine()
+        self._engine = Engine(
+            setup.model or "", setup.engine, self.options, setup.changed, self._prepare, self._quarantine.died
+        )
+        self._loaded: Loaded | None = None
+        self._compiler = Compiler()
+        self._template: str | None = None
+
+    @staticmethod
+    def check_together(setups: Sequence[Setup]) -> None:
+        """Raises ValueError for models that cannot be served side by side."""
+        arguments.check_together(setups)
+
+    @property
+    def state(self) -> State:
+        return self._engine.state
+
+    async def start(self) -> None:
+        """Load the model and learn what it can."""
+        self._template = await asyncio.to_thread(self.options.template)
+        await self._engine.start()
+
+    async def close(self) -> None:
+        await self._engine.close()
+        await self._compiler.close()
+
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer one request; closing it early aborts the engine's work on it."""
+        loaded = self._current()
+        if KINDS[type(request)] not in loaded.kinds:
+            raise Refused("This model does not answer requests of this kind.", param="model")
+        with self._quarantine.running(request):
+            async with aclosing(self._answer(loaded, request)) as events:
+                async for event in events:
+                    yield event
+
+    def _answer(self, loaded: Loaded, request: Request) -> AsyncGenerator[Event, None]:
+        match request:
+            case ChatRequest():
+                return converse(loaded, self._compiler, request)
+            case CompletionRequest():
+                return complete(loaded, self._compiler, request)
+            case EmbeddingRequest():
+                return embed(loaded, request)
+            case _:
+                assert_never(request)
+
+    def _current(self) -> Loaded:
+        """What the running engine is. Raises Unavailable while there is none."""
+        if self._loaded is None or self._loaded.client is not self._engine.client:
+            raise Unavailable
+        return self._loaded
+
+    async def _prepare(self) -> None:
+        """Learn what a new engine can do, and let it work once: its first steps compile parts of it."""
+        loaded = self._loaded = await learn(self._engine, self.options, self._template)
+        known = frozenset().union(*(PARAMETERS[kind] for kind in loaded.kinds))
+        thinks = loaded.template is not None and (loaded.template.effort or loaded.template.thinking)
+        self.model = structs.replace(
+            self.model,
+            kinds=loaded.kinds,
+            parameters=known | ({"reasoning_effort"} if thinks else set()),
+            context=loaded.context,
+            vocabulary=loaded.vocabulary,
+            dimensions=loaded.dimensions,
+        )
+        for request in WARM_UP:
+            if KINDS[type(request)] in loaded.kinds:
+                await Outcome.of(self._answer(loaded, request))

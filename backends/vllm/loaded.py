@@ -1,0 +1,94 @@
+"""What a started engine is and knows: its parts, its sizes, what its chat template can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, field
+
+from backends import Kind
+from backends.vllm.compat import Library
+from backends.vllm.engine import Engine
+from backends.vllm.families import tool_parser
+from backends.vllm.options import Options
+
+GENERATE, EMBED = "generate", "embed"
+
+
+class Template(Struct, frozen=True):
+    """The chat template: `text` only if it replaces the model's own. `kinds` of values it asks for."""
+
+    text: str | None = None
+    tools: bool = False
+    effort: bool = False
+    thinking: bool = False
+
+    @classmethod
+    def of(cls, given: str | None, tokenizer: Any) -> Template | None:
+        """None for a model that has no template, and so cannot chat."""
+        own = getattr(tokenizer, "chat_template", None)
+        text = given or (own if isinstance(own, str) else "\n".join((own or {}).values()))
+        if not text:
+            return None
+        return cls(given, "tools" in text, "reasoning_effort" in text, "enable_thinking" in text)
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """`client` is vLLM's AsyncLLM. `context` and `vocabulary` are in tokens, `defaults` the model's own sampling.
+
+    `parser` is the class that reads tool calls (`reads_tools`) and reasoning, None when nothing has to be read.
+    """
+
+    library: Library
+    client: Any
+    kinds: frozenset[Kind]
+    context: int
+    vocabulary: int
+    dimensions: int | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Any = None
+    template: Template | None = None
+    parser: Any = None
+    reads_tools: bool = False
+    reasons: bool = False
+
+
+async def learn(engine: Engine, options: Options, template: str | None) -> Loaded:
+    """Ask a new engine what it can do. Raises Unfit for a parser that does not exist."""
+    client, library = engine.built, engine.library
+    config = client.model_config
+    tasks = await client.get_supported_tasks()
+    tokenizer = client.renderer.tokenizer
+    own = Template.of(template, tokenizer) if GENERATE in tasks else None
+    tools = None
+    if own is not None and own.tools:
+        tools = tool_parser(library, options, getattr(config.hf_config, "model_type", ""), tokenizer)
+    kinds: set[Kind] = {"embedding"} if EMBED in tasks else set()
+    if GENERATE in tasks:
+        kinds |= {"completion"} if own is None else {"chat", "completion"}
+    return Loaded(
+        library=library,
+        client=client,
+        kinds=frozenset(kinds),
+        context=config.max_model_len,
+        vocabulary=config.get_vocab_size(),
+        dimensions=config.embedding_size if EMBED in tasks else None,
+        defaults=config.get_diff_sampling_param() if GENERATE in tasks else {},
+        tokenizer=tokenizer,
+        template=own,
+        parser=_parser(library, tools, engine.reasoning, config.model),
+        reads_tools=tools is not None,
+        reasons=engine.reasoning is not None,
+    )
+
+
+def _parser(library: Library, tools: str | None, reasoning: str | None, model: str) -> Any:
+    if tools is None and reasoning is None:
+        return None
+    return library.ParserManager.get_parser(
+        tool_parser_name=tools,
+        reasoning_parser_name=reasoning,
+        enable_auto_tools=tools is not None,
+        model_name=model,
+    )

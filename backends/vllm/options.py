@@ -1,0 +1,55 @@
+"""The `options` table of a vLLM model, and its settings `model` and `engine`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from backends import Setup
+from backends.vllm import arguments
+
+NONE = "none"
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be set for a model of the backend `vllm` beside the engine's own fields."""
+
+    chat_template: Annotated[str | None, Meta(description="Jinja text, or a file of it, instead of the model's")] = None
+    tool_parser: Annotated[
+        str | None, Meta(description="name of vLLM's tool parser, or \"none\"; by the model's family if absent")
+    ] = None
+    reasoning_parser: Annotated[
+        str | None, Meta(description='name of vLLM\'s reasoning parser, or "none"; by the family if absent')
+    ] = None
+
+    @classmethod
+    def read(cls, setup: Setup) -> Options:
+        """The options of a model, after a look at all its settings. Raises ValueError with one clear sentence."""
+        if not setup.model:
+            raise ValueError(f"model {setup.name}: vllm needs the setting 'model': \"organisation/name\", or a folder")
+        arguments.check(setup.name, setup.engine)
+        return cls._of(setup.name, setup.options)
+
+    @classmethod
+    def _of(cls, name: str, table: Mapping[str, Any]) -> Options:
+        for key in table:
+            if key not in cls.__struct_fields__:
+                near = difflib.get_close_matches(key, cls.__struct_fields__, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(cls.__struct_fields__)}"
+                raise ValueError(f"model {name}: vllm has no option {key!r}; {hint}")
+        try:
+            return msgspec.convert(dict(table), cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"model {name}: {error}") from error
+
+    def template(self) -> str | None:
+        """The chat template's text, None for the model's own. Raises OSError."""
+        given = self.chat_template
+        if given is None or "{" in given or "\n" in given:
+            return given
+        return Path(given).expanduser().read_text(encoding="utf-8")

@@ -1,0 +1,122 @@
+"""The engine's outputs -> events, or pieces for what needs reading: calls, reasoning, log probabilities."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from backends.choices.choice import Counts
+from backends.choices.piece import Piece
+from backends.errors import EngineFailed
+from backends.events import Alternative, Delta, Event, Finish, Reason, TokenLogprob
+from backends.vllm.loaded import Loaded
+from backends.vllm.prompts import Rendered
+from backends.vllm.trouble import translated
+
+REASONS: dict[str, Reason] = {"stop": "stop", "length": "length", "repetition": "stop"}
+LEAST = -9999.0
+_numbers = itertools.count()
+
+
+class Reader(Protocol):
+    """Takes what a choice says apart. One object reads one choice."""
+
+    def read(self, new: Any, *, finished: bool) -> Piece:
+        """The text, reasoning and calls that an output brings."""
+
+
+class Work(Struct, frozen=True):
+    """One choice to generate: `parameters` are vLLM's SamplingParams."""
+
+    index: int
+    rendered: Rendered
+    parameters: Any
+
+
+async def generated(loaded: Loaded, work: Work) -> AsyncGenerator[Any, None]:
+    """vLLM's outputs, each with what is new. Closing it early aborts the engine's request."""
+    with translated(loaded.library):
+        outputs = loaded.client.generate(work.rendered, work.parameters, f"r{next(_numbers)}")
+        async with aclosing(outputs):
+            async for output in outputs:
+                yield output
+
+
+async def plain(loaded: Loaded, work: Work, counts: Counts) -> AsyncGenerator[Event, None]:
+    """The events of a choice whose text needs no reading: the hot path."""
+    index, written, reason = work.index, 0, None
+    async with aclosing(generated(loaded, work)) as outputs:
+        async for output in outputs:
+            new = output.outputs[0]
+            written += len(new.token_ids)
+            if not counts.prompt:
+                _read(output, counts)
+            if new.finish_reason is not None:
+                reason = _reason(new)
+                counts.written = written
+            if new.text:
+                yield Delta(new.text, index)
+    if reason is None:
+        raise EngineFailed
+    yield Finish(reason, index)
+
+
+async def pieces(
+    loaded: Loaded, work: Work, reader: Reader | None, alternatives: int | None
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of a choice. `reader` takes calls and reasoning out of the text."""
+    counts = Counts()
+    async with aclosing(generated(loaded, work)) as outputs:
+        async for output in outputs:
+            new = output.outputs[0]
+            _read(output, counts)
+            counts.written += len(new.token_ids)
+            reason = None if new.finish_reason is None else _reason(new)
+            read = Piece(new.text) if reader is None else reader.read(new, finished=reason is not None)
+            yield Piece(
+                text=read.text,
+                reasoning=read.reasoning,
+                tools=read.tools,
+                logprobs=() if alternatives is None else tuple(_logprobs(new, alternatives)),
+                reason=reason,
+                prompt=counts.prompt,
+                cached=counts.cached,
+                written=counts.written,
+            )
+
+
+def _read(output: Any, counts: Counts) -> None:
+    counts.prompt = len(output.prompt_token_ids or ())
+    counts.cached = output.num_cached_tokens or 0
+
+
+def _reason(new: Any) -> Reason:
+    """Raises EngineFailed for an end that is none of the client's doing."""
+    reason = REASONS.get(str(new.finish_reason))
+    if reason is None:
+        raise EngineFailed
+    return reason
+
+
+def _logprobs(new: Any, alternatives: int) -> Iterator[TokenLogprob]:
+    """An entry a token; the one that ended the answer says nothing and has none."""
+    entries = list(zip(new.token_ids, new.logprobs or (), strict=False))
+    if new.finish_reason == "stop" and not isinstance(new.stop_reason, str):
+        entries = entries[:-1]
+    for token, position in entries:
+        ranked = sorted(position.values(), key=lambda entry: entry.rank or 0)[:alternatives]
+        yield _logprob(position[token], tuple(_alternative(entry) for entry in ranked))
+
+
+def _logprob(entry: Any, top: tuple[Alternative, ...]) -> TokenLogprob:
+    text = entry.decoded_token or ""
+    return TokenLogprob(text, max(entry.logprob, LEAST), text.encode(errors="replace"), top)
+
+
+def _alternative(entry: Any) -> Alternative:
+    text = entry.decoded_token or ""
+    return Alternative(text, max(entry.logprob, LEAST), text.encode(errors="replace"))

@@ -1,0 +1,92 @@
+"""vLLM's engines, started once a session for all tests of backends; checkpoints are made once and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends import Setup
+from backends.events import Event, Outcome
+from backends.requests import Request
+from backends.vllm import Vllm
+from backends.weights import home_folder
+from tests.running import ROOT
+
+# Read before the environment is cleaned for the tests.
+HOME = Path(os.environ["OPENAI_PROXY_HOME"]) if os.environ.get("OPENAI_PROXY_HOME") else home_folder()
+PLACES = {name: os.environ[name] for name in ("OPENAI_PROXY_HOME", "OPENAI_PROXY_WHEELS") if os.environ.get(name)}
+# Two threads on two busy cores make the engine a hundred times slower.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "GOMP_SPINCOUNT": "0",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "HF_HUB_OFFLINE": "1",
+}
+CONTEXT = 2048
+CHAT_ENGINE: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": CONTEXT, "max_num_seqs": 16}
+VECTOR_ENGINE: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_num_seqs": 16}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs vLLM is skipped without it, and does not answer for the warnings of its packages."""
+    missing = importlib.util.find_spec("vllm") is None
+    for item in items:
+        if item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+            if missing:
+                item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
+
+
+class Served:
+    """A started engine's backend and the loop that it lives in."""
+
+    def __init__(self, runner: asyncio.Runner, backend: Vllm) -> None:
+        self.runner = runner
+        self.backend = backend
+
+    def answer(self, request: Request) -> Outcome:
+        return self.runner.run(Outcome.of(self.backend.run(request)))
+
+    def events(self, request: Request) -> list[Event]:
+        return self.runner.run(gathered(self.backend.run(request)))
+
+
+async def gathered(events: AsyncGenerator[Event]) -> list[Event]:
+    return [event async for event in events]
+
+
+def checkpoint(name: str) -> str:
+    """A folder made by scripts/make_checkpoints."""
+    folder = HOME / "checkpoints"
+    script = [sys.executable, str(ROOT / "scripts" / "checkpoints" / "make.py"), str(folder), name]
+    subprocess.run(script, check=True, env={**os.environ, **PLACES}, stdout=subprocess.DEVNULL)
+    return str(folder / name)
+
+
+def serving(model: str, engine: dict[str, Any]) -> Iterator[Served]:
+    os.environ.update(ENVIRONMENT)
+    with asyncio.Runner() as runner:
+        backend = Vllm(Setup(name=model, model=checkpoint(model), engine=engine))
+        runner.run(backend.start())
+        yield Served(runner, backend)
+        runner.run(backend.close())
+        assert backend.state.name == "stopped"
+
+
+@pytest.fixture(scope="session")
+def vllm_chat() -> Iterator[Served]:
+    yield from serving("smollm2", CHAT_ENGINE)
+
+
+@pytest.fixture(scope="session")
+def vllm_vectors() -> Iterator[Served]:
+    yield from serving("minilm", VECTOR_ENGINE)
