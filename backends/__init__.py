@@ -76,20 +76,22 @@ class Backend(Protocol):
 class Setup(Struct, frozen=True, kw_only=True):
     """What a backend is built from: its model's name, its own `options` table and how many requests run at once.
 
-    `model` says what to load and `engine` how, in the engine's own words, for backends that take them.
+    `model` says what to load and `engine` how, in the engine's own words, for backends that take them; `adapters` are
+    LoRA adapters by the name that a request's `model` has when it means one.
     `changed` is to be called after each change of `state`; it must be called in the event loop.
     """
 
     name: str
     model: str | None = None
     engine: Mapping[str, Any] = {}
+    adapters: Mapping[str, str] = {}
     options: Mapping[str, Any] = {}
     slots: int | None = None
     changed: Callable[[], None] = lambda: None
 
     def refuse_engine(self, backend: str) -> None:
-        """For backends that take neither `model` nor `engine`. Raises ValueError when one is set."""
-        for setting, value in (("model", self.model), ("engine", self.engine)):
+        """For backends that take none of `model`, `engine` and `adapters`. Raises ValueError when one is set."""
+        for setting, value in (("model", self.model), ("engine", self.engine), ("adapters", self.adapters)):
             if value:
                 raise ValueError(f"model {self.name}: {backend} has no setting {setting!r}; it takes options")
 

@@ -104,12 +104,26 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = 1_000_000
     model: Annotated[str | None, Meta(description='what to load: "organisation/name" or a folder; vllm')] = None
     engine: Annotated[Mapping[str, Any], Meta(description="the engine's own settings, under its own names; vllm")] = {}
+    adapters: Annotated[
+        Mapping[str, str], Meta(description='LoRA adapters, each a model to clients: name = "folder"; vllm')
+    ] = {}
     options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What clients may call it beside its id."""
+        return (*self.aliases, *self.adapters)
 
     def setup(self, name: str, changed: Callable[[], None] = lambda: None) -> Setup:
         """What its backend is built from."""
         return Setup(
-            name=name, model=self.model, engine=self.engine, options=self.options, slots=self.slots, changed=changed
+            name=name,
+            model=self.model,
+            engine=self.engine,
+            adapters=self.adapters,
+            options=self.options,
+            slots=self.slots,
+            changed=changed,
         )
 
 

@@ -147,5 +147,5 @@ class Router:
 
 
 def _names(models: Mapping[str, ModelConfig]) -> dict[str, str]:
-    aliases = {alias: name for name, model in models.items() for alias in model.aliases}
-    return aliases | {name: name for name in models}
+    others = {other: name for name, model in models.items() for other in model.names}
+    return others | {name: name for name in models}

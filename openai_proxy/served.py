@@ -41,6 +41,10 @@ class Served:
     def model(self) -> Model:
         return self.backend.model
 
+    def called(self, name: str | None) -> str:
+        """What the engine is asked for when a client asks for `name`: one of its adapters, or the model itself."""
+        return name if name is not None and name in self.config.adapters else self.name
+
     @property
     def ready(self) -> bool:
         return self.backend.state.name == "ready"

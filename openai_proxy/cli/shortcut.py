@@ -43,14 +43,14 @@ def repository(model: str, name: str) -> dict[str, Any]:
 
 def names_repository(model: str, config: Config) -> bool:
     """Whether this is "organisation/name", and no model of the configuration."""
-    known = {name for model, entry in config.models.items() for name in (model, *entry.aliases)}
+    known = {name for model, entry in config.models.items() for name in (model, *entry.names)}
     return model not in known and REPOSITORY.fullmatch(model) is not None
 
 
 def only(config: Config, name: str) -> Config:
     """The configuration with this model alone, which then serves requests that name none. Raises ConfigError."""
     for model, entry in config.models.items():
-        if name == model or name in entry.aliases:
+        if name == model or name in entry.names:
             return msgspec.structs.replace(config, models={model: entry}, default_model=model)
     near = difflib.get_close_matches(name, config.models, n=1)
     hint = f"did you mean {near[0]}?" if near else f"configured are {', '.join(config.models)}"

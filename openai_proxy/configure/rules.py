@@ -75,11 +75,19 @@ def check_names(config: Config, report: Report) -> None:
     for name, model in config.models.items():
         check_name(name, ("models", name), config.limits.model_name, report)
         for number, alias in enumerate(model.aliases):
-            path = ("models", name, "aliases", number)
-            check_name(alias, path, config.limits.model_name, report)
-            if alias in taken:
-                report(path, f"the alias {shown(alias)} is taken: it is already {taken[alias]}")
+            check_other(alias, "alias", ("models", name, "aliases", number), config, taken, report)
             taken.setdefault(alias, f"an alias of {shown(name)}")
+        for adapter in model.adapters:
+            check_other(adapter, "adapter", ("models", name, "adapters", adapter), config, taken, report)
+            taken.setdefault(adapter, f"an adapter of {shown(name)}")
+
+
+def check_other(
+    name: str, kind: str, path: tuple[str | int, ...], config: Config, taken: Mapping[str, str], report: Report
+) -> None:
+    check_name(name, path, config.limits.model_name, report)
+    if name in taken:
+        report(path, f"the {kind} {shown(name)} is taken: it is already {taken[name]}")
 
 
 def check_name(name: str, path: tuple[str | int, ...], longest: int, report: Report) -> None:

@@ -155,6 +155,14 @@ queue = -1
         ("server.hosts = 'x'\n" + ECHO, 'file.toml:1: server.hosts must be a list of texts, not "x"'),
         (ECHO + 'aliases = ["a", "a"]\n', 'file.toml:3: the alias "a" is taken: it is already an alias of "echo"'),
         (
+            '[models.echo]\nbackend = "vllm"\nmodel = "/x"\naliases = ["a"]\nadapters = { a = "/x" }\n',
+            'file.toml:5: the adapter "a" is taken: it is already an alias of "echo"',
+        ),
+        (
+            ECHO + 'adapters = { a = "/x" }\n',
+            "file.toml:1: model echo: echo has no setting 'adapters'; it takes options",
+        ),
+        (
             ECHO + 'aliases = [" "]\n',
             'file.toml:3: " " cannot name a model: use 1 to 200 printable characters, no spaces around',
         ),

@@ -70,12 +70,12 @@ class Embeddings:
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, "embedding", limits)
         incoming.note_model(served.name)
-        request = embedding_request(body, served.name, served.model, limits)
+        request = embedding_request(body, served.called(body.model), served.model, limits)
         outcome = await Outcome.of(self.edge.router.run(request))
         shown = _base64 if body.encoding_format == "base64" else _floats
         data = [EmbeddingItem(index, shown(vector)) for index, vector in enumerate(outcome.vectors)]
         counted = EmbeddingUsage(outcome.usage.prompt, outcome.usage.prompt)
-        return Reply(msgspec.json.encode(EmbeddingList(data, served.name, counted)))
+        return Reply(msgspec.json.encode(EmbeddingList(data, request.model, counted)))
 
 
 def embedding_request(body: EmbeddingBody, name: str, model: Model, limits: Limits) -> EmbeddingRequest:

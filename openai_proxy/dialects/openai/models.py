@@ -1,7 +1,7 @@
 """`GET /v1/models` and `GET /v1/models/{id}`.
 
 Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's fields each entry says what it really
-is: `root` is the model behind an alias, `state` whether it can answer now.
+is: `root` is the model behind an alias or an adapter, `state` whether it can answer now.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Models:
 
     def _entries(self) -> Iterator[ModelEntry]:
         for served in self.edge.router.models.values():
-            for name in (served.name, *served.config.aliases):
+            for name in (served.name, *served.config.names):
                 yield entry(name, served)
 
 

@@ -43,10 +43,10 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, self.kind, limits)
         incoming.note_model(served.name)
-        request = self.translate(body, fields, served.name, served.model, limits)
+        request = self.translate(body, fields, served.called(body.model), served.model, limits)
         include_usage = includes_usage(body)
         events = self.edge.router.run(request)
         if body.stream:
-            return Stream(events, self.frames(identity(self.prefix), int(time.time()), served.name, include_usage))
+            return Stream(events, self.frames(identity(self.prefix), int(time.time()), request.model, include_usage))
         outcome = await Outcome.of(events)
-        return Reply(self.completed(identity(self.prefix), int(time.time()), served.name, outcome))
+        return Reply(self.completed(identity(self.prefix), int(time.time()), request.model, outcome))

@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from msgspec import Struct
@@ -85,11 +85,16 @@ def ask(port: int, method: str, path: str, body: bytes | None = None, **headers:
 
 
 class Local:
-    """The application with the model `echo`, to be used in a `with`."""
+    """The application with the model `echo` if no others are given, to be used in a `with`."""
 
-    def __init__(self, limits: Limits | None = None, default_model: str | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        default_model: str | None = None,
+        models: Mapping[str, ModelConfig] | None = None,
+    ) -> None:
         self.runner = asyncio.Runner()
-        models = {"echo": ModelConfig(backend="echo", aliases=("parrot",))}
+        models = models or {"echo": ModelConfig(backend="echo", aliases=("parrot",))}
         self.config = Config(models=models, limits=limits or Limits(), default_model=default_model)
         self.runner.run(self._start())
 
