@@ -283,6 +283,9 @@ class Exchange:
         if not self.started:
             await self._reply(fault.status, fault_headers(fault), self.endpoint.render(fault))
             return
+        if self.pulse is None:  # a whole answer that its client takes slowly: there is no place in it for an error
+            await self._abort()
+            return
         if fault.code != "internal_error":
             fault = msgspec.structs.replace(fault, message=f"{fault.message} (request {self.request_id})")
         await self._tell(b"data: " + self.endpoint.render(fault) + b"\n\n")

@@ -55,6 +55,23 @@ def test_streams_that_do_not_end_in_time_end_with_an_error(listen: Listen) -> No
     assert listener.errors() == []
 
 
+def test_a_whole_answer_that_is_taken_slowly_has_no_error_in_it(listen: Listen) -> None:
+    listener = listen("drain = 0.5\n")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", listener.port))
+        connection.sendall(chat(stream=False, chunks=100, size=200_000))
+        taken = until(connection, b"chat.completion")
+        listener.signal(signal.SIGTERM)
+        time.sleep(1.0)
+        taken += everything(connection)
+    assert status(taken) == 200
+    assert b'"error"' not in taken
+    assert listener.wait() == 0
+    assert listener.errors() == []
+
+
 @pytest.mark.slow
 def test_the_port_stays_open_but_not_ready_for_the_grace(listen: Listen) -> None:
     listener = listen("grace = 0.6\ndrain = 5.0\n")
