@@ -58,7 +58,7 @@ def test_streams_that_do_not_end_in_time_end_with_an_error(listen: Listen) -> No
 def test_a_whole_answer_that_is_taken_slowly_has_no_error_in_it(listen: Listen) -> None:
     listener = listen("drain = 0.5\n")
     with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.settimeout(10)
         connection.connect(("127.0.0.1", listener.port))
         connection.sendall(chat(stream=False, chunks=100, size=200_000))
