@@ -12,6 +12,7 @@ from backends.vllm.compat import Library
 from backends.vllm.engine import Engine
 from backends.vllm.families import tool_parser
 from backends.vllm.options import Options
+from backends.vllm.pace import Pace
 
 GENERATE, EMBED = "generate", "embed"
 
@@ -42,6 +43,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     library: Library
     client: Any
+    pace: Pace
     kinds: frozenset[Kind]
     context: int
     vocabulary: int
@@ -70,6 +72,7 @@ async def learn(engine: Engine, options: Options, template: str | None) -> Loade
     return Loaded(
         library=library,
         client=client,
+        pace=Pace(options.beat),
         kinds=frozenset(kinds),
         context=config.max_model_len,
         vocabulary=config.get_vocab_size(),

@@ -27,6 +27,10 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str | None, Meta(description='name of vLLM\'s reasoning parser, or "none"; by the family if absent')
     ] = None
 
+    beat: Annotated[
+        float, Meta(ge=0, le=0.02, description="seconds whose tokens are one event of a stream under load; 0: never")
+    ] = 0.02
+
     @classmethod
     def read(cls, setup: Setup) -> Options:
         """The options of a model, after a look at all its settings. Raises ValueError with one clear sentence."""

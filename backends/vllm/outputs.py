@@ -39,11 +39,15 @@ class Work(Struct, frozen=True):
 
 async def generated(loaded: Loaded, work: Work) -> AsyncGenerator[Any, None]:
     """vLLM's outputs, each with what is new. Closing it early aborts the engine's request."""
-    with translated(loaded.library):
+    pace = loaded.pace
+    with translated(loaded.library), pace.stream():
         outputs = loaded.client.generate(work.rendered, work.parameters, f"r{next(_numbers)}")
         async with aclosing(outputs):
             async for output in outputs:
                 yield output
+                pace.took(len(output.outputs[0].token_ids))
+                if pace.busy and not output.finished:
+                    await pace.turn()
 
 
 async def plain(loaded: Loaded, work: Work, counts: Counts) -> AsyncGenerator[Event, None]:

@@ -18,8 +18,11 @@ START_SECONDS = 60
 class Pinned:
     """A running server; `started` is how many seconds passed until its port was known."""
 
-    def __init__(self, command: Sequence[str], log: Path, cores: set[int] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, cores: set[int] | None = None, patience: float = START_SECONDS
+    ) -> None:
         self.log = log
+        self.patience = patience
         begun = time.monotonic()
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -31,7 +34,7 @@ class Pinned:
         self.started = time.monotonic() - begun
 
     def _wait(self) -> int:
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + self.patience
         while time.monotonic() < end and self.process.poll() is None:
             found = URL.search(self.log.read_text())
             if found:

@@ -97,7 +97,7 @@ def test_the_family_chooses_the_parsers(vllm_chat: Served) -> None:
 @pytest.mark.parametrize("option", ["tool_parser", "reasoning_parser"])
 def test_a_parser_that_vllm_does_not_have_is_told(vllm_chat: Served, option: str) -> None:
     with pytest.raises(Unfit, match=r"it has .*(hermes|granite)"):
-        parsers(vllm_chat, Options(**{option: "hermess"}), "llama")
+        parsers(vllm_chat, structs.replace(Options(), **{option: "hermess"}), "llama")
 
 
 def test_a_family_that_is_not_served_is_told(vllm_chat: Served) -> None:
