@@ -45,6 +45,16 @@ class Way(Struct, frozen=True):
     def ours(self) -> bool:
         return bool(self.tools) and not self.native
 
+    def shown(self, template: Template) -> bool:
+        """Whether the template tells the model of its tools: for calls in its own markup, and for forced ones."""
+        return self.native or (self.forced and template.tools)
+
+    def about(self, template: Template) -> str:
+        """What a system message tells instead."""
+        if not self.tools or self.shown(template):
+            return ""
+        return tools.description(self.tools, forced=self.forced, many=self.many)
+
     async def grammar(self, compiler: Compiler, request: ChatRequest) -> str:
         """Tried and ready for the engine; empty when the answer is free."""
         wanted = request.sampling.constraint
@@ -63,9 +73,8 @@ async def converse(loaded: Loaded, compiler: Compiler, request: ChatRequest) -> 
     way = Way.of(request, loaded)
     grammar = await way.grammar(compiler, request)
     template = loaded.template or Template()
-    about = tools.description(way.tools, forced=way.forced, many=way.many) if way.ours else ""
-    conversation = messages(request.messages, knows_tools=template.tools, about_tools=about)
-    values = prompts.template_values(request, template, way.tools if way.native else ())
+    conversation = messages(request.messages, knows_tools=template.tools, about_tools=way.about(template))
+    values = prompts.template_values(request, template, way.tools if way.shown(template) else ())
     rendered = await prompts.chat(loaded, conversation, values)
     counts = [Counts() for _ in range(request.sampling.n)]
     streams = []

@@ -12,6 +12,7 @@ import gc
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -19,6 +20,7 @@ from msgspec import structs
 from backends import State
 from backends.errors import BackendError, Unavailable
 from backends.vllm import compat
+from backends.vllm.arguments import GUIDANCE
 from backends.vllm.families import reasoning_parser
 from backends.vllm.options import Options
 
@@ -30,8 +32,8 @@ HEALTHY_AFTER = 60.0
 LOOK_EVERY = 0.5
 # How long the engine's processes may take to end.
 END_SECONDS = 10.0
-# Their answers are grammars tried before; small models must not write white space until their tokens are used up.
-OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
+# Every grammar that reaches the engine was tried before by the library behind this.
+OUTPUTS = {"backend": GUIDANCE}
 
 _building = threading.Lock()
 
@@ -127,7 +129,7 @@ class Engine:
         }
         with _building:
             try:
-                arguments = self.library.AsyncEngineArgs(model=self._model, **fields)
+                arguments = self.library.AsyncEngineArgs(model=_place(self._model), **fields)
                 config = arguments.create_engine_config()
                 model_type = getattr(config.model_config.hf_config, "model_type", "")
                 self.reasoning = reasoning_parser(self.library, self._options, model_type)
@@ -178,7 +180,8 @@ class Engine:
         """End the engine's processes, once."""
         client, self.built = self.built, None
         if client is not None:
-            compat.stop_listening(client)
+            if not client.errored:  # a dead one still has to tell whoever waits for its outputs
+                compat.stop_listening(client)
             await _in_thread(lambda: client.shutdown(timeout=END_SECONDS))
 
 
@@ -187,10 +190,25 @@ def _end_abandoned(built: asyncio.Future[Any]) -> None:
         built.result().shutdown(timeout=0)
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of what vLLM says, or that it said it elsewhere."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:500] if lines else f"{type(error).__name__} without a reason"
+def _reason(error: Exception) -> str:
+    """What vLLM says, on one line: the first, or each wrong field of its configuration."""
+    details = getattr(error, "errors", None)
+    if callable(details):
+        found = details()
+        lines = ["; ".join(f"{'.'.join(map(str, each['loc']))} {each['msg']}".strip() for each in found)]
+    else:
+        lines = str(error).strip().splitlines()
+    return " ".join(lines[0].split())[:500] if lines else f"{type(error).__name__} without a reason"
+
+
+def _place(model: str) -> str:
+    """The folder of a model, or the name under which vLLM looks for it. Raises LoadFailed for a folder that is not."""
+    if not model.startswith(("/", ".", "~")):
+        return model
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise LoadFailed(f"There is no model folder {folder}.")
+    return str(folder)
 
 
 async def _in_thread(work: Callable[[], Any]) -> Any:
