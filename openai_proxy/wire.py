@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("openai_proxy.wire")
 
-Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+Header: TypeAlias = tuple[bytes, bytes]
+Headers: TypeAlias = tuple[Header, ...]
 JSON: Headers = ((b"content-type", b"application/json"),)
 SSE: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -116,14 +117,17 @@ def fault_headers(fault: Fault) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-async def send_whole(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+def send_whole(scope: Scope, send: Send, status: int, headers: Iterable[Header], body: bytes) -> Awaitable[None]:
     """Answer with a body whose length is known; as one message where the server can."""
-    headers.append((b"content-length", b"%d" % len(body)))
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
     if WHOLE in scope.get("extensions", ()):
-        await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
-    else:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+    return _send_in_two(send, status, headers, body)
+
+
+async def _send_in_two(send: Send, status: int, headers: list[Header], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class Wire(Struct, frozen=True):
@@ -191,7 +195,8 @@ class Exchange:
             body = await self._body(config) if self.scope["method"] == "POST" else b""
             answer = await self.endpoint.handle(Incoming(body, state["caller"], state["request_id"], self.scope))
             if type(answer) is Reply:
-                await self._reply(answer.status, list(answer.headers), answer.body)
+                self.started = True
+                await send_whole(self.scope, self.send, answer.status, answer.headers, answer.body)
             elif type(answer) is Stream:
                 await self._stream(answer, config)
         except asyncio.CancelledError:
@@ -245,10 +250,6 @@ class Exchange:
             pass
         self.stop(ClientGone())
 
-    async def _reply(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self.started = True
-        await send_whole(self.scope, self.send, status, headers, body)
-
     async def begin(self) -> None:
         """Send the status line of a stream, once."""
         if not self.started:
@@ -281,7 +282,9 @@ class Exchange:
             log.error("request %s failed", self.request_id, exc_info=error)
         self.state["outcome"] = fault.code
         if not self.started:
-            await self._reply(fault.status, fault_headers(fault), self.endpoint.render(fault))
+            self.started = True
+            headers, body = fault_headers(fault), self.endpoint.render(fault)
+            await send_whole(self.scope, self.send, fault.status, headers, body)
             return
         if self.pulse is None:  # a whole answer that its client takes slowly: there is no place in it for an error
             await self._abort()
