@@ -51,8 +51,8 @@ class Case(Struct, frozen=True):
 
 
 CASES = (
-    Case("plain, 1 client", 1, count=1000),
-    Case("plain, 64 clients", 64, count=4000),
+    Case("plain, 1 client", 1, count=4000),
+    Case("plain, 64 clients", 64, count=20_000),
     Case("1 stream, 20 ms", 1, chunks=100, delay=0.02),
     Case("64 streams, 20 ms", 64, chunks=100, delay=0.02),
     Case("1000 streams, 100 ms", 1000, chunks=50, delay=0.1),
