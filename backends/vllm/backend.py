@@ -15,7 +15,7 @@ from backends.errors import Refused, Unavailable
 from backends.events import Event, Outcome
 from backends.quarantine import Quarantine
 from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request, Sampling
-from backends.vllm import arguments
+from backends.vllm import adapters, arguments
 from backends.vllm.chat import converse
 from backends.vllm.completion import complete
 from backends.vllm.embedding import embed
@@ -54,8 +54,9 @@ class Vllm:
         # What the model is for is known once it is loaded; until then nothing is ruled out.
         self.model = Model(kinds=frozenset(PARAMETERS), parameters=frozenset().union(*PARAMETERS.values()))
         self._quarantine = Quarantine()
+        self._adapters = setup.adapters
         self._engine = Engine(
-            setup.model or "", setup.engine, self.options, setup.changed, self._prepare, self._quarantine.died
+            setup.model or "", adapters.fields(setup), self.options, setup.changed, self._prepare, self._quarantine.died
         )
         self._loaded: Loaded | None = None
         self._compiler = Compiler()
@@ -108,7 +109,8 @@ class Vllm:
 
     async def _prepare(self) -> None:
         """Learn what a new engine can do, and let it work once: its first steps compile parts of it."""
-        loaded = self._loaded = await learn(self._engine, self.options, self._template)
+        found = await adapters.added(self._engine.built, self._engine.library, self._adapters)
+        loaded = self._loaded = await learn(self._engine, self.options, self._template, found)
         known = frozenset().union(*(PARAMETERS[kind] for kind in loaded.kinds))
         thinks = loaded.template is not None and (loaded.template.effort or loaded.template.thinking)
         self.model = structs.replace(

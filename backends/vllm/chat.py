@@ -115,6 +115,7 @@ def _one(
             stops=simple,
             special=reader is not None and reader.special,
         ),
+        loaded.adapters.get(request.model),
     )
     if simple:
         return outputs.plain(loaded, work, counts)

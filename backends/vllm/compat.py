@@ -24,6 +24,7 @@ NAMES = {
     "SamplingParams": ("vllm.sampling_params:SamplingParams",),
     "StructuredOutputsParams": ("vllm.sampling_params:StructuredOutputsParams",),
     "RequestOutputKind": ("vllm.sampling_params:RequestOutputKind",),
+    "LoRARequest": ("vllm.lora.request:LoRARequest",),
     "PoolingParams": ("vllm.pooling_params:PoolingParams",),
     "ChatCompletionRequest": ("vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest",),
     "ParserManager": ("vllm.parser:ParserManager", "vllm.parser.parser_manager:ParserManager"),

@@ -65,6 +65,7 @@ def _one(
             grammar=grammar,
             stops=simple,
         ),
+        loaded.adapters.get(request.model),
     )
     if simple:
         return outputs.plain(loaded, work, counts)

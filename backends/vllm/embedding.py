@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from backends.errors import EngineFailed
 from backends.events import Embedding, Event, Usage
@@ -25,7 +26,7 @@ async def embed(loaded: Loaded, request: EmbeddingRequest) -> AsyncGenerator[Eve
     for given in request.inputs:
         check_prompt(given, model, "input")
     rendered = await asyncio.gather(*(prompts.prompt(loaded, given, "input", room=False) for given in request.inputs))
-    tasks = [asyncio.create_task(_vector(loaded, each, width)) for each in rendered]
+    tasks = [asyncio.create_task(_vector(loaded, each, width, loaded.adapters.get(request.model))) for each in rendered]
     try:
         for index, task in enumerate(tasks):
             yield Embedding(await task, index)
@@ -37,10 +38,10 @@ async def embed(loaded: Loaded, request: EmbeddingRequest) -> AsyncGenerator[Eve
     yield Usage(prompt=sum(map(prompts.length, rendered)))
 
 
-async def _vector(loaded: Loaded, rendered: prompts.Rendered, width: int | None) -> bytes:
+async def _vector(loaded: Loaded, rendered: prompts.Rendered, width: int | None, adapter: Any) -> bytes:
     parameters = loaded.library.PoolingParams(task=EMBED)
     with translated(loaded.library, "input"):
-        async for output in loaded.client.encode(rendered, parameters, f"e{next(_numbers)}"):
+        async for output in loaded.client.encode(rendered, parameters, f"e{next(_numbers)}", lora_request=adapter):
             values: list[float] = output.outputs.data.float().tolist()
             return vector(values, width)
     raise EngineFailed("The engine did not embed every input.")

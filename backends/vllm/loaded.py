@@ -38,7 +38,8 @@ class Template(Struct, frozen=True):
 class Loaded(Struct, frozen=True, kw_only=True):
     """`client` is vLLM's AsyncLLM. `context` and `vocabulary` are in tokens, `defaults` the model's own sampling.
 
-    `parser` is the class that reads tool calls (`reads_tools`) and reasoning, None when nothing has to be read.
+    `parser` is the class that reads tool calls (`reads_tools`) and reasoning, None when nothing has to be read;
+    `adapters` are vLLM's LoRARequests by name.
     """
 
     library: Library
@@ -54,9 +55,10 @@ class Loaded(Struct, frozen=True, kw_only=True):
     parser: Any = None
     reads_tools: bool = False
     reasons: bool = False
+    adapters: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def learn(engine: Engine, options: Options, template: str | None) -> Loaded:
+async def learn(engine: Engine, options: Options, template: str | None, adapters: Mapping[str, Any]) -> Loaded:
     """Ask a new engine what it can do. Raises Unfit for a parser that does not exist."""
     client, library = engine.built, engine.library
     config = client.model_config
@@ -83,6 +85,7 @@ async def learn(engine: Engine, options: Options, template: str | None) -> Loade
         parser=_parser(library, tools, engine.reasoning, config.model),
         reads_tools=tools is not None,
         reasons=engine.reasoning is not None,
+        adapters=adapters,
     )
 
 

@@ -30,18 +30,21 @@ class Reader(Protocol):
 
 
 class Work(Struct, frozen=True):
-    """One choice to generate: `parameters` are vLLM's SamplingParams."""
+    """One choice to generate: `parameters` are vLLM's SamplingParams, `adapter` its LoRARequest or None."""
 
     index: int
     rendered: Rendered
     parameters: Any
+    adapter: Any = None
 
 
 async def generated(loaded: Loaded, work: Work) -> AsyncGenerator[Any, None]:
     """vLLM's outputs, each with what is new. Closing it early aborts the engine's request."""
     pace = loaded.pace
     with translated(loaded.library), pace.stream():
-        outputs = loaded.client.generate(work.rendered, work.parameters, f"r{next(_numbers)}")
+        outputs = loaded.client.generate(
+            work.rendered, work.parameters, f"r{next(_numbers)}", lora_request=work.adapter
+        )
         async with aclosing(outputs):
             async for output in outputs:
                 yield output
