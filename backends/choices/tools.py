@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from backends.choices.calls import CLOSE, OPEN, Calls, WholeArguments
 from backends.choices.choice import Scanner
@@ -32,6 +33,15 @@ def permitted(request: ChatRequest) -> tuple[Tool, ...]:
             raise Refused("tool_choice is 'required', but there are no tools.", param="tool_choice")
         case _:
             return request.tools
+
+
+def function(tool: Tool) -> dict[str, Any]:
+    """A tool in OpenAI's form."""
+    parameters = tool.parameters or {"type": "object", "properties": {}}
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": dict(parameters)},
+    }
 
 
 def is_forced(request: ChatRequest) -> bool:

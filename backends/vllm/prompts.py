@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from backends import Model
+from backends.choices.tools import function
 from backends.errors import ContextExceeded, Refused
 from backends.requests import ChatRequest, Prompt, Tool
 from backends.vllm.loaded import Loaded, Template
@@ -52,15 +53,6 @@ def template_values(request: ChatRequest, template: Template, tools: Sequence[To
     if effort is not None and template.thinking:
         values["enable_thinking"] = effort not in ("none", "minimal")
     return values
-
-
-def function(tool: Tool) -> dict[str, Any]:
-    """A tool in OpenAI's form."""
-    parameters = tool.parameters or {"type": "object", "properties": {}}
-    return {
-        "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": dict(parameters)},
-    }
 
 
 def length(rendered: Rendered) -> int:

@@ -7,10 +7,11 @@ from typing import Any
 
 from backends.choices.calls import call_id
 from backends.choices.piece import Piece
+from backends.choices.tools import function
 from backends.events import ToolDelta
 from backends.requests import Tool
 from backends.vllm.loaded import Loaded
-from backends.vllm.prompts import Rendered, function
+from backends.vllm.prompts import Rendered
 
 
 class Reader:
