@@ -45,7 +45,7 @@ def compared(case: str, figure: str, unit: str, ours: Sequence[float], bare: Seq
 
 def table(lines: Sequence[Line]) -> str:
     """The lines as a table with aligned columns."""
-    rows = [("case", "figure", "ours", "bare", "ratio", "must", "target", "verdict")]
+    rows = [("case", "figure", "ours", "other", "ratio", "must", "target", "verdict")]
     for line in lines:
         numbers = (line.ours, line.bare, line.ratio, line.must, line.target)
         ours, bare, ratio, must, target = ("" if number is None else f"{number:,.2f}" for number in numbers)

@@ -19,7 +19,7 @@ TOP = {
     *PACKAGES,
     *("tests", "scripts"),
 }
-SCRIPTS = {"install", "serve", "test", "check", "lint", "lock", "coverage", "bench", "make_checkpoints"}
+SCRIPTS = {"install", "serve", "test", "check", "lint", "lock", "coverage", "gpu_check", "bench", "make_checkpoints"}
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
