@@ -36,6 +36,9 @@ NAMES = {
     "GenerateError": ("vllm.v1.engine.exceptions:EngineGenerateError",),
 }
 
+# What older versions do without: an exception that nothing raises, and so catches nothing.
+OLDER: dict[str, Any] = {"GracefulError": ()}
+
 # For vLLM and for the processes it starts; what the operator has set stays.
 ENVIRONMENT = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
@@ -61,6 +64,9 @@ def load() -> Library:
         try:
             setattr(library, name, _first(places))
         except (ImportError, AttributeError, OSError) as error:
+            if name in OLDER:
+                setattr(library, name, OLDER[name])
+                continue
             missing.append(f"{places[0]} ({error})")
     if missing:
         raise Unfit(f"{found} lacks what this server needs of 0.30 to 0.33: {'; '.join(missing)[:500]}")
