@@ -14,7 +14,15 @@ from typing import Any, Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from backends.events import Event
-from backends.requests import Request
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    Request,
+    ScoreRequest,
+    TokenizeRequest,
+)
 
 BACKENDS = {
     "echo": "backends.echo:Echo",
@@ -22,7 +30,15 @@ BACKENDS = {
     "vllm": "backends.vllm:Vllm",
 }
 
-Kind: TypeAlias = Literal["chat", "completion", "embedding"]
+Kind: TypeAlias = Literal["chat", "completion", "embedding", "score", "tokenize"]
+KINDS: Mapping[type[Request], Kind] = {
+    ChatRequest: "chat",
+    CompletionRequest: "completion",
+    EmbeddingRequest: "embedding",
+    ScoreRequest: "score",
+    TokenizeRequest: "tokenize",
+    DetokenizeRequest: "tokenize",
+}
 
 
 class Model(Struct, frozen=True, kw_only=True):

@@ -20,10 +20,33 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from backends import Model, Setup, State
+from backends import KINDS, Model, Setup, State
 from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
-from backends.events import Alternative, Delta, Embedding, Event, Finish, Reason, TokenLogprob, ToolDelta, Usage
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, NamedTool, Prompt, Request, Sampling
+from backends.events import (
+    Alternative,
+    Delta,
+    Embedding,
+    Event,
+    Finish,
+    Reason,
+    Score,
+    TokenLogprob,
+    Tokens,
+    ToolDelta,
+    Usage,
+)
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    NamedTool,
+    Prompt,
+    Request,
+    Sampling,
+    ScoreRequest,
+    TokenizeRequest,
+)
 from backends.stop import StopMatcher
 
 TOKEN = re.compile(r"\s*\S+|\s+\Z")
@@ -32,10 +55,12 @@ DIMENSIONS = 16
 SLOTS = 1024
 FOREVER = 86_400.0
 SHOWN = 100
+START, STARTED = 256, "<s>"
 LARGEST = 256_000_000
 PARAMETERS = frozenset(
     {"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "max_tokens", "stop", "n", "logprobs"}
     | {"tools", "parallel_tool_calls", "echo", "token_prompts", "dimensions", "script"}
+    | {"truncate_prompt_tokens", "continue_final_message"}
 )
 NonNegative = Annotated[float, Meta(ge=0, le=3600)]
 Amount = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -78,10 +103,10 @@ class Options(Script, frozen=True, forbid_unknown_fields=True):
 
 
 class Echo:
-    """The backend `echo`. One word is one token."""
+    """The backend `echo`. One word is one token, but to the tokenizer one byte."""
 
     model = Model(
-        kinds=frozenset({"chat", "completion", "embedding"}),
+        kinds=frozenset(KINDS.values()),
         parameters=PARAMETERS,
         dimensions=DIMENSIONS,
         description="says back what it hears; for tests and load",
@@ -154,6 +179,12 @@ def _events(request: Request, script: Script) -> Iterator[Event]:
             return _completions(request, script)
         case EmbeddingRequest():
             return _embeddings(request)
+        case ScoreRequest():
+            return _scores(request)
+        case TokenizeRequest():
+            return iter((_tokenized(request),))
+        case DetokenizeRequest():
+            return iter((_detokenized(request),))
 
 
 def _chosen(request: ChatRequest, script: Script) -> Script:
@@ -174,9 +205,56 @@ def _chosen(request: ChatRequest, script: Script) -> Script:
 
 
 def _embeddings(request: EmbeddingRequest) -> Iterator[Event]:
-    for index, text in enumerate(request.inputs):
+    inputs = [_cut(text, request.truncate_prompt_tokens) for text in request.inputs]
+    for index, text in enumerate(inputs):
         yield Embedding(_vector(_spoken(text), request.dimensions or DIMENSIONS), index)
-    yield Usage(prompt=sum(_length(text) for text in request.inputs))
+    yield Usage(prompt=sum(_length(text) for text in inputs))
+
+
+def _cut(prompt: Prompt, keep: int | None) -> Prompt:
+    if keep is None or keep < 0 or _length(prompt) <= keep:
+        return prompt
+    return " ".join(prompt.split()[:keep]) if isinstance(prompt, str) else prompt[:keep]
+
+
+def _scores(request: ScoreRequest) -> Iterator[Event]:
+    """The share of a query's words that its document has; what is cut off is the document's end."""
+    read = 0
+    for index, document in enumerate(request.documents):
+        query = request.query(index).lower().split()
+        words = document.lower().split()
+        if request.truncate_prompt_tokens is not None and request.truncate_prompt_tokens >= 0:
+            words = words[: max(0, request.truncate_prompt_tokens - len(query))]
+        read += len(query) + len(words)
+        yield Score(len(set(query) & set(words)) / max(1, len(set(query))), index)
+    yield Usage(prompt=read)
+
+
+def _tokenized(request: TokenizeRequest) -> Tokens:
+    """One byte is one token, and a special one may stand before all."""
+    text = request.prompt if isinstance(request.prompt, str) else _written(request.prompt)
+    ids = ([START] if request.special else []) + list(text.encode())
+    return Tokens(tuple(ids), tuple(map(_shown, ids)) if request.strings else None)
+
+
+def _written(chat: ChatRequest) -> str:
+    """A chat as a template might write it."""
+    lines = [f"tools: {', '.join(tool.name for tool in chat.tools)}"] if chat.tools else []
+    lines += [f"{message.role}: {message.text}" for message in chat.messages]
+    if chat.extra.get("continue_final_message"):
+        return "\n".join(lines)
+    return "\n".join([*lines, "assistant: " if chat.extra.get("add_generation_prompt", True) else ""])
+
+
+def _detokenized(request: DetokenizeRequest) -> Tokens:
+    if any(not 0 <= token <= START for token in request.tokens):
+        raise Refused(f"tokens: token ids go from 0 to {START}.", param="tokens")
+    data = b"".join(bytes((token,)) if token < START else STARTED.encode() for token in request.tokens)
+    return Tokens(request.tokens, text=data.decode(errors="replace"))
+
+
+def _shown(token: int) -> str:
+    return chr(token) if token < START else STARTED
 
 
 def _completions(request: CompletionRequest, script: Script) -> Iterator[Event]:

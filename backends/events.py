@@ -1,16 +1,17 @@
 """What an engine answers: a stream of events, and what a finished stream amounts to.
 
-A backend's `run` yields events in this order: any Progress, then Delta or Embedding, one Finish a choice, one Usage
-last. Failure is always an exception, never an event.
+A backend's `run` yields events in this order: any Progress, then Delta, Embedding or Score, one Finish a choice, one
+Usage last. Only a tokenizer's answer is one Tokens alone. Failure is always an exception, never an event.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
+T = TypeVar("T")
 Reason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
@@ -71,6 +72,21 @@ class Embedding(Struct, frozen=True, tag=True):
     index: int = 0
 
 
+class Score(Struct, frozen=True, tag=True):
+    """How well document `index` answers its query: the higher the better, on a scale of the model's own."""
+
+    value: float
+    index: int = 0
+
+
+class Tokens(Struct, frozen=True, tag=True):
+    """Tokens by their ids. `strings` are they as the tokenizer writes them and `text` is theirs, where asked for."""
+
+    ids: tuple[int, ...]
+    strings: tuple[str, ...] | None = None
+    text: str = ""
+
+
 class Usage(Struct, frozen=True, tag=True):
     """Tokens read and written by the whole request; `cached` of the prompt's came out of a cache."""
 
@@ -80,7 +96,7 @@ class Usage(Struct, frozen=True, tag=True):
     reasoning: int = 0
 
 
-Event: TypeAlias = Progress | Delta | Finish | Embedding | Usage
+Event: TypeAlias = Progress | Delta | Finish | Embedding | Score | Tokens | Usage
 
 
 class Call(Struct):
@@ -102,17 +118,18 @@ class Answer(Struct):
 
 
 class Outcome(Struct):
-    """What a finished stream amounts to: choices and vectors in order of their index."""
+    """What a finished stream amounts to: choices, vectors and scores in order of their index."""
 
     answers: list[Answer]
     vectors: list[bytes]
     usage: Usage
+    scores: list[float] = field(default_factory=list)
+    tokens: Tokens | None = None
 
     @classmethod
     async def of(cls, events: AsyncGenerator[Event]) -> Outcome:
         """Gather a stream to its end and close it. Raises what the stream raises."""
         gathered = cls([], [], Usage())
-        vectors = gathered.vectors
         texts: list[list[str]] = []
         try:
             async for event in events:
@@ -126,21 +143,34 @@ class Outcome(Struct):
                     gathered.answer(event.index).reason = event.reason
                 elif type(event) is Usage:
                     gathered.usage = event
-                elif type(event) is Embedding:
-                    while event.index >= len(vectors):
-                        vectors.append(b"")
-                    vectors[event.index] = event.vector
+                else:
+                    gathered._take(event)
         finally:
             await events.aclose()
         for index, pieces in enumerate(texts):
             gathered.answer(index).text = "".join(pieces)
         return gathered
 
+    def _take(self, event: Event) -> None:
+        """What has no words."""
+        if type(event) is Embedding:
+            _put(self.vectors, event.index, event.vector, b"")
+        elif type(event) is Score:
+            _put(self.scores, event.index, event.value, 0.0)
+        elif type(event) is Tokens:
+            self.tokens = event
+
     def answer(self, index: int) -> Answer:
         """The choice of that index; those before it exist too."""
         while index >= len(self.answers):
             self.answers.append(Answer())
         return self.answers[index]
+
+
+def _put(items: list[T], index: int, item: T, filling: T) -> None:
+    while index >= len(items):
+        items.append(filling)
+    items[index] = item
 
 
 def _extend(answer: Answer, delta: Delta) -> None:

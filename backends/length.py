@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from backends import Model
 from backends.errors import ContextExceeded, Refused
-from backends.requests import ChatRequest, Prompt
+from backends.requests import ChatRequest, Prompt, Tokens
 
 # No tokenizer in use makes tokens this long on average.
 CHARACTERS_A_TOKEN = 8
+# Of a text that is cut anyway, an engine reads no more than this.
+READ_A_TOKEN = 64
 
 
 def check_chat(request: ChatRequest, model: Model) -> None:
@@ -22,15 +24,50 @@ def check_prompt(prompt: Prompt, model: Model, param: str) -> None:
     if isinstance(prompt, str):
         _check(len(prompt), model, param)
         return
-    if model.vocabulary is not None and any(not 0 <= token < model.vocabulary for token in prompt):
-        raise Refused(f"{param}: token ids go from 0 to {model.vocabulary - 1}.", param=param)
+    check_ids(prompt, model, param)
     if model.context is not None and len(prompt) > model.context:
         raise exceeded(model, param)
 
 
-def exceeded(model: Model, param: str) -> ContextExceeded:
-    """The error that names what was too long."""
-    return ContextExceeded(f"The model takes at most {model.context} tokens; {param} is longer.", param=param)
+def check_ids(tokens: Tokens, model: Model, param: str) -> None:
+    """Raises Refused for ids that are not the model's."""
+    if model.vocabulary is not None and any(not 0 <= token < model.vocabulary for token in tokens):
+        raise Refused(f"{param}: token ids go from 0 to {model.vocabulary - 1}.", param=param)
+
+
+def kept(wanted: int | None, model: Model, least: int) -> int | None:
+    """How many tokens `truncate_prompt_tokens` leaves, None for all of them. Raises Refused for more than the model
+    takes, and for fewer than `least`.
+    """
+    if wanted is None:
+        return None
+    if wanted == -1:
+        return model.context
+    if wanted < least or (model.context is not None and wanted > model.context):
+        most = "" if model.context is None else f" to {model.context}"
+        message = f"truncate_prompt_tokens goes from {least}{most}, or is -1."
+        raise Refused(message, param="truncate_prompt_tokens")
+    return wanted
+
+
+def cut(prompt: Prompt, model: Model, param: str, keep: int | None) -> Prompt:
+    """The prompt, of which an engine is to keep so many tokens, without what it need not read; None: all of it.
+
+    Raises as `check_prompt` does.
+    """
+    if keep is None:
+        check_prompt(prompt, model, param)
+        return prompt
+    if isinstance(prompt, str):
+        return prompt[: keep * READ_A_TOKEN]
+    check_ids(prompt, model, param)
+    return prompt[:keep]
+
+
+def exceeded(model: Model, param: str, found: int | None = None, what: str | None = None) -> ContextExceeded:
+    """The error that names what was too long, and with how many tokens where they were counted."""
+    length = "is longer" if found is None else f"has {found}"
+    return ContextExceeded(f"The model takes at most {model.context} tokens; {what or param} {length}.", param=param)
 
 
 def _check(length: int, model: Model, param: str) -> None:

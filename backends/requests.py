@@ -135,12 +135,61 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
 
 
 class EmbeddingRequest(Struct, frozen=True, kw_only=True):
-    """Texts to embed; answers with one Embedding an input, in any order, then Usage."""
+    """Texts to embed; answers with one Embedding an input, in any order, then Usage.
+
+    `truncate_prompt_tokens`: an input is cut to so many tokens, -1 for as many as the model takes.
+    """
 
     model: str
     inputs: tuple[Prompt, ...]
     dimensions: int | None = None
+    truncate_prompt_tokens: int | None = None
     extra: Mapping[str, Any] = {}
 
 
-Request: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
+class ScoreRequest(Struct, frozen=True, kw_only=True):
+    """How well each document answers its query; answers with one Score a document, in any order, then Usage.
+
+    `queries` are one for all documents, or one for each. `names` is how the client calls the two sides, for errors.
+    `truncate_prompt_tokens`: a pair (or, where an engine reads them one by one, a text) is cut to so many tokens, -1
+    for as many as the model takes.
+    """
+
+    model: str
+    queries: tuple[str, ...]
+    documents: tuple[str, ...]
+    names: tuple[str, str] = ("queries", "documents")
+    truncate_prompt_tokens: int | None = None
+    extra: Mapping[str, Any] = {}
+
+    def query(self, index: int) -> str:
+        """The query of a document."""
+        return self.queries[index if len(self.queries) > 1 else 0]
+
+
+class TokenizeRequest(Struct, frozen=True, kw_only=True):
+    """The tokens of a text, or of what the engine reads for a chat; answers with one Tokens.
+
+    `special`: the tokenizer adds its special tokens. `strings`: each token as it is written is wanted too. How a chat
+    ends is in its `extra`: `add_generation_prompt` (true if absent) where an answer begins, `continue_final_message`
+    inside its last message.
+    """
+
+    model: str
+    prompt: str | ChatRequest
+    special: bool = True
+    strings: bool = False
+    extra: Mapping[str, Any] = {}
+
+
+class DetokenizeRequest(Struct, frozen=True, kw_only=True):
+    """The text of tokens, special ones too; answers with one Tokens."""
+
+    model: str
+    tokens: Tokens
+    extra: Mapping[str, Any] = {}
+
+
+Request: TypeAlias = (
+    ChatRequest | CompletionRequest | EmbeddingRequest | ScoreRequest | TokenizeRequest | DetokenizeRequest
+)

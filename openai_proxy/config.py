@@ -65,7 +65,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     messages: Annotated[Count, Meta(description="messages of one chat")] = 2048
     parts: Annotated[Count, Meta(description="content parts of one request")] = 512
     prompts: Annotated[Count, Meta(description="prompts of one completion")] = 128
-    inputs: Annotated[Count, Meta(description="inputs of one embeddings request")] = 2048
+    inputs: Annotated[Count, Meta(description="inputs to embed, documents to score or rerank")] = 2048
+    tokenize: Annotated[Count, Meta(description="characters to tokenize, ids to detokenize")] = 1_000_000
+    template_bytes: Annotated[Count, Meta(description="chat_template_kwargs as JSON")] = 16_384
     model_name: Annotated[Count, Meta(description="characters of a model's name")] = 200
     regex: Annotated[Count, Meta(description="characters of a regex")] = 1024
     choices: Annotated[Count, Meta(description="options of a choice")] = 256

@@ -29,6 +29,8 @@ LIMITS = {
     "grammar": ("maxLength", "grammar"),
     "model": ("maxLength", "model_name"),
     "input": ("maxItems", "inputs"),
+    **dict.fromkeys(("documents", "queries", "items", "text_1", "text_2", "data_1", "data_2"), ("maxItems", "inputs")),
+    "tokens": ("maxItems", "tokenize"),
     "prompt": ("maxItems", "prompts"),
     "logit_bias": ("maxProperties", "logit_bias"),
 }
@@ -55,8 +57,9 @@ def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
     """The whole document."""
     kinds = list(dict.fromkeys(kind for operation in operations for kind in (operation.body, operation.reply) if kind))
     _, schemas = msgspec.json.schema_components([*kinds, Envelope], ref_template=REFERENCE)
-    for kind in kinds:
-        _narrow(schemas[kind.__name__], limits)
+    for operation in operations:
+        if operation.body is not None:
+            _narrow(schemas[operation.body.__name__], limits)
     paths: dict[str, Any] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)

@@ -9,7 +9,16 @@ from typing import Literal, TypeAlias
 
 from backends.errors import BackendError, EngineFailed, EngineTimeout, Unavailable
 from backends.events import Usage
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Prompt, Request
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    Prompt,
+    Request,
+    ScoreRequest,
+    TokenizeRequest,
+)
 from openai_proxy.config import Timeouts
 from openai_proxy.errors import EdgeError
 from openai_proxy.served import Served
@@ -137,6 +146,13 @@ def estimate(request: Request) -> int:
             return sum(map(_length, request.prompts))
         case EmbeddingRequest():
             return sum(map(_length, request.inputs))
+        case ScoreRequest():
+            queries = map(request.query, range(len(request.documents)))
+            return sum(map(_length, queries)) + sum(map(_length, request.documents))
+        case TokenizeRequest():
+            return _length(request.prompt) if isinstance(request.prompt, str) else estimate(request.prompt)
+        case DetokenizeRequest():
+            return len(request.tokens)
 
 
 def _length(prompt: Prompt) -> int:

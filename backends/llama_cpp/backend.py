@@ -6,17 +6,18 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
 from msgspec import Struct, structs
 
-from backends import Model, Setup, State
+from backends import KINDS, Kind, Model, Setup, State, scores
 from backends.constraints import constraint
 from backends.constraints.compiler import Compiler
 from backends.errors import Refused, Unavailable
 from backends.events import Event
-from backends.llama_cpp import completion
+from backends.llama_cpp import completion, tokens
 from backends.llama_cpp.chat import Template, converse
 from backends.llama_cpp.child import Load
 from backends.llama_cpp.client import Client
@@ -26,7 +27,15 @@ from backends.llama_cpp.options import CONTEXT, SLOTS, Options
 from backends.llama_cpp.process import LoadFailed, Process
 from backends.llama_cpp.sampling import check_tokens
 from backends.quarantine import Quarantine
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    Request,
+    ScoreRequest,
+    TokenizeRequest,
+)
 from backends.weights import DESCRIPTIONS, fetch
 
 TEXT = frozenset(
@@ -56,7 +65,9 @@ TEXT = frozenset(
         "top_p",
     ]
 )
-EMBEDDING = frozenset({"dimensions", "token_prompts"})
+EMBEDDING = frozenset({"dimensions", "token_prompts", "truncate_prompt_tokens"})
+TALKS: frozenset[Kind] = frozenset({"chat", "completion", "tokenize"})
+EMBEDS: frozenset[Kind] = frozenset({"embedding", "score", "tokenize"})
 
 
 class _Meta(Struct, frozen=True):
@@ -91,7 +102,7 @@ class LlamaCpp:
         self.options = Options.read(setup.name, setup.options)
         self.slots = setup.slots or (1 if self.options.embedding else SLOTS)
         self.model = Model(
-            kinds=frozenset({"embedding"}) if self.options.embedding else frozenset({"chat", "completion"}),
+            kinds=EMBEDS if self.options.embedding else TALKS,
             parameters=EMBEDDING if self.options.embedding else TEXT,
             description=DESCRIPTIONS.get(self.options.weights or "", ""),
         )
@@ -133,7 +144,7 @@ class LlamaCpp:
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request; closing it early closes the engine's work on it."""
-        if isinstance(request, EmbeddingRequest) != self.options.embedding:
+        if KINDS[type(request)] not in self.model.kinds:
             raise Refused("This model does not answer requests of this kind.", param="model")
         request = filled(request, self.options)
         if self._process is None:
@@ -155,6 +166,12 @@ class LlamaCpp:
                 events = completion.complete(client, self.model, request, grammar)
             case EmbeddingRequest():
                 events = embed(client, self.model, request)
+            case ScoreRequest():
+                events = scores.compare(request, partial(embed, client, self.model))
+            case TokenizeRequest():
+                events = tokens.tokenize(client, self._template, request)
+            case DetokenizeRequest():
+                events = tokens.detokenize(client, self.model, request)
             case _:
                 assert_never(request)
         async with aclosing(events):

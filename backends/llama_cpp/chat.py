@@ -42,7 +42,7 @@ async def converse(
     counts = [Counts() for _ in range(request.sampling.n)]
     streams = []
     for index, count in enumerate(counts):
-        body = _body(
+        asked = body(
             request, template, way, sampling.fields(request.sampling, request.extra, choice=index, grammar=grammar)
         )
         plan = Plan(
@@ -51,7 +51,7 @@ async def converse(
             way.scanner(),
             json=constraint.is_json(request.sampling.constraint),
         )
-        streams.append(choice(pieces.chat(client, body, request.sampling.logprobs or 0), plan, count))
+        streams.append(choice(pieces.chat(client, asked, request.sampling.logprobs or 0), plan, count))
     try:
         async with aclosing(merge(streams)) as merged:
             async for event in merged:
@@ -61,8 +61,9 @@ async def converse(
     yield usage(counts, request.sampling.n)
 
 
-def _body(request: ChatRequest, template: Template, way: Way, fields: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def body(request: ChatRequest, template: Template, way: Way, fields: dict[str, Any]) -> dict[str, Any]:
+    """A chat as the engine is asked; `fields` say how to sample."""
+    made: dict[str, Any] = {
         "messages": messages(request.messages, knows_tools=template.tools, about_tools=way.description),
         "stream": True,
         "timings_per_token": True,
@@ -70,13 +71,13 @@ def _body(request: ChatRequest, template: Template, way: Way, fields: dict[str, 
         **fields,
     }
     if request.sampling.logprobs is not None:
-        body |= {"logprobs": True, "top_logprobs": max(1, request.sampling.logprobs)}
+        made |= {"logprobs": True, "top_logprobs": max(1, request.sampling.logprobs)}
     if way.native:
-        body["tools"] = [function(tool) for tool in way.tools]
-        body["parallel_tool_calls"] = way.many
+        made["tools"] = [function(tool) for tool in way.tools]
+        made["parallel_tool_calls"] = way.many
     if request.reasoning_effort is not None:
-        body["chat_template_kwargs"] = _thinking(request.reasoning_effort, template)
-    return body
+        made["chat_template_kwargs"] = _thinking(request.reasoning_effort, template)
+    return made
 
 
 def _thinking(effort: str, template: Template) -> dict[str, Any]:

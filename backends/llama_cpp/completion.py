@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from msgspec import Struct
-
 from backends import Model
 from backends.choices.choice import Counts, Plan, choice, usage
 from backends.choices.merge import merge
@@ -17,15 +15,8 @@ from backends.events import Delta, Event, Finish, Usage
 from backends.length import check_prompt, exceeded
 from backends.llama_cpp import pieces, sampling
 from backends.llama_cpp.client import Client
+from backends.llama_cpp.tokens import ids_of, text_of
 from backends.requests import CompletionRequest, Prompt
-
-
-class _Text(Struct, frozen=True):
-    content: str
-
-
-class _Tokens(Struct, frozen=True):
-    tokens: tuple[int, ...]
 
 
 async def complete(
@@ -77,7 +68,7 @@ def _one(
 async def _spoken(client: Client, prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return prompt
-    return (await client.post("/detokenize", {"tokens": list(prompt)}, _Text)).content
+    return await text_of(client, prompt)
 
 
 async def _nothing(client: Client, request: CompletionRequest) -> AsyncGenerator[Event, None]:
@@ -86,11 +77,7 @@ async def _nothing(client: Client, request: CompletionRequest) -> AsyncGenerator
     for number, prompt in enumerate(request.prompts):
         for index in range(number * request.sampling.n, (number + 1) * request.sampling.n):
             yield Finish("length", index)
-        if isinstance(prompt, str):
-            body = {"content": prompt, "add_special": True}
-            read += len((await client.post("/tokenize", body, _Tokens)).tokens)
-        else:
-            read += len(prompt)
+        read += len(await ids_of(client, prompt, special=True) if isinstance(prompt, str) else prompt)
     yield Usage(prompt=read)
 
 

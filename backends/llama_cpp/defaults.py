@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from msgspec import structs
 
 from backends.llama_cpp.options import Options
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Request, Sampling, Text
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    Message,
+    Request,
+    Sampling,
+    ScoreRequest,
+    Text,
+    TokenizeRequest,
+)
 
 
 def filled(request: Request, options: Options) -> Request:
@@ -28,8 +39,12 @@ def filled(request: Request, options: Options) -> Request:
             return structs.replace(
                 request, sampling=_sampling(request.sampling, options), extra=_extra(request.extra, options)
             )
-        case EmbeddingRequest():
+        case TokenizeRequest(prompt=ChatRequest() as chat):
+            return structs.replace(request, prompt=filled(chat, options))
+        case EmbeddingRequest() | ScoreRequest() | TokenizeRequest() | DetokenizeRequest():
             return request
+        case _:
+            assert_never(request)
 
 
 def _sampling(sampling: Sampling, options: Options) -> Sampling:

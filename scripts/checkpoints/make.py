@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import cross_encoder
 import minilm
 import smollm2
 import tiny_llama
@@ -20,6 +21,7 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "smollm2": ("smollm2-135m-instruct", smollm2.make),
     "tiny-llama": ("smollm2-135m-instruct", tiny_llama.make),
     "minilm": ("all-minilm-l6-v2", minilm.make),
+    "cross-encoder": ("all-minilm-l6-v2", cross_encoder.make),
 }
 
 

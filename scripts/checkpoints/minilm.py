@@ -21,10 +21,15 @@ def make(source: Path, folder: Path) -> None:
     """Write the checkpoint into `folder`; `source` is a file beside the packaged ones."""
     for name in ("model.safetensors", "config.json"):
         shutil.copyfile(source.parent / name, folder / name)
-    words = (source.parent / "vocab.txt").read_text(encoding="utf-8").splitlines()
-    vocabulary = {word: number for number, word in enumerate(words)}
-    BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=512).save_pretrained(folder)
+    write_tokenizer(source, folder)
     (folder / "modules.json").write_text(json.dumps(MODULES))
     (folder / "sentence_bert_config.json").write_text(json.dumps(LENGTH))
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(POOLING))
+
+
+def write_tokenizer(source: Path, folder: Path) -> None:
+    """The tokenizer's files."""
+    words = (source.parent / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    vocabulary = {word: number for number, word in enumerate(words)}
+    BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=512).save_pretrained(folder)

@@ -90,3 +90,8 @@ def vllm_chat() -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def vllm_vectors() -> Iterator[Served]:
     yield from serving("minilm", VECTOR_ENGINE)
+
+
+@pytest.fixture(scope="session")
+def vllm_pairs() -> Iterator[Served]:
+    yield from serving("cross-encoder", VECTOR_ENGINE)

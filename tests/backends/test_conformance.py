@@ -15,17 +15,20 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends import BACKENDS, Backend, Kind, Setup, resolve
+from backends import BACKENDS, KINDS, Backend, Kind, Setup, resolve
 from backends.errors import BackendError, Refused, Unavailable
-from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Usage
+from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Tokens, Usage
 from backends.requests import (
     ChatRequest,
     CompletionRequest,
+    DetokenizeRequest,
     EmbeddingRequest,
     Message,
     Request,
     Sampling,
+    ScoreRequest,
     Text,
+    TokenizeRequest,
 )
 
 T = TypeVar("T")
@@ -38,7 +41,8 @@ class Plan(Struct, frozen=True):
     """How to build a backend for these tests, and where its own tests lie.
 
     `slow` are extra fields that make an answer last; `idle` are parameters that a stand-in takes without effect.
-    `shared` is a fixture that has started such a backend already.
+    `shared` is a fixture that has started such a backend already. `best` is which of two documents wins, the second of
+    which is the query itself: a model with random weights does not know that.
     """
 
     backend: str
@@ -49,6 +53,7 @@ class Plan(Struct, frozen=True):
     shared: str = ""
     slow: dict[str, Any] = {}
     idle: frozenset[str] = frozenset()
+    best: int = 1
 
 
 CHOOSING = frozenset({"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"})
@@ -63,6 +68,7 @@ PLANS = (
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
     Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
     Plan("vllm", "vllm", model="minilm", shared="vllm_vectors"),
+    Plan("vllm", "vllm", model="cross-encoder", shared="vllm_pairs", best=0),
 )
 PLACES = {
     option: os.environ[variable]
@@ -129,6 +135,10 @@ def ask(kind: Kind, text: str = "Count: one, two", **sampling: Any) -> Request:
             return CompletionRequest(model="m", prompts=(text,), sampling=limits)
         case "embedding":
             return EmbeddingRequest(model="m", inputs=(text, "another"))
+        case "score":
+            return ScoreRequest(model="m", queries=(text,), documents=("another", text))
+        case "tokenize":
+            return TokenizeRequest(model="m", prompt=text)
 
 
 def kinds(started: Started) -> list[Kind]:
@@ -138,9 +148,14 @@ def kinds(started: Started) -> list[Kind]:
 def words(started: Started) -> Kind:
     """A kind whose answer is a stream of words."""
     for kind in kinds(started):
-        if kind != "embedding":
+        if kind in ("chat", "completion"):
             return kind
     pytest.skip("makes no words")
+
+
+def reading(started: Started) -> list[Kind]:
+    """The kinds for which the model itself reads; a tokenizer's answer is one event."""
+    return [kind for kind in kinds(started) if kind != "tokenize"]
 
 
 def test_every_backend_takes_part() -> None:
@@ -162,9 +177,9 @@ def test_every_honoured_parameter_has_a_test_of_its_own(started: Started) -> Non
 
 
 def test_events_come_in_order(started: Started) -> None:
-    for kind in kinds(started):
+    for kind in reading(started):
         events = started.events(ask(kind))
-        ranks = [{Progress: 0, Delta: 1, Embedding: 1, Finish: 2, Usage: 3}[type(event)] for event in events]
+        ranks = [{Progress: 0, Delta: 1, Embedding: 1, Score: 1, Finish: 2, Usage: 3}[type(event)] for event in events]
         assert ranks == sorted(ranks)
         assert ranks.count(3) == 1
         usage = events[-1]
@@ -191,6 +206,25 @@ def test_every_input_gets_one_vector(started: Started) -> None:
     assert {len(event.vector) for event in vectors} == {4 * (started.backend.model.dimensions or 0)}
 
 
+def test_every_document_gets_one_score_and_its_own_text_the_best(started: Started) -> None:
+    if "score" not in started.backend.model.kinds:
+        pytest.skip("makes no scores")
+    scores = [event for event in started.events(ask("score")) if isinstance(event, Score)]
+    assert sorted(event.index for event in scores) == [0, 1]
+    assert max(scores, key=lambda event: event.value).index == started.plan.best
+
+
+def test_a_tokenizer_answers_with_one_event_and_finds_its_way_back(started: Started) -> None:
+    for strings in (False, True):
+        [found] = started.events(replace(ask("tokenize", "count one"), strings=strings))
+        assert isinstance(found, Tokens)
+        assert found.ids
+        assert found.strings is None if not strings else len(found.strings or ()) == len(found.ids)
+        [back] = started.events(DetokenizeRequest(model="m", tokens=found.ids))
+        assert isinstance(back, Tokens)
+        assert "count one" in back.text
+
+
 def test_the_outcome_is_the_sum_of_the_events(started: Started) -> None:
     async def both(kind: Kind) -> tuple[list[Event], Outcome]:
         """One stream, seen twice: an engine need not say the same again."""
@@ -202,17 +236,17 @@ def test_the_outcome_is_the_sum_of_the_events(started: Started) -> None:
 
         return events, await Outcome.of(again())
 
-    for kind in kinds(started):
+    for kind in reading(started):
         events, outcome = started.run(both(kind))
         texts = [event.text for event in events if isinstance(event, Delta)]
         assert "".join(answer.text for answer in outcome.answers) == "".join(texts)
         assert len(outcome.vectors) == sum(isinstance(event, Embedding) for event in events)
+        assert len(outcome.scores) == sum(isinstance(event, Score) for event in events)
         assert outcome.usage == events[-1]
 
 
 def test_wrong_kinds_are_refused(started: Started) -> None:
-    other: tuple[Kind, ...] = ("chat", "completion", "embedding")
-    for kind in set(other) - set(kinds(started)):
+    for kind in set(KINDS.values()) - set(kinds(started)):
         with pytest.raises(Refused):
             started.events(ask(kind))
 
@@ -223,7 +257,7 @@ def test_many_run_at_once(started: Started) -> None:
             *(gathered(started.backend.run(ask(kind, f"Say {number}."))) for number in range(8))
         )
 
-    for kind in kinds(started):
+    for kind in reading(started):
         for events in started.run(together(kind)):
             assert isinstance(events[-1], Usage)
 
@@ -301,7 +335,7 @@ def test_it_can_be_closed_at_any_time_and_refuses_while_it_does_not_run(plan: Pl
 
 def test_names_of_parameters_are_known() -> None:
     """A backend cannot honour a name that no request has: a slip would refuse the right one."""
-    structs: tuple[type[Struct], ...] = (Sampling, ChatRequest, CompletionRequest, EmbeddingRequest)
+    structs: tuple[type[Struct], ...] = (Sampling, *KINDS)
     fields = set(itertools.chain.from_iterable(struct.__struct_fields__ for struct in structs))
     known = fields | EXTRA
     for plan in PLANS:
@@ -310,5 +344,6 @@ def test_names_of_parameters_are_known() -> None:
 
 EXTRA = {
     *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "script", "token_prompts"),
+    *("use_activation", "continue_final_message", "chat_template_kwargs"),
     *("json_object", "json_schema", "regex", "choice", "grammar"),
 }

@@ -21,7 +21,9 @@ from backends.requests import (
     NamedTool,
     Request,
     Sampling,
+    ScoreRequest,
     Text,
+    TokenizeRequest,
     Tool,
     ToolChoice,
 )
@@ -196,3 +198,30 @@ def test_a_call_that_is_not_in_the_script_is_refused(choice: ToolChoice) -> None
     with pytest.raises(Unsupported) as caught:
         outcome(request)
     assert caught.value.param == "tool_choice"
+
+
+def test_scores_are_shared_words_and_texts_are_cut() -> None:
+    """The parameter truncate_prompt_tokens."""
+    request = ScoreRequest(model="m", queries=("a b",), documents=("x b", "b a", ""))
+    found = outcome(request)
+    assert (found.scores, found.usage.prompt) == ([0.5, 1.0, 0.0], 10)
+    cut = outcome(msgspec.structs.replace(request, truncate_prompt_tokens=3))
+    assert (cut.scores, cut.usage.prompt) == ([0.0, 0.5, 0.0], 8)
+    words, ids = EmbeddingRequest(model="m", inputs=("a b c",)), EmbeddingRequest(model="m", inputs=((1, 2, 3),))
+    assert [
+        outcome(msgspec.structs.replace(given, truncate_prompt_tokens=2)).usage.prompt for given in (words, ids)
+    ] == [2, 2]
+
+
+def test_a_chat_is_written_out_for_the_tokenizer() -> None:
+    """The parameter continue_final_message."""
+
+    def written(**extra: Any) -> str:
+        asked = msgspec.structs.replace(chat("hi"), extra=extra)
+        found = outcome(TokenizeRequest(model="m", prompt=asked, special=False)).tokens
+        assert found is not None
+        return bytes(found.ids).decode()
+
+    assert written() == "user: hi\nassistant: "
+    assert written(add_generation_prompt=False) == "user: hi\n"
+    assert written(continue_final_message=True) == "user: hi"

@@ -8,7 +8,17 @@ import time
 import pytest
 
 from backends.errors import EngineTimeout
-from backends.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Request, Text
+from backends.requests import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    Message,
+    Request,
+    ScoreRequest,
+    Text,
+    TokenizeRequest,
+)
 from openai_proxy.config import ModelConfig, Timeouts
 from openai_proxy.metrics import Metrics
 from openai_proxy.served import Served
@@ -123,3 +133,7 @@ def test_prompts_of_every_kind_are_estimated() -> None:
     assert estimate(SHORT) == 3
     assert estimate(CompletionRequest(model="m", prompts=("x" * 40, (1, 2, 3)))) == 13
     assert estimate(EmbeddingRequest(model="m", inputs=("x" * 40, (1, 2, 3)))) == 13
+    assert estimate(ScoreRequest(model="m", queries=("x" * 40,), documents=("x" * 4, "x" * 8))) == 23
+    assert estimate(TokenizeRequest(model="m", prompt="x" * 40)) == 10
+    assert estimate(TokenizeRequest(model="m", prompt=SHORT)) == 3
+    assert estimate(DetokenizeRequest(model="m", tokens=(1, 2, 3))) == 3

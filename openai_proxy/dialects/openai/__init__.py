@@ -11,6 +11,26 @@ from openai_proxy.dialects.openai.chat_body import ChatBody
 from openai_proxy.dialects.openai.completions import CompletionBody, completions
 from openai_proxy.dialects.openai.embeddings import EmbeddingBody, EmbeddingList, Embeddings
 from openai_proxy.dialects.openai.models import ModelEntry, ModelList, Models, OneModel
+from openai_proxy.dialects.openai.scores import (
+    RERANK_PATHS,
+    SCORE_PATHS,
+    Rerank,
+    RerankBody,
+    RerankList,
+    ScoreBody,
+    ScoreList,
+    Scores,
+)
+from openai_proxy.dialects.openai.tokens import (
+    DETOKENIZE_PATHS,
+    TOKENIZE_PATHS,
+    Detokenize,
+    DetokenizeBody,
+    DetokenizeReply,
+    Tokenize,
+    TokenizeBody,
+    TokenizeReply,
+)
 from openai_proxy.openapi import Operation
 
 
@@ -21,6 +41,10 @@ def build(edge: Edge) -> Dialect:
             Route("/v1/chat/completions", edge.endpoint(chats(edge)), methods=["POST"]),
             Route("/v1/completions", edge.endpoint(completions(edge)), methods=["POST"]),
             Route("/v1/embeddings", edge.endpoint(Embeddings(edge)), methods=["POST"]),
+            *(Route(path, edge.endpoint(Scores(edge)), methods=["POST"]) for path in SCORE_PATHS),
+            *(Route(path, edge.endpoint(Rerank(edge)), methods=["POST"]) for path in RERANK_PATHS),
+            *(Route(path, edge.endpoint(Tokenize(edge)), methods=["POST"]) for path in TOKENIZE_PATHS),
+            *(Route(path, edge.endpoint(Detokenize(edge)), methods=["POST"]) for path in DETOKENIZE_PATHS),
             Route("/v1/models", edge.endpoint(Models(edge)), methods=["GET"]),
             Route("/v1/models/{id:path}", edge.endpoint(OneModel(edge)), methods=["GET"]),
         ),
@@ -28,6 +52,10 @@ def build(edge: Edge) -> Dialect:
             Operation("POST", "/v1/chat/completions", "Continue a chat", ChatBody, ChatCompletion, streams=True),
             Operation("POST", "/v1/completions", "Continue a text", CompletionBody, Completion, streams=True),
             Operation("POST", "/v1/embeddings", "Embed texts", EmbeddingBody, EmbeddingList),
+            *(Operation("POST", path, "Score documents", ScoreBody, ScoreList) for path in SCORE_PATHS),
+            *(Operation("POST", path, "Put documents in order", RerankBody, RerankList) for path in RERANK_PATHS),
+            *(Operation("POST", path, "Tokenize", TokenizeBody, TokenizeReply) for path in TOKENIZE_PATHS),
+            *(Operation("POST", path, "Detokenize", DetokenizeBody, DetokenizeReply) for path in DETOKENIZE_PATHS),
             Operation("GET", "/v1/models", "List the models", reply=ModelList),
             Operation("GET", "/v1/models/{id}", "Show one model", reply=ModelEntry),
         ),

@@ -19,7 +19,7 @@ from openai_proxy.config import Limits
 from openai_proxy.decode import decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.checks import able, at_most, served_model
-from openai_proxy.dialects.openai.fields import Label, Positive, Token
+from openai_proxy.dialects.openai.fields import Label, Positive, Token, Truncation
 from openai_proxy.dialects.openai.prompts import prompts
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.wire import Incoming, Reply
@@ -32,6 +32,7 @@ class EmbeddingBody(Struct, kw_only=True, forbid_unknown_fields=True):
     model: str | None = None
     dimensions: Positive | None = None
     encoding_format: Literal["float", "base64"] | None = None
+    truncate_prompt_tokens: Truncation | None = None
     user: Label | None = None
 
 
@@ -90,7 +91,11 @@ def embedding_request(body: EmbeddingBody, name: str, model: Model, limits: Limi
         able(model, "dimensions")
         if model.dimensions is not None and body.dimensions > model.dimensions:
             raise InvalidRequest(f"dimensions: this model has {model.dimensions}.", param="dimensions")
-    return EmbeddingRequest(model=name, inputs=inputs, dimensions=body.dimensions)
+    if body.truncate_prompt_tokens is not None:
+        able(model, "truncate_prompt_tokens")
+    return EmbeddingRequest(
+        model=name, inputs=inputs, dimensions=body.dimensions, truncate_prompt_tokens=body.truncate_prompt_tokens
+    )
 
 
 def _vector(data: bytes) -> array.array[float]:

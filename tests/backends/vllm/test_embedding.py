@@ -6,6 +6,7 @@ import math
 from array import array
 
 import pytest
+from msgspec.structs import replace
 
 from backends.errors import ContextExceeded, Refused
 from backends.requests import EmbeddingRequest, Prompt
@@ -25,7 +26,7 @@ def product(one: array[float], other: array[float]) -> float:
 
 
 def test_it_knows_what_it_serves(vllm_vectors: Served) -> None:
-    assert vllm_vectors.backend.model.kinds == {"embedding"}
+    assert vllm_vectors.backend.model.kinds == {"embedding", "score", "tokenize"}
     assert (vllm_vectors.backend.model.dimensions, vllm_vectors.backend.model.context) == (384, 512)
 
 
@@ -68,3 +69,35 @@ def test_token_ids_are_checked(vllm_vectors: Served) -> None:
     with pytest.raises(Refused) as refused:
         vectors(vllm_vectors, (30522,))
     assert refused.value.param == "input"
+
+
+def test_what_is_too_long_is_cut_on_request(vllm_vectors: Served) -> None:
+    """The parameter truncate_prompt_tokens."""
+
+    def cut(given: Prompt, keep: int) -> list[float]:
+        request = EmbeddingRequest(model="m", inputs=(given,), truncate_prompt_tokens=keep)
+        outcome = vllm_vectors.answer(request)
+        assert outcome.usage.prompt == (512 if keep == -1 else keep)
+        return array("f", outcome.vectors[0]).tolist()
+
+    whole = vectors(vllm_vectors, "hello there")[0].tolist()
+    assert cut("hello there my friend", 4) == pytest.approx(whole, abs=1e-5)
+    assert cut((101, 7592, 2045, 102, 102, 102), 4) == pytest.approx(whole, abs=1e-5)
+    assert cut("word " * 6000, -1) == pytest.approx(cut("word " * 510, 512), abs=1e-5)
+    for wrong in (0, 2, 513):
+        with pytest.raises(Refused) as refused:
+            cut("hello", wrong)
+        assert refused.value.param == "truncate_prompt_tokens"
+
+
+def test_only_the_widths_that_a_model_was_trained_for(vllm_vectors: Served) -> None:
+    loaded = vllm_vectors.backend._loaded
+    assert loaded is not None
+    vllm_vectors.backend._loaded = replace(loaded, widths=frozenset({8, 64}))
+    try:
+        assert len(vectors(vllm_vectors, "hello", dimensions=8)[0]) == 8
+        with pytest.raises(Refused, match="8, 64") as refused:
+            vectors(vllm_vectors, "hello", dimensions=9)
+        assert refused.value.param == "dimensions"
+    finally:
+        vllm_vectors.backend._loaded = loaded
