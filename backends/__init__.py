@@ -71,6 +71,8 @@ class Backend(Protocol):
     `run` is an async generator: closing it early stops the engine's work for this request. Every way to fail is a
     `backends.errors.BackendError`. `model` is valid from construction on and may become more exact in `start`; `slots`
     is how many requests run at once. The constructor takes a Setup and raises ValueError for options it does not know.
+    A backend may have a method `figures() -> Iterable[Figure]`: what its engine tells of itself now, asked in the event
+    loop whenever somebody reads the metrics.
     """
 
     model: Model

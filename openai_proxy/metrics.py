@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from backends.figures import Figure
 from openai_proxy.tallies import Count, Spread, Tally
 
 Kind = TypeVar("Kind", Tally[Count], Tally[Spread], Gauge)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Engines(Collector):
+    """What the models' engines tell of themselves, asked for when somebody reads it.
+
+    A series of several models is one family: Prometheus takes a name only once.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.sources: dict[str, Callable[[], Iterable[Figure]]] = {}
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        for model, source in self.sources.items():
+            for figure in source():
+                own = {} if ":" in figure.name else {"model": model}
+                name = f"openai_proxy_engine_{figure.name}" if own else figure.name
+                family = families.setdefault(name, Metric(name, figure.text, figure.kind))
+                for sample in figure.samples:
+                    family.add_sample(name + sample.suffix, {**own, **sample.labels}, sample.value)
+        return families.values()
 
 
 class Metrics:
@@ -36,10 +65,12 @@ class Metrics:
         self.model_ready = self._gauge("model_ready", "1 while the model can answer", "model")
         self.engine_restarts = self._counter("engine_restarts", "engines started again after a death", "model")
         self.config_revision = self._gauge("config_revision", "counts configurations taken since the start")
+        self.engines = Engines(self.registry)
         self.config_rejected = self._counter("config_rejected", "configurations refused while running").labels()
 
     def forget(self, model: str) -> None:
         """Drop all that was told of a model that is gone for good: it would be told for ever otherwise."""
+        self.engines.sources.pop(model, None)
         for metric in self._of_models:
             metric.remove_by_labels({"model": model})
 

@@ -155,6 +155,10 @@ class Counted:
         self.metrics.running.labels(self.name).set_function(lambda: served.admission.running)
         self.metrics.waiting.labels(self.name).set_function(lambda: served.admission.waiting)
         self.metrics.model_ready.labels(self.name).set_function(lambda: float(served.ready))
+        self.metrics.engines.sources.pop(self.name, None)
+        figures = getattr(served.backend, "figures", None)
+        if figures is not None:
+            self.metrics.engines.sources[self.name] = figures
 
     def forget(self) -> None:
         """The model is gone for good, and with it all that was told of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import assert_never
 
@@ -13,6 +13,7 @@ from backends import KINDS, Kind, Model, Setup, State
 from backends.constraints.compiler import Compiler
 from backends.errors import Refused, Unavailable
 from backends.events import Event, Outcome
+from backends.figures import Figure
 from backends.quarantine import Quarantine
 from backends.requests import (
     ChatRequest,
@@ -29,6 +30,7 @@ from backends.vllm.chat import converse
 from backends.vllm.completion import complete
 from backends.vllm.embedding import embed
 from backends.vllm.engine import Engine
+from backends.vllm.figures import Figures
 from backends.vllm.loaded import Loaded, learn
 from backends.vllm.options import Options
 from backends.vllm.scoring import score
@@ -64,8 +66,15 @@ class Vllm:
         self.model = Model(kinds=frozenset(PARAMETERS), parameters=frozenset().union(*PARAMETERS.values()))
         self._quarantine = Quarantine()
         self._adapters = setup.adapters
+        self._figures = Figures(setup.name)
         self._engine = Engine(
-            setup.model or "", adapters.fields(setup), self.options, setup.changed, self._prepare, self._quarantine.died
+            setup.model or "",
+            {**adapters.fields(setup), "served_model_name": setup.name},
+            self.options,
+            setup.changed,
+            self._prepare,
+            self._quarantine.died,
+            self._figures,
         )
         self._loaded: Loaded | None = None
         self._compiler = Compiler()
@@ -98,6 +107,10 @@ class Vllm:
             async with aclosing(self._answer(loaded, request)) as events:
                 async for event in events:
                     yield event
+
+    def figures(self) -> Iterator[Figure]:
+        """vLLM's own series, and the most wanted of them under names of ours; nothing with `disable_log_stats`."""
+        return self._figures.all()
 
     def _answer(self, loaded: Loaded, request: Request) -> AsyncGenerator[Event, None]:
         match request:

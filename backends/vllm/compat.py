@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from backends.errors import BackendError
 from backends.vllm.arguments import version
+from backends.vllm.figures import Figures
 
 Library: TypeAlias = Any
 
@@ -25,6 +26,7 @@ NAMES = {
     "SamplingParams": ("vllm.sampling_params:SamplingParams",),
     "StructuredOutputsParams": ("vllm.sampling_params:StructuredOutputsParams",),
     "RequestOutputKind": ("vllm.sampling_params:RequestOutputKind",),
+    "PrometheusStatLogger": ("vllm.v1.metrics.loggers:PrometheusStatLogger",),
     "LoRARequest": ("vllm.lora.request:LoRARequest",),
     "PoolingParams": ("vllm.pooling_params:PoolingParams",),
     "ChatCompletionRequest": ("vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest",),
@@ -83,6 +85,21 @@ def scoring_task(config: Any, tasks: Sequence[str]) -> str | None:
     if task == "classify" and getattr(config.hf_config, "num_labels", 0) != 1:
         return None
     return task if task in ("embed", "classify") else None
+
+
+def stat_logger(library: Library, figures: Figures) -> Any:
+    """The class of vLLM's logger for Prometheus that keeps its numbers in `figures`.
+
+    The logger and its parts take the classes of their metrics from attributes, as vLLM's own for Ray changes them.
+    """
+    kinds = {"_gauge_cls": figures.gauge, "_counter_cls": figures.counter, "_histogram_cls": figures.histogram}
+    logger = library.PrometheusStatLogger
+    parts = {
+        name: type(part.__name__, (part,), kinds)
+        for name, part in vars(logger).items()
+        if name.endswith("_cls") and name not in kinds
+    }
+    return type(logger.__name__, (logger,), {**kinds, **parts})
 
 
 def stop_listening(client: Any) -> None:

@@ -22,6 +22,7 @@ from backends.errors import BackendError, Unavailable
 from backends.vllm import compat
 from backends.vllm.arguments import GUIDANCE
 from backends.vllm.families import reasoning_parser
+from backends.vllm.figures import Figures
 from backends.vllm.options import Options
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Engine:
     """One engine and its restarts. `client` is there while it is ready, `reasoning` names its reasoning parser.
 
     `changed` is called after each change of `state`, `prepare` with each new engine in `built`, before it is ready,
-    `died` when a running engine ended unasked.
+    `died` when a running engine ended unasked. What engines tell of themselves gathers in `figures`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Engine:
         changed: Callable[[], None],
         prepare: Callable[[], Awaitable[None]],
         died: Callable[[], None],
+        figures: Figures,
     ) -> None:
         self._model = model
         self._fields = fields
@@ -64,6 +66,7 @@ class Engine:
         self._changed = changed
         self._prepare = prepare
         self._died = died
+        self._figures = figures
         self.built: Any = None
         self._watch: asyncio.Task[None] | None = None
         self._retry_at = 0.0
@@ -134,7 +137,9 @@ class Engine:
                 model_type = getattr(config.model_config.hf_config, "model_type", "")
                 self.reasoning = reasoning_parser(self.library, self._options, model_type)
                 config.structured_outputs_config.reasoning_parser = self.reasoning or ""
-                return self.library.AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
+                quiet = arguments.disable_log_stats
+                loggers = [] if quiet else [compat.stat_logger(self.library, self._figures)]
+                return self.library.AsyncLLM.from_vllm_config(config, disable_log_stats=quiet, stat_loggers=loggers)
             except BackendError:
                 raise
             except Exception as error:
@@ -183,6 +188,7 @@ class Engine:
             if not client.errored:  # a dead one still has to tell whoever waits for its outputs
                 compat.stop_listening(client)
             await _in_thread(lambda: client.shutdown(timeout=END_SECONDS))
+            self._figures.ended()
 
 
 def _end_abandoned(built: asyncio.Future[Any]) -> None:
