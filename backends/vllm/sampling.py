@@ -12,6 +12,8 @@ from backends.vllm.loaded import Loaded
 # What the model's own generation_config may fill in, and what holds without it.
 USUAL = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 SEEDS = 2**63
+# Below this vLLM takes this, and writes a line of log for each request.
+COOLEST = 0.01
 
 
 def parameters(
@@ -36,6 +38,8 @@ def parameters(
         raise Refused(f"min_tokens is {least}, but at most {most} tokens can be written.", param="min_tokens")
     given = {"temperature": sampling.temperature, "top_p": sampling.top_p, **extra}
     chosen = {name: _chosen(given.get(name), loaded.defaults, name) for name in USUAL}
+    if 0 < chosen["temperature"] < COOLEST:
+        chosen["temperature"] = COOLEST
     return library.SamplingParams(
         **chosen,
         presence_penalty=sampling.presence_penalty,
