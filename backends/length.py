@@ -26,7 +26,7 @@ def check_prompt(prompt: Prompt, model: Model, param: str) -> None:
         return
     check_ids(prompt, model, param)
     if model.context is not None and len(prompt) > model.context:
-        raise exceeded(model, param)
+        raise exceeded(model, param, f"has {len(prompt)}")
 
 
 def check_ids(tokens: Tokens, model: Model, param: str) -> None:
@@ -64,12 +64,11 @@ def cut(prompt: Prompt, model: Model, param: str, keep: int | None) -> Prompt:
     return prompt[:keep]
 
 
-def exceeded(model: Model, param: str, found: int | None = None, what: str | None = None) -> ContextExceeded:
-    """The error that names what was too long, and with how many tokens where they were counted."""
-    length = "is longer" if found is None else f"has {found}"
-    return ContextExceeded(f"The model takes at most {model.context} tokens; {what or param} {length}.", param=param)
+def exceeded(model: Model, param: str, found: str = "is longer", what: str | None = None) -> ContextExceeded:
+    """The error that names what was too long; `found` says how long, where it was counted."""
+    return ContextExceeded(f"The model takes at most {model.context} tokens; {what or param} {found}.", param=param)
 
 
 def _check(length: int, model: Model, param: str) -> None:
     if model.context is not None and length > model.context * CHARACTERS_A_TOKEN:
-        raise exceeded(model, param)
+        raise exceeded(model, param, f"has {length} characters, which is more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import OrderedDict
 
 import msgspec
@@ -17,6 +18,8 @@ START_SECONDS = 30.0
 # The worker's own limit is processor time; this one is for a worker that waits or a machine that is very busy.
 WALL_SECONDS = 10.0
 LONGEST_REASON = 200
+PRINT = re.compile(r"\n\s*\d+ \|")
+PLACE = re.compile(r"^(at )?\d+\(\d+\): |failed to compile JSON schema: ")
 KINDS = {"invalid": Refused, "complex": SchemaTooComplex, "unsupported": Unsupported}
 
 
@@ -79,5 +82,6 @@ class Compiler:
 
 
 def _one_line(text: str) -> str:
-    """Without the library's print of the grammar."""
-    return " ".join(text.split("\n   1 |")[0].split())[:LONGEST_REASON]
+    """Without the library's print of the grammar that we made, and its places in it."""
+    said = PRINT.split(text)[0]
+    return " ".join(PLACE.sub("", said).split())[:LONGEST_REASON]

@@ -69,7 +69,7 @@ async def _fitting(client: Client, model: Model, given: Prompt, place: str, keep
     if len(found) <= most:
         return text
     if keep is None:
-        raise exceeded(model, place, len(found))
+        raise exceeded(model, place, f"has {len(found)}")
     bare = await ids_of(client, text, special=False)
     return shortened(found, bare, keep)
 

@@ -41,7 +41,7 @@ async def _read_together(loaded: Loaded, pairs: Pairs, request: ScoreRequest) ->
     for index, (rendered, _) in enumerate(made):
         if prompts.length(rendered) > loaded.context:
             place = scores.place(request.names[1], index, len(documents))
-            raise exceeded(model, place, prompts.length(rendered), f"{place} with its query")
+            raise exceeded(model, place, f"has {prompts.length(rendered)}", f"{place} with its query")
     adapter = loaded.adapters.get(request.model)
     work = [pooled(loaded, rendered, _parameters(loaded, request, told), adapter) for rendered, told in made]
     async with aclosing(in_order(work)) as found:

@@ -123,6 +123,18 @@ def test_the_reason_is_short_and_holds_no_dump(text: str) -> None:
         assert dump not in error
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("4(1): lexer error\n   2 | start: /\\/\n   3 |", "lexer error"),
+        ("at 2(8): failed to compile JSON schema: Invalid type: objekt", "Invalid type: objekt"),
+        ("nothing of ours", "nothing of ours"),
+    ],
+)
+def test_the_reason_does_not_show_the_grammar_that_we_made(said: str, told: str) -> None:
+    assert compiler._one_line(said) == told
+
+
 def test_a_json_object_is_bounded_and_an_object() -> None:
     for good in ("{}", '{"a": [1, {"b": null}], "c": "\\n", "d": -1.5e3}'):
         assert accepts(JsonObject(), good)
