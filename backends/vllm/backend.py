@@ -37,6 +37,8 @@ from backends.vllm.scoring import score
 from backends.vllm.tokens import detokenize, tokenize
 
 SLOTS = 256
+# Fields of the engine that differ from its own defaults: bars of its processes would cut through the log.
+USUAL = {"use_tqdm_on_load": False}
 SAMPLED = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
     | {"logprobs", "top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens"}
@@ -69,7 +71,7 @@ class Vllm:
         self._figures = Figures(setup.name)
         self._engine = Engine(
             setup.model or "",
-            {**adapters.fields(setup), "served_model_name": setup.name},
+            {**USUAL, **adapters.fields(setup), "served_model_name": setup.name},
             self.options,
             setup.changed,
             self._prepare,
