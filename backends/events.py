@@ -1,7 +1,8 @@
 """What an engine answers: a stream of events, and what a finished stream amounts to.
 
 A backend's `run` yields events in this order: any Progress, then Delta, Embedding or Score, one Finish a choice, one
-Usage last. Only a tokenizer's answer is one Tokens alone. Failure is always an exception, never an event.
+Usage last. PromptLogprobs come before the first Delta of their choice. Only a tokenizer's answer is one Tokens alone.
+Failure is always an exception, never an event.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ class Alternative(Struct, frozen=True):
 
 
 class TokenLogprob(Struct, frozen=True):
-    """The token that was chosen, its log probability (natural logarithm) and the likeliest alternatives."""
+    """The token that was chosen, its log probability (natural logarithm) and the likeliest alternatives.
+
+    Nothing comes before the first token of an echoed prompt: its log probability is None. `data` is what the token adds
+    to the text, so nothing for one that does not show in it.
+    """
 
     token: str
-    logprob: float
+    logprob: float | None
     data: bytes
     top: tuple[Alternative, ...] = ()
 
@@ -56,6 +61,22 @@ class Delta(Struct, frozen=True, tag=True):
     reasoning: str = ""
     tool: ToolDelta | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
+
+
+class Candidate(Struct, frozen=True):
+    """A token of the vocabulary at a place of the prompt; `rank` is 1 for the likeliest."""
+
+    token: int
+    logprob: float
+    rank: int | None
+    text: str
+
+
+class PromptLogprobs(Struct, frozen=True, tag=True):
+    """Candidates at each place of the prompt of choice `index`: the token itself first; None where nothing precedes."""
+
+    places: tuple[tuple[Candidate, ...] | None, ...]
+    index: int = 0
 
 
 class Finish(Struct, frozen=True, tag=True):
@@ -96,7 +117,7 @@ class Usage(Struct, frozen=True, tag=True):
     reasoning: int = 0
 
 
-Event: TypeAlias = Progress | Delta | Finish | Embedding | Score | Tokens | Usage
+Event: TypeAlias = Progress | PromptLogprobs | Delta | Finish | Embedding | Score | Tokens | Usage
 
 
 class Call(Struct):
@@ -115,6 +136,7 @@ class Answer(Struct):
     calls: list[Call] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     reason: Reason | None = None
+    prompt: PromptLogprobs | None = None
 
 
 class Outcome(Struct):
@@ -152,13 +174,15 @@ class Outcome(Struct):
         return gathered
 
     def _take(self, event: Event) -> None:
-        """What has no words."""
+        """What is not an answer's own words."""
         if type(event) is Embedding:
             _put(self.vectors, event.index, event.vector, b"")
         elif type(event) is Score:
             _put(self.scores, event.index, event.value, 0.0)
         elif type(event) is Tokens:
             self.tokens = event
+        elif type(event) is PromptLogprobs:
+            self.answer(event.index).prompt = event
 
     def answer(self, index: int) -> Answer:
         """The choice of that index; those before it exist too."""

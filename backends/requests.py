@@ -48,7 +48,10 @@ Constraint: TypeAlias = JsonObject | JsonSchema | Regex | Choice | Grammar
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
-    """How tokens are chosen. None leaves it to the engine; `logprobs` is the number of alternatives, 0 to 20."""
+    """How tokens are chosen. None leaves it to the engine.
+
+    `logprobs` is the number of alternatives to each token of the answer, `prompt_logprobs` that of the prompt: 0 to 20.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
@@ -60,6 +63,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = {}
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
     constraint: Constraint | None = None
 
 
@@ -81,13 +85,17 @@ class ToolCall(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One turn of a conversation; `tool_call_id` says which call a `tool` message answers."""
+    """One turn of a conversation; `tool_call_id` says which call a `tool` message answers.
+
+    `reasoning` is what an earlier answer thought, for templates that show it to the model.
+    """
 
     role: Role
     parts: tuple[Part, ...] = ()
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str = ""
 
     @property
     def text(self) -> str:
@@ -125,7 +133,10 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
 
 class CompletionRequest(Struct, frozen=True, kw_only=True):
-    """Prompts to continue; choice `p * n + i` is the i-th answer to prompt p. Answers as a chat does."""
+    """Prompts to continue; choice `p * n + i` is the i-th answer to prompt p. Answers as a chat does.
+
+    `echo` puts the prompt before the answer; with `logprobs` its tokens have entries too.
+    """
 
     model: str
     prompts: tuple[Prompt, ...]

@@ -6,11 +6,13 @@ from __future__ import annotations
 class StopMatcher:
     """Holds back text that could be the beginning of a stop string, until it is or is not.
 
-    Of several matches the one that begins first counts, and of those the longest, whatever the chunks were.
+    Of several matches the one that begins first counts, and of those the longest, whatever the chunks were. With
+    `keep` the stop string itself gets out, as the end of the text.
     """
 
-    def __init__(self, stops: tuple[str, ...]) -> None:
+    def __init__(self, stops: tuple[str, ...], *, keep: bool = False) -> None:
         self.stops = stops
+        self._keep = keep
         self._held = ""
 
     def feed(self, text: str) -> tuple[str, bool]:
@@ -20,7 +22,7 @@ class StopMatcher:
         beginning = self._beginning(held)
         if found and min(found) <= beginning:
             self._held = ""
-            return held[: min(found)], True
+            return self._before(held, min(found)), True
         self._held = held[beginning:]
         return held[:beginning], False
 
@@ -28,7 +30,11 @@ class StopMatcher:
         """The text still held when the stream ended without a stop string; a whole one in it still counts."""
         held, self._held = self._held, ""
         found = [at for at in map(held.find, self.stops) if at >= 0]
-        return held[: min(found)] if found else held
+        return self._before(held, min(found)) if found else held
+
+    def _before(self, held: str, at: int) -> str:
+        kept = max(len(stop) for stop in self.stops if held.startswith(stop, at)) if self._keep else 0
+        return held[: at + kept]
 
     def _beginning(self, held: str) -> int:
         """Where the earliest suffix starts that a stop string begins with, short of being whole."""

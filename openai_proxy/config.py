@@ -60,6 +60,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop: Annotated[Count, Meta(description="stop strings")] = 16
     stop_length: Annotated[Count, Meta(description="characters of one stop string")] = 256
     logit_bias: Annotated[Count, Meta(description="entries of logit_bias")] = 1024
+    token_ids: Annotated[Count, Meta(description="ids of stop_token_ids or allowed_token_ids")] = 1024
+    bad_words: Annotated[Count, Meta(description="words of bad_words, each as long as a stop string at most")] = 128
+    template_bytes: Annotated[Count, Meta(description="chat_template_kwargs as JSON")] = 16_384
     tools: Annotated[Count, Meta(description="tools of one request")] = 128
     tool_bytes: Annotated[Count, Meta(description="all tools, or one schema, as JSON")] = 262_144
     messages: Annotated[Count, Meta(description="messages of one chat")] = 2048
@@ -67,7 +70,6 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prompts: Annotated[Count, Meta(description="prompts of one completion")] = 128
     inputs: Annotated[Count, Meta(description="inputs to embed, documents to score or rerank")] = 2048
     tokenize: Annotated[Count, Meta(description="characters to tokenize, ids to detokenize")] = 1_000_000
-    template_bytes: Annotated[Count, Meta(description="chat_template_kwargs as JSON")] = 16_384
     model_name: Annotated[Count, Meta(description="characters of a model's name")] = 200
     regex: Annotated[Count, Meta(description="characters of a regex")] = 1024
     choices: Annotated[Count, Meta(description="options of a choice")] = 256

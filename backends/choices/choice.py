@@ -28,12 +28,16 @@ class Scanner(Protocol):
 
 
 class Plan(Struct, frozen=True):
-    """How to read the choice `index`: `json` answers are checked to be JSON before they are called complete."""
+    """How to read the choice `index`: `json` answers are checked to be JSON before they are called complete.
+
+    `keep_stop` leaves the stop string in the text.
+    """
 
     index: int
     sampling: Sampling
     scanner: Scanner | None = None
     json: bool = False
+    keep_stop: bool = False
 
 
 class Counts(Struct):
@@ -82,7 +86,8 @@ class _Reader:
         self.plan = plan
         self.stopped = False
         # A stop string inside a tool call would leave half a call; there only the schema ends it.
-        self._matcher = StopMatcher(plan.sampling.stop) if plan.sampling.stop else None
+        stops = plan.sampling.stop
+        self._matcher = StopMatcher(stops, keep=plan.keep_stop) if stops else None
         self._entries: deque[tuple[int, TokenLogprob]] = deque()
         self._fed = 0
         self._released = 0

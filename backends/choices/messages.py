@@ -29,6 +29,8 @@ def _native(message: Message) -> dict[str, Any]:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
+    if message.reasoning:  # templates differ in the name
+        made["reasoning_content"] = made["reasoning"] = message.reasoning
     if message.tool_call_id is not None:
         made["tool_call_id"] = message.tool_call_id
     return made

@@ -37,15 +37,20 @@ from backends.vllm.scoring import score
 from backends.vllm.tokens import detokenize, tokenize
 
 SLOTS = 256
+SLOTS_BY_PRIORITY = 1024
 # Fields of the engine that differ from its own defaults: bars of its processes would cut through the log.
 USUAL = {"use_tqdm_on_load": False}
 SAMPLED = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
     | {"logprobs", "top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens"}
     | {"json_object", "json_schema", "regex", "choice", "grammar"}
+    | {"prompt_logprobs", "stop_token_ids", "include_stop_str_in_output", "bad_words", "allowed_token_ids"}
+    | {"skip_special_tokens", "spaces_between_special_tokens", "truncate_prompt_tokens", "truncation_side"}
+    | {"cache_salt", "add_special_tokens", "return_tokens_as_token_ids"}
 )
+TEMPLATED = frozenset({"chat_echo", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"})
 PARAMETERS: dict[Kind, frozenset[str]] = {
-    "chat": SAMPLED | {"tools", "parallel_tool_calls", "continue_final_message", "chat_template_kwargs"},
+    "chat": SAMPLED | TEMPLATED | {"tools", "parallel_tool_calls"},
     "completion": SAMPLED | {"echo", "token_prompts"},
     "embedding": frozenset({"dimensions", "token_prompts", "truncate_prompt_tokens"}),
     "score": frozenset({"truncate_prompt_tokens"}),
@@ -63,9 +68,15 @@ class Vllm:
 
     def __init__(self, setup: Setup) -> None:
         self.options = Options.read(setup)
-        self.slots = setup.slots or setup.engine.get("max_num_seqs") or SLOTS
+        self._by_priority = setup.engine.get("scheduling_policy") == "priority"
+        # The engine can only put first what it knows of.
+        usual = SLOTS_BY_PRIORITY if self._by_priority else setup.engine.get("max_num_seqs") or SLOTS
+        self.slots = setup.slots or usual
         # What the model is for is known once it is loaded; until then nothing is ruled out.
-        self.model = Model(kinds=frozenset(PARAMETERS), parameters=frozenset().union(*PARAMETERS.values()))
+        self.model = Model(
+            kinds=frozenset(PARAMETERS),
+            parameters=frozenset().union(*PARAMETERS.values(), self._settled()),
+        )
         self._quarantine = Quarantine()
         self._adapters = setup.adapters
         self._figures = Figures(setup.name)
@@ -137,17 +148,23 @@ class Vllm:
             raise Unavailable
         return self._loaded
 
+    def _settled(self) -> frozenset[str]:
+        """Parameters that the engine's own settings decide on."""
+        return frozenset({"priority"} if self._by_priority else ())
+
     async def _prepare(self) -> None:
         """Learn what a new engine can do, and let it work once: its first steps compile parts of it."""
         found = await adapters.added(self._engine.built, self._engine.library, self._adapters)
         loaded = self._loaded = await learn(self._engine, self.options, self._template, found)
         known = frozenset().union(*(PARAMETERS[kind] for kind in loaded.kinds))
-        thinks = loaded.template is not None and (loaded.template.effort or loaded.template.thinking)
+        thinks = loaded.template is not None and (loaded.template.effort or loaded.template.switches)
         self.model = structs.replace(
             self.model,
             kinds=loaded.kinds,
             parameters=known
+            | self._settled()
             | ({"reasoning_effort"} if thinks else set())
+            | ({"thinking_token_budget"} if loaded.budgets else set())
             | ({"use_activation"} if loaded.pairs is not None else set()),
             context=loaded.context,
             vocabulary=loaded.vocabulary,

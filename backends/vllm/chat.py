@@ -12,10 +12,10 @@ from backends.choices.messages import messages
 from backends.choices.way import Way
 from backends.constraints import constraint
 from backends.constraints.compiler import Compiler
-from backends.events import Event
+from backends.events import Delta, Event
 from backends.length import check_chat
 from backends.requests import ChatRequest
-from backends.vllm import outputs, prompts, sampling
+from backends.vllm import outputs, prompts, sampling, scores
 from backends.vllm.loaded import Loaded, Template
 from backends.vllm.reading import Reader
 
@@ -31,22 +31,26 @@ def about(way: Way, template: Template) -> str:
 
 
 async def render(
-    loaded: Loaded, request: ChatRequest, way: Way, *, special: bool = False
+    loaded: Loaded, request: ChatRequest, way: Way, cut: prompts.Cut = prompts.WHOLE
 ) -> tuple[prompts.Rendered, dict[str, Any]]:
-    """What the model reads, and what its template was told. `special`: the tokenizer adds its own tokens."""
+    """What the model reads, and what its template was told."""
     template = loaded.template or Template()
     conversation = messages(request.messages, knows_tools=template.tools, about_tools=about(way, template))
     values = prompts.template_values(request, template, way.tools if shown(way, template) else ())
-    return await prompts.chat(loaded, conversation, values, special=special), values
+    return await prompts.chat(loaded, conversation, values, cut), values
 
 
 async def converse(loaded: Loaded, compiler: Compiler, request: ChatRequest) -> AsyncGenerator[Event, None]:
     """The events of a chat."""
-    check_chat(request, prompts.model_of(loaded))
+    cut = prompts.Cut.of(request.extra, request.sampling)
+    check_chat(request, prompts.model_of(loaded, cut))
     way = Way.of(request, able=loaded.reads_tools)
     grammar = await way.grammar(compiler, request)
-    rendered, values = await render(loaded, request, way)
+    rendered, values = await render(loaded, request, way, cut)
     prompts.check_fits(rendered, loaded, "messages")
+    if request.extra.get("echo") and request.messages[-1].role == "assistant":
+        for index in range(request.sampling.n):
+            yield Delta(request.messages[-1].text, index)
     counts = [Counts() for _ in range(request.sampling.n)]
     streams = []
     for index, count in enumerate(counts):
@@ -73,6 +77,7 @@ def _one(
     wanted = request.sampling
     json = constraint.is_json(wanted.constraint)
     simple = reader is None and not way.ours and not json and wanted.logprobs is None
+    of_prompt = wanted.prompt_logprobs if index == 0 else None  # one prompt, told once
     work = outputs.Work(
         index,
         rendered,
@@ -85,10 +90,20 @@ def _one(
             grammar=grammar,
             stops=simple,
             special=reader is not None and reader.special,
+            of_prompt=of_prompt,
         ),
         loaded.adapters.get(request.model),
+        priority=request.extra.get("priority", 0),
+        heard=None if of_prompt is None else [],
+        numbers=request.extra.get("return_tokens_as_token_ids", False),
     )
     if simple:
-        return outputs.plain(loaded, work, counts)
-    plan = Plan(index, wanted, way.scanner(), json=json)
-    return choice(outputs.pieces(loaded, work, reader, wanted.logprobs), plan, counts)
+        events = outputs.plain(loaded, work, counts)
+    else:
+        keep = work.parameters.include_stop_str_in_output
+        plan = Plan(index, wanted, way.scanner(), json=json, keep_stop=keep)
+        events = choice(outputs.pieces(loaded, work, reader, wanted.logprobs), plan, counts)
+    if work.heard is None:
+        return events
+    heard = work.heard
+    return scores.after(events, lambda: [scores.of_prompt(index, places, of_prompt or 0) for places in heard])

@@ -136,7 +136,10 @@ class Engine:
                 config = arguments.create_engine_config()
                 model_type = getattr(config.model_config.hf_config, "model_type", "")
                 self.reasoning = reasoning_parser(self.library, self._options, model_type)
-                config.structured_outputs_config.reasoning_parser = self.reasoning or ""
+                if self.reasoning is not None:  # vLLM learns from it how thinking begins and ends
+                    fields |= {"reasoning_parser": self.reasoning}
+                    arguments = self.library.AsyncEngineArgs(model=_place(self._model), **fields)
+                    config = arguments.create_engine_config()
                 quiet = arguments.disable_log_stats
                 loggers = [] if quiet else [compat.stat_logger(self.library, self._figures)]
                 return self.library.AsyncLLM.from_vllm_config(config, disable_log_stats=quiet, stat_loggers=loggers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,13 +21,27 @@ from backends.vllm.pairs import Pairs
 GENERATE, EMBED, CLASSIFY = "generate", "embed", "classify"
 
 
+# What is the server's to say to the function that applies a template; `documents` alone is the client's.
+RESERVED = frozenset(
+    {"messages", "conversation", "tools", "chat_template", "tokenize", "add_generation_prompt", "tokenizer_kwargs"}
+    | {"continue_final_message", "padding", "truncation", "max_length", "return_tensors", "return_dict"}
+    | {"return_assistant_tokens_mask", "tool_choice", "response_format"}
+)
+# Templates differ in the name.
+SWITCHES = ("enable_thinking", "thinking")
+
+
 class Template(Struct, frozen=True):
-    """The chat template: `text` only if it replaces the model's own. `kinds` of values it asks for."""
+    """The chat template: `text` only if it replaces the model's own, and what values it asks for.
+
+    `switches` are those that turn thinking on and off; `reserved` are names that no client may set.
+    """
 
     text: str | None = None
     tools: bool = False
     effort: bool = False
-    thinking: bool = False
+    switches: tuple[str, ...] = ()
+    reserved: frozenset[str] = RESERVED
 
     @classmethod
     def of(cls, given: str | None, tokenizer: Any) -> Template | None:
@@ -34,15 +50,23 @@ class Template(Struct, frozen=True):
         text = given or (own if isinstance(own, str) else "\n".join((own or {}).values()))
         if not text:
             return None
-        return cls(given, "tools" in text, "reasoning_effort" in text, "enable_thinking" in text)
+        switches = tuple(name for name in SWITCHES if re.search(rf"{{[%{{][^}}]*\b{name}\b", text))
+        return cls(given, "tools" in text, "reasoning_effort" in text, switches, RESERVED | _parameters(tokenizer))
+
+
+def _parameters(tokenizer: Any) -> frozenset[str]:
+    """What the function that applies the template takes, beside values for the template."""
+    apply = getattr(tokenizer, "apply_chat_template", None)
+    return frozenset(inspect.signature(apply).parameters if apply else ()) - {"documents"}
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
     """`client` is vLLM's AsyncLLM. `context` and `vocabulary` are in tokens, `defaults` the model's own sampling.
 
     `parser` is the class that reads tool calls (`reads_tools`) and reasoning, None when nothing has to be read;
-    `adapters` are vLLM's LoRARequests by name. `widths` are the dimensions an embedding may be cut to, any if there are
-    none; `pairs` makes a cross-encoder's prompts, None for other models.
+    `adapters` are vLLM's LoRARequests by name; `budgets` tells whether the engine can end a model's thinking. `widths`
+    are the dimensions an embedding may be cut to, any if there are none; `pairs` makes a cross-encoder's prompts, None
+    for other models.
     """
 
     library: Library
@@ -61,6 +85,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     reads_tools: bool = False
     reasons: bool = False
     adapters: Mapping[str, Any] = field(default_factory=dict)
+    budgets: bool = False
 
 
 async def learn(engine: Engine, options: Options, template: str | None, adapters: Mapping[str, Any]) -> Loaded:
@@ -91,6 +116,7 @@ async def learn(engine: Engine, options: Options, template: str | None, adapters
         reads_tools=tools is not None,
         reasons=engine.reasoning is not None,
         adapters=adapters,
+        budgets=bool(getattr(getattr(client.vllm_config, "reasoning_config", None), "enabled", False)),
     )
 
 

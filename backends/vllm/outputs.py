@@ -7,18 +7,18 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from backends.choices.choice import Counts
 from backends.choices.piece import Piece
 from backends.errors import EngineFailed
-from backends.events import Alternative, Delta, Event, Finish, Reason, TokenLogprob
+from backends.events import Delta, Event, Finish, Reason, TokenLogprob
+from backends.vllm import scores
 from backends.vllm.loaded import Loaded
 from backends.vllm.prompts import Rendered
 from backends.vllm.trouble import translated
 
 REASONS: dict[str, Reason] = {"stop": "stop", "length": "length", "repetition": "stop"}
-LEAST = -9999.0
 _numbers = itertools.count()
 
 
@@ -30,12 +30,20 @@ class Reader(Protocol):
 
 
 class Work(Struct, frozen=True):
-    """One choice to generate: `parameters` are vLLM's SamplingParams, `adapter` its LoRARequest or None."""
+    """One choice to generate: `parameters` are vLLM's SamplingParams, `adapter` its LoRARequest or None.
+
+    `heard` takes vLLM's log probabilities of the prompt. `whole`: the token that ended the answer has an entry too.
+    `numbers`: entries call tokens by their ids.
+    """
 
     index: int
     rendered: Rendered
     parameters: Any
     adapter: Any = None
+    priority: int = 0
+    heard: list[Any] | None = None
+    whole: bool = False
+    numbers: bool = False
 
 
 async def generated(loaded: Loaded, work: Work) -> AsyncGenerator[Any, None]:
@@ -43,10 +51,16 @@ async def generated(loaded: Loaded, work: Work) -> AsyncGenerator[Any, None]:
     pace = loaded.pace
     with translated(loaded.library), pace.stream():
         outputs = loaded.client.generate(
-            work.rendered, work.parameters, f"r{next(_numbers)}", lora_request=work.adapter
+            work.rendered,
+            work.parameters,
+            f"r{next(_numbers)}",
+            lora_request=work.adapter,
+            priority=work.priority,
         )
         async with aclosing(outputs):
             async for output in outputs:
+                if work.heard is not None and output.prompt_logprobs is not None:
+                    work.heard.append(output.prompt_logprobs)
                 yield output
                 pace.took(len(output.outputs[0].token_ids))
                 if pace.busy and not output.finished:
@@ -88,7 +102,7 @@ async def pieces(
                 text=read.text,
                 reasoning=read.reasoning,
                 tools=read.tools,
-                logprobs=() if alternatives is None else tuple(_logprobs(new, alternatives)),
+                logprobs=() if alternatives is None else tuple(_logprobs(new, alternatives, work)),
                 reason=reason,
                 prompt=counts.prompt,
                 cached=counts.cached,
@@ -109,21 +123,15 @@ def _reason(new: Any) -> Reason:
     return reason
 
 
-def _logprobs(new: Any, alternatives: int) -> Iterator[TokenLogprob]:
-    """An entry a token; the one that ended the answer says nothing and has none."""
+def _logprobs(new: Any, alternatives: int, work: Work) -> Iterator[TokenLogprob]:
+    """An entry a token; the one that ended the answer says nothing and has none, unless it is to be shown."""
     entries = list(zip(new.token_ids, new.logprobs or (), strict=False))
+    silent = -1
     if new.finish_reason == "stop" and not isinstance(new.stop_reason, str):
-        entries = entries[:-1]
-    for token, position in entries:
-        ranked = sorted(position.values(), key=lambda entry: entry.rank or 0)[:alternatives]
-        yield _logprob(position[token], tuple(_alternative(entry) for entry in ranked))
-
-
-def _logprob(entry: Any, top: tuple[Alternative, ...]) -> TokenLogprob:
-    text = entry.decoded_token or ""
-    return TokenLogprob(text, max(entry.logprob, LEAST), text.encode(errors="replace"), top)
-
-
-def _alternative(entry: Any) -> Alternative:
-    text = entry.decoded_token or ""
-    return Alternative(text, max(entry.logprob, LEAST), text.encode(errors="replace"))
+        if not work.parameters.include_stop_str_in_output:
+            silent = len(entries) - 1
+        if silent >= 0 and not work.whole:
+            entries.pop()
+    for number, (token, position) in enumerate(entries):
+        made = scores.entry(position, token, alternatives, numbers=work.numbers)
+        yield structs.replace(made, data=b"") if number == silent else made

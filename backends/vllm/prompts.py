@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
 from backends import Model
 from backends.choices.tools import function
 from backends.errors import ContextExceeded, Refused
-from backends.requests import ChatRequest, Prompt, Tokens, Tool
+from backends.requests import ChatRequest, Prompt, Sampling, Tokens, Tool
 from backends.vllm.loaded import Loaded, Template
 from backends.vllm.trouble import translated
 
@@ -16,39 +18,74 @@ from backends.vllm.trouble import translated
 Rendered: TypeAlias = Mapping[str, Any]
 
 
-async def chat(
-    loaded: Loaded, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any], *, special: bool = False
-) -> Rendered:
-    """The conversation through the chat template, which sees `values`. `special`: the tokenizer adds its own tokens to
-    those of the template. Raises Refused.
+class Cut(Struct, frozen=True):
+    """What else a request wants of its prompt.
+
+    `tokens` is how many are kept of its end, or of its beginning (`right` is where it is cut); -1 leaves room for an
+    `answer` of that many. `special`: the tokenizer adds its special tokens; `salt` keeps its cache apart.
     """
+
+    tokens: int | None = None
+    right: bool = False
+    answer: int = 0
+    special: bool | None = None
+    salt: str | None = None
+
+    @classmethod
+    def of(cls, extra: Mapping[str, Any], sampling: Sampling) -> Cut:
+        """By the options of a request."""
+        if extra.keys().isdisjoint(CUTTING):
+            return WHOLE
+        return cls(
+            tokens=extra.get("truncate_prompt_tokens"),
+            right=extra.get("truncation_side") == "right",
+            answer=sampling.max_tokens or 0,
+            special=extra.get("add_special_tokens"),
+            salt=extra.get("cache_salt"),
+        )
+
+
+CUTTING = frozenset({"truncate_prompt_tokens", "add_special_tokens", "cache_salt"})
+WHOLE = Cut()
+# Times the context that a prompt to be cut may be long: all of it has to be read to find where to cut.
+LONGER = 16
+
+
+async def chat(
+    loaded: Loaded, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any], cut: Cut = WHOLE
+) -> Rendered:
+    """The conversation through the chat template, which sees `values`. Raises Refused."""
     template = loaded.template or Template()
     chosen = loaded.library.ChatParams(
         chat_template=template.text,
         chat_template_content_format="auto",
         chat_template_kwargs={"add_generation_prompt": True, "tokenize": False, **values},
     )
-    tokens = loaded.library.TokenizeParams(max_total_tokens=None, add_special_tokens=special)
+    tokens = loaded.library.TokenizeParams(max_total_tokens=None, add_special_tokens=cut.special or False)
     with translated(loaded.library, "messages"):
         try:
             rendered: Rendered
             _, (rendered,) = await loaded.client.renderer.render_chat_async([list(messages)], chosen, tokens)
         except ValueError as error:
             raise Refused("The model's chat template does not take this conversation.", param="messages") from error
-    return rendered
+    return _cut(rendered, cut, loaded)
 
 
-async def prompt(loaded: Loaded, given: Prompt, param: str, *, room: bool = True, keep: int | None = None) -> Rendered:
-    """A text or token ids, cut to `keep` tokens if that is a number. `room`: at least one token must be left for an
-    answer. Raises ContextExceeded.
+async def prompt(
+    loaded: Loaded, given: Prompt, param: str, cut: Cut = WHOLE, *, room: bool = True, keep: int | None = None
+) -> Rendered:
+    """A text or token ids, of which the tokenizer keeps `keep` tokens if that is a number. `room`: at least one token
+    must be left for an answer. Raises ContextExceeded.
     """
     wanted = {"prompt": given} if isinstance(given, str) else {"prompt_token_ids": list(given)}
-    tokens = loaded.library.TokenizeParams(max_total_tokens=None, truncate_prompt_tokens=keep)
+    special = {} if cut.special is None else {"add_special_tokens": cut.special}
+    tokens = loaded.library.TokenizeParams(max_total_tokens=None, truncate_prompt_tokens=keep, **special)
     with translated(loaded.library, param):
         rendered: Rendered
         (rendered,) = await loaded.client.renderer.render_cmpl_async([wanted], tokens)
-    check_fits(rendered, loaded, param, room=room)
-    return rendered
+    made = _cut(rendered, cut, loaded)
+    check_fits(made, loaded, param, room=room)
+    return made
 
 
 async def tokenized(loaded: Loaded, text: str, *, special: bool) -> Rendered:
@@ -68,20 +105,49 @@ async def text_of(loaded: Loaded, tokens: Tokens) -> str:
     return str(made["prompt"])
 
 
+def _cut(rendered: Rendered, cut: Cut, loaded: Loaded) -> Rendered:
+    """What is left of a prompt. Raises Refused where the tokens stand for more than text."""
+    if cut is WHOLE:
+        return rendered
+    changed = dict(rendered)
+    if cut.salt is not None:
+        changed["cache_salt"] = cut.salt
+    if cut.tokens is None:
+        return changed
+    if rendered.get("type", "token") != "token":
+        raise Refused("Only a prompt of text can be truncated.", param="truncate_prompt_tokens")
+    most = cut.tokens if cut.tokens > 0 else max(1, loaded.context - max(1, cut.answer))
+    ids = rendered["prompt_token_ids"]
+    changed["prompt_token_ids"] = ids[:most] if cut.right else ids[-most:]
+    return changed
+
+
 def template_values(request: ChatRequest, template: Template, tools: Sequence[Tool]) -> dict[str, Any]:
-    """What the template is told beside the messages."""
-    values: dict[str, Any] = dict(request.extra.get("chat_template_kwargs", ()))
-    if request.extra.get("continue_final_message"):
-        values |= {"add_generation_prompt": False, "continue_final_message": True}
-    elif "add_generation_prompt" in request.extra:
-        values["add_generation_prompt"] = request.extra["add_generation_prompt"]
+    """What the template is told beside the messages. Raises Refused for a value that is not the client's to set."""
+    values: dict[str, Any] = {}
+    if request.extra:
+        values = _wanted(request.extra, template)
     if tools:
         values["tools"] = [function(tool) for tool in tools]
     effort = request.reasoning_effort
-    if effort is not None and template.effort:
-        values.setdefault("reasoning_effort", effort)
-    if effort is not None and template.thinking:
-        values.setdefault("enable_thinking", effort not in ("none", "minimal"))
+    if effort is not None:
+        if template.effort:
+            values.setdefault("reasoning_effort", effort)
+        for name in template.switches:
+            values.setdefault(name, effort not in ("none", "minimal"))
+    return values
+
+
+def _wanted(extra: Mapping[str, Any], template: Template) -> dict[str, Any]:
+    """The client's own values for the template, and how the last message ends."""
+    values = dict(extra.get("chat_template_kwargs", ()))
+    for name in values.keys() & template.reserved:
+        param = f"chat_template_kwargs.{name}"
+        raise Refused(f"{param} is not for the template to be told.", param=param)
+    if extra.get("continue_final_message"):
+        values |= {"add_generation_prompt": False, "continue_final_message": True}
+    elif "add_generation_prompt" in extra:
+        values["add_generation_prompt"] = extra["add_generation_prompt"]
     return values
 
 
@@ -100,6 +166,7 @@ def check_fits(rendered: Rendered, loaded: Loaded, param: str, *, room: bool = T
         raise ContextExceeded(f"{limit}; {param} has {found}.", param=param)
 
 
-def model_of(loaded: Loaded) -> Model:
-    """The sizes, for checks that come before tokens are counted."""
-    return Model(kinds=loaded.kinds, context=loaded.context, vocabulary=loaded.vocabulary, dimensions=loaded.dimensions)
+def model_of(loaded: Loaded, cut: Cut = WHOLE) -> Model:
+    """The sizes, for checks that come before tokens are counted: what is cut may be longer, but not without end."""
+    context = loaded.context if cut.tokens is None else loaded.context * LONGER
+    return Model(kinds=loaded.kinds, context=context, vocabulary=loaded.vocabulary, dimensions=loaded.dimensions)

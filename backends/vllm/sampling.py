@@ -9,6 +9,14 @@ from backends.errors import Refused
 from backends.requests import Sampling
 from backends.vllm.loaded import Loaded
 
+# Options that go to the sampler as they are.
+PASSED = (
+    "include_stop_str_in_output",
+    "bad_words",
+    "allowed_token_ids",
+    "spaces_between_special_tokens",
+    "thinking_token_budget",
+)
 # What the model's own generation_config may fill in, and what holds without it.
 USUAL = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 SEEDS = 2**63
@@ -26,10 +34,12 @@ def parameters(
     grammar: str = "",
     stops: bool = True,
     special: bool = False,
+    of_prompt: int | None = None,
 ) -> Any:
     """For one choice, for which `room` tokens are left. `stops`: the engine looks for the stop strings.
 
-    `special`: special tokens show in the text, for a parser that looks for them. Raises Refused.
+    `special`: special tokens show in the text, for a parser that looks for them; `of_prompt` alternatives are told for
+    each token of the prompt. Raises Refused.
     """
     library = loaded.library
     most = min(room, sampling.max_tokens or loaded.defaults.get("max_tokens") or room)
@@ -46,16 +56,18 @@ def parameters(
         frequency_penalty=sampling.frequency_penalty,
         seed=None if sampling.seed is None else _seed(sampling.seed + choice),
         stop=list(sampling.stop) if stops else None,
-        stop_token_ids=loaded.defaults.get("stop_token_ids"),
+        stop_token_ids=[*(loaded.defaults.get("stop_token_ids") or ()), *extra.get("stop_token_ids", ())],
         ignore_eos=bool(extra.get("ignore_eos")),
         max_tokens=most,
         min_tokens=least,
         logprobs=sampling.logprobs,
+        prompt_logprobs=of_prompt,
         logit_bias=dict(sampling.logit_bias) or None,
-        skip_special_tokens=not special,
+        skip_special_tokens=not special and extra.get("skip_special_tokens", True),
         structured_outputs=library.StructuredOutputsParams(grammar=grammar) if grammar else None,
         output_kind=library.RequestOutputKind.DELTA,
         skip_clone=True,
+        **({name: extra[name] for name in PASSED if name in extra} if extra else {}),
     )
 
 

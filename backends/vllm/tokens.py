@@ -18,7 +18,7 @@ async def tokenize(loaded: Loaded, request: TokenizeRequest) -> AsyncGenerator[E
         rendered = await prompts.tokenized(loaded, request.prompt, special=request.special)
     else:
         way = Way.of(request.prompt, able=loaded.reads_tools)
-        rendered, _ = await chat.render(loaded, request.prompt, way, special=request.special)
+        rendered, _ = await chat.render(loaded, request.prompt, way, prompts.Cut(special=request.special))
     ids = tuple(rendered["prompt_token_ids"])
     strings = None
     if request.strings:

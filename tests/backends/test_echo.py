@@ -12,7 +12,7 @@ import pytest
 from backends import Model, Setup, UnknownBackend, resolve
 from backends.echo import Echo
 from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
-from backends.events import Delta, Event, Finish, Outcome, Usage
+from backends.events import Candidate, Delta, Event, Finish, Outcome, PromptLogprobs, Usage
 from backends.requests import (
     ChatRequest,
     CompletionRequest,
@@ -131,8 +131,17 @@ def test_completions_echo_and_take_token_ids() -> None:
     found = outcome(request)
     assert [answer.text for answer in found.answers] == ["a ba b", "a ba b", "1 2 31 2 3", "1 2 31 2 3"]
     assert found.usage == Usage(prompt=5, completion=10)
-    with pytest.raises(Unsupported):
-        outcome(CompletionRequest(model="echo", prompts=("a",), sampling=Sampling(logprobs=1), echo=True))
+    scored = CompletionRequest(model="echo", prompts=("a b",), sampling=Sampling(logprobs=1), echo=True)
+    assert [entry.logprob for entry in outcome(scored).answers[0].logprobs or ()] == [None, 0.0, 0.0, 0.0]
+
+
+def test_prompt_logprobs_are_those_of_its_words() -> None:
+    wanted = Sampling(prompt_logprobs=1, n=2)
+    answers = outcome(CompletionRequest(model="echo", prompts=("a b",), sampling=wanted)).answers
+    places = (None, (Candidate(1, 0.0, 1, " b"),))
+    assert [answer.prompt for answer in answers] == [PromptLogprobs(places, 0), PromptLogprobs(places, 1)]
+    said = outcome(chat("a b", Sampling(prompt_logprobs=0)))
+    assert said.answers[0].prompt == PromptLogprobs(places)
 
 
 @pytest.mark.parametrize("dimensions", [None, 1, 5, 16])

@@ -5,9 +5,10 @@ Source: https://platform.openai.com/docs/api-reference/chat/object, .../completi
 
 from __future__ import annotations
 
+import codecs
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -63,6 +64,18 @@ class Logprobs(Struct):
     refusal: None = None
 
 
+class PromptLogprob(Struct):
+    """A token that could have stood at a place of the prompt, as vLLM shows it; `rank` is 1 for the likeliest."""
+
+    logprob: float
+    rank: int | None
+    decoded_token: str
+
+
+# By token id, place after place; null where nothing precedes.
+PromptLogprobs: TypeAlias = list[dict[str, PromptLogprob] | None]
+
+
 class Function(Struct):
     """A called function."""
 
@@ -107,6 +120,7 @@ class ChatCompletion(Struct):
     choices: list[Choice]
     usage: Usage
     object: str = "chat.completion"
+    prompt_logprobs: PromptLogprobs | UnsetType = UNSET
 
 
 PLAIN = (
@@ -118,11 +132,14 @@ PLAIN = (
 
 
 class LegacyLogprobs(Struct):
-    """Log probabilities in the form of legacy completions; `text_offset` counts characters."""
+    """Log probabilities in the form of legacy completions; `text_offset` counts characters.
+
+    The first token of an echoed prompt has null for both.
+    """
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]] | None
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None
     text_offset: list[int]
 
 
@@ -133,6 +150,7 @@ class TextChoice(Struct):
     text: str
     finish_reason: str | None
     logprobs: LegacyLogprobs | None = None
+    prompt_logprobs: PromptLogprobs | UnsetType = UNSET
 
 
 class Completion(Struct):
@@ -166,7 +184,8 @@ def logprobs(entries: Sequence[events.TokenLogprob] | None) -> Logprobs | None:
     """Log probabilities in OpenAI's shape; None when they were not asked for."""
     if entries is None:
         return None
-    return Logprobs([Logprob(e.token, e.logprob, list(e.data), _top(e)) for e in entries])
+    # Every token of an answer has a probability; only an echoed prompt begins with one that has none.
+    return Logprobs([Logprob(e.token, e.logprob or 0.0, list(e.data), _top(e)) for e in entries])
 
 
 def _top(entry: events.TokenLogprob) -> list[TopLogprob]:
@@ -177,23 +196,47 @@ def legacy_logprobs(entries: Sequence[events.TokenLogprob] | None, offset: int) 
     """Log probabilities in the legacy shape; the first token begins at character `offset`."""
     if entries is None:
         return None
-    offsets = []
-    for entry in entries:
-        offsets.append(offset)
-        offset += len(entry.token)
     return LegacyLogprobs(
         tokens=[entry.token for entry in entries],
         token_logprobs=[entry.logprob for entry in entries],
-        top_logprobs=[{other.token: other.logprob for other in entry.top} for entry in entries],
-        text_offset=offsets,
+        top_logprobs=[_legacy_top(entry) for entry in entries],
+        text_offset=[offset + before for before in _offsets(entries)[:-1]],
     )
+
+
+def text_length(entries: Sequence[events.TokenLogprob]) -> int:
+    """Characters that these tokens add to the text."""
+    return _offsets(entries)[-1]
+
+
+def _offsets(entries: Sequence[events.TokenLogprob]) -> list[int]:
+    """Where in the text each token begins, and where the last one ends. Tokens may be parts of a character."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    offsets = [0]
+    for entry in entries:
+        offsets.append(offsets[-1] + len(decoder.decode(entry.data)))
+    return offsets
+
+
+def _legacy_top(entry: events.TokenLogprob) -> dict[str, float] | None:
+    return None if entry.logprob is None else {other.token: other.logprob for other in entry.top}
+
+
+def prompt_logprobs(found: events.PromptLogprobs | None) -> PromptLogprobs | UnsetType:
+    """Log probabilities of a prompt in vLLM's shape; absent when they were not asked for."""
+    if found is None:
+        return UNSET
+    return [
+        None if place is None else {str(e.token): PromptLogprob(e.logprob, e.rank, e.text) for e in place}
+        for place in found.places
+    ]
 
 
 def chat_completed(identity: str, created: int, model: str, outcome: events.Outcome) -> bytes:
     """The answer to a chat, as JSON. One choice that is text only needs no more than its text encoded."""
     counted = outcome.usage
     first = outcome.answers[0] if len(outcome.answers) == 1 else None
-    if first is not None and not first.calls and not first.reasoning and first.logprobs is None:
+    if first is not None and not (first.calls or first.reasoning or first.prompt) and first.logprobs is None:
         return PLAIN % (
             identity.encode(),
             created,
@@ -210,13 +253,22 @@ def chat_completed(identity: str, created: int, model: str, outcome: events.Outc
         Choice(index, _message(answer), answer.reason or "stop", logprobs(answer.logprobs))
         for index, answer in enumerate(outcome.answers)
     ]
-    return encode(ChatCompletion(identity, created, model, choices, usage(counted)))
+    answer = ChatCompletion(identity, created, model, choices, usage(counted))
+    if outcome.answers:
+        answer.prompt_logprobs = prompt_logprobs(outcome.answers[0].prompt)
+    return encode(answer)
 
 
 def completion_completed(identity: str, created: int, model: str, outcome: events.Outcome) -> bytes:
     """The answer to a legacy completion, as JSON."""
     choices = [
-        TextChoice(index, answer.text, answer.reason or "stop", legacy_logprobs(answer.logprobs, 0))
+        TextChoice(
+            index,
+            answer.text,
+            answer.reason or "stop",
+            legacy_logprobs(answer.logprobs, 0),
+            prompt_logprobs(answer.prompt),
+        )
         for index, answer in enumerate(outcome.answers)
     ]
     return encode(Completion(identity, created, model, choices, usage(outcome.usage)))

@@ -14,7 +14,8 @@ from openai_proxy.dialects.openai.chat_frames import ChatFrames
 from openai_proxy.dialects.openai.checks import able
 from openai_proxy.dialects.openai.constraints import constraint
 from openai_proxy.dialects.openai.messages import messages
-from openai_proxy.dialects.openai.sampling import extra, sampling
+from openai_proxy.dialects.openai.options import options
+from openai_proxy.dialects.openai.sampling import sampling
 from openai_proxy.dialects.openai.texts import Texts
 from openai_proxy.dialects.openai.tools import tools
 from openai_proxy.errors import InvalidRequest
@@ -55,7 +56,7 @@ def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits:
         tool_choice=choice,
         parallel_tool_calls=body.parallel_tool_calls,
         reasoning_effort=body.reasoning_effort,
-        extra=extra(body, fields),
+        extra=options(body, fields, model, limits),
     )
 
 

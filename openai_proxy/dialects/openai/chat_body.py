@@ -207,6 +207,13 @@ class ChatBody(TextFields, kw_only=True, forbid_unknown_fields=True):
     reasoning_effort: ReasoningEffort | None = None
     modalities: list[Literal["text", "audio"]] | None = None
 
+    echo: bool | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    include_reasoning: bool | None = None
+    chat_template: str | None = None
+
     metadata: Metadata | None = None
     store: bool | None = None
     service_tier: Label | None = None
@@ -227,6 +234,7 @@ class ChatBody(TextFields, kw_only=True, forbid_unknown_fields=True):
 TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 REFUSED = {
     "audio": "This server does not answer a chat with sound.",
+    "chat_template": "chat_template is set by the operator, among the model's options.",
     "functions": "functions is not supported: use tools.",
     "function_call": "function_call is not supported: use tool_choice.",
     "moderation": "Moderation is not available.",

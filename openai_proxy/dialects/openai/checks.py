@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set, Sized
+from collections.abc import Iterable, Set, Sized
 
 from backends import Kind, Model
 from backends.errors import Unsupported
@@ -40,6 +40,12 @@ def able(model: Model, parameter: str, param: str | None = None) -> None:
     """Raises Unsupported when the model's engine does not honour a parameter."""
     if parameter not in model.parameters:
         raise Unsupported(f"This model does not support {param or parameter}.", param=param or parameter)
+
+
+def token_ids(tokens: Iterable[int], model: Model, param: str) -> None:
+    """Raises InvalidRequest for ids beyond the model's vocabulary."""
+    if model.vocabulary is not None and any(token >= model.vocabulary for token in tokens):
+        raise InvalidRequest(f"{param}: token ids end at {model.vocabulary - 1}.", param=param)
 
 
 def all_able(model: Model, fields: Set[str], parameters: Set[str]) -> None:

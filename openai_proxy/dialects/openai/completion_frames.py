@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from backends.events import Delta, Embedding, Event, Finish, Progress, Score, Tokens, Usage
-from openai_proxy.dialects.openai.answers import encode, legacy_logprobs
+from backends.events import Delta, Embedding, Event, Finish, Progress, PromptLogprobs, Score, Tokens, Usage
+from openai_proxy.dialects.openai.answers import encode, legacy_logprobs, text_length
 from openai_proxy.dialects.openai.chunks import Chunks
 
 
@@ -28,7 +28,7 @@ class CompletionFrames(Chunks):
             case Usage():
                 self.usage = event
                 return b""
-            case Progress() | Embedding() | Score() | Tokens():
+            case Progress() | PromptLogprobs() | Embedding() | Score() | Tokens():
                 return b""
             case _:
                 assert_never(event)
@@ -39,7 +39,7 @@ class CompletionFrames(Chunks):
         else:
             offset = self.offsets.get(delta.index, 0)
             logprobs = encode(legacy_logprobs(delta.logprobs, offset))
-            self.offsets[delta.index] = offset + sum(len(entry.token) for entry in delta.logprobs)
+            self.offsets[delta.index] = offset + text_length(delta.logprobs)
         start = b'{"index":%d,"text":' % delta.index
         return (
             self.head + start + encode(delta.text) + b',"logprobs":' + logprobs + b',"finish_reason":null}' + self.tail

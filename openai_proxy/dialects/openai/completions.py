@@ -20,8 +20,9 @@ from openai_proxy.dialects.openai.checks import able, at_most
 from openai_proxy.dialects.openai.completion_frames import CompletionFrames
 from openai_proxy.dialects.openai.constraints import constraint
 from openai_proxy.dialects.openai.fields import NotNegative, Positive, TextFields, Token
+from openai_proxy.dialects.openai.options import options
 from openai_proxy.dialects.openai.prompts import prompts
-from openai_proxy.dialects.openai.sampling import extra, sampling
+from openai_proxy.dialects.openai.sampling import sampling
 from openai_proxy.dialects.openai.texts import Texts
 from openai_proxy.errors import InvalidRequest
 
@@ -62,8 +63,8 @@ def completion_request(
         raise Unsupported("best_of is only supported when it equals n.", param="best_of")
     if body.echo:
         able(model, "echo")
-    if body.echo and body.logprobs is not None:
-        raise Unsupported("echo cannot be combined with logprobs.", param="echo")
+    if body.echo and body.logprobs is not None and "prompt_logprobs" not in model.parameters:
+        raise Unsupported("This model has no log probabilities of an echoed prompt.", param="echo")
     given = _prompts(body, limits)
     if any(not isinstance(prompt, str) for prompt in given):
         able(model, "token_prompts", "prompt")
@@ -81,7 +82,7 @@ def completion_request(
             max_tokens=MAX_TOKENS if body.max_tokens is None else body.max_tokens,
         ),
         echo=bool(body.echo),
-        extra=extra(body, fields),
+        extra=options(body, fields, model, limits),
     )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from backends import Model
-from backends.errors import SchemaTooComplex
+from backends.errors import SchemaTooComplex, Unsupported
 from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given
@@ -47,6 +47,9 @@ def _constraints(body: TextFields) -> Iterator[tuple[str, Constraint]]:
     outputs = body.structured_outputs
     if outputs is None:
         return
+    if outputs.structural_tag is not None:
+        param = "structured_outputs.structural_tag"
+        raise Unsupported("Structural tags are not supported: use json, regex, choice, grammar or tools.", param=param)
     if outputs.json_ is not None:
         yield "structured_outputs.json", JsonSchema(outputs.json_)
     if outputs.json_object:

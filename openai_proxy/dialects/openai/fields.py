@@ -29,13 +29,14 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 
 
 class StructuredOutputs(Struct, forbid_unknown_fields=True, rename={"json_": "json"}):
-    """vLLM's way to constrain an answer: exactly one field."""
+    """vLLM's way to constrain an answer: exactly one field; `structural_tag` is refused."""
 
     json_: dict[str, Any] | None = None
     json_object: bool | None = None
     regex: str | None = None
     choice: list[str] | None = None
     grammar: str | None = None
+    structural_tag: dict[str, Any] | str | None = None
 
 
 class TextFields(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -66,10 +67,33 @@ class TextFields(Struct, kw_only=True, forbid_unknown_fields=True):
     grammar: str | None = None
     script: dict[str, Any] | None = None
 
+    priority: Integer | None = None
+    prompt_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    stop_token_ids: list[Token] | None = None
+    include_stop_str_in_output: bool | None = None
+    bad_words: list[str] | None = None
+    allowed_token_ids: list[Token] | None = None
+    skip_special_tokens: bool | None = None
+    spaces_between_special_tokens: bool | None = None
+    truncate_prompt_tokens: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
+    truncation_side: Literal["left", "right"] | None = None
+    thinking_token_budget: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
+    cache_salt: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^@/\\\x00]*$")] | None = None
+    add_special_tokens: bool | None = None
+    return_tokens_as_token_ids: bool | None = None
+    use_beam_search: bool | None = None
+    length_penalty: float | None = None
+
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
-EXTRA = ("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "script")
+# What goes to the engine as it is.
+EXTRA = frozenset(
+    {"top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "script", "priority", "stop_token_ids"}
+    | {"include_stop_str_in_output", "bad_words", "allowed_token_ids", "skip_special_tokens", "cache_salt"}
+    | {"spaces_between_special_tokens", "truncate_prompt_tokens", "truncation_side", "thinking_token_budget"}
+    | {"add_special_tokens", "return_tokens_as_token_ids"}
+)
 ACCEPTED = frozenset(
     {"user", "metadata", "store", "service_tier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
     | {"safety_identifier", "prediction", "verbosity"}

@@ -62,7 +62,8 @@ def _assistant(given: AssistantMessage, parts: tuple[Text, ...], path: str, call
     if not parts and not made:
         raise InvalidRequest(f"{path} needs content or tool_calls.", param=f"{path}.content")
     calls.update(call.id for call in made)
-    return Message(role="assistant", parts=parts, name=given.name, tool_calls=made)
+    reasoning = given.reasoning_content or given.reasoning or ""
+    return Message(role="assistant", parts=parts, name=given.name, tool_calls=made, reasoning=reasoning)
 
 
 def _parts(content: list[chat_body.Part] | None, path: str) -> tuple[Text, ...]:

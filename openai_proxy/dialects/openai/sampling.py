@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from backends import Model
 from backends.requests import Constraint, Sampling
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given
-from openai_proxy.dialects.openai.checks import able, all_able, at_most, at_most_characters
-from openai_proxy.dialects.openai.fields import EXTRA, TextFields
+from openai_proxy.dialects.openai.checks import able, all_able, at_most, at_most_characters, token_ids
+from openai_proxy.dialects.openai.fields import TextFields
 from openai_proxy.errors import InvalidRequest
 
-HONOURED = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", *EXTRA})
+HONOURED = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "prompt_logprobs"})
 
 
 def sampling(
@@ -46,13 +44,9 @@ def sampling(
         frequency_penalty=body.frequency_penalty or 0.0,
         logit_bias=_biases(body.logit_bias, model, limits) if body.logit_bias else {},
         logprobs=logprobs,
+        prompt_logprobs=None if body.prompt_logprobs is None else _of_prompt(body.prompt_logprobs, body),
         constraint=constraint,
     )
-
-
-def extra(body: TextFields, fields: Given) -> dict[str, Any]:
-    """The engine options that the body sets."""
-    return {} if fields.isdisjoint(EXTRA) else {name: getattr(body, name) for name in EXTRA if name in fields}
 
 
 def includes_usage(body: TextFields) -> bool:
@@ -74,6 +68,12 @@ def _stops(given: str | list[str], limits: Limits) -> tuple[str, ...]:
     return tuple(stops)
 
 
+def _of_prompt(alternatives: int, body: TextFields) -> int:
+    if body.stream:
+        raise InvalidRequest("prompt_logprobs is not available in a stream.", param="prompt_logprobs")
+    return alternatives
+
+
 def _choices(n: int, model: Model, limits: Limits) -> int:
     if n > limits.n:
         raise InvalidRequest(f"n is {n}; at most {limits.n} are made.", param="n")
@@ -89,8 +89,6 @@ def _biases(given: dict[str, float], model: Model, limits: Limits) -> dict[int, 
     for token, bias in given.items():
         if not token.isascii() or not token.isdigit() or len(token) > 10:
             raise InvalidRequest("logit_bias: keys must be token ids.", param=f"logit_bias.{token:.20}")
-        if model.vocabulary is not None and int(token) >= model.vocabulary:
-            message = f"logit_bias: token ids end at {model.vocabulary - 1}."
-            raise InvalidRequest(message, param=f"logit_bias.{token}")
+        token_ids((int(token),), model, f"logit_bias.{token}")
         biases[int(token)] = bias
     return biases

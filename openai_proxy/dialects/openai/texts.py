@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from backends import Kind, Model
-from backends.events import Outcome
+from backends.events import Delta, Event, Outcome
 from backends.requests import ChatRequest, CompletionRequest
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import identity
+from openai_proxy.dialects.openai.chat_body import ChatBody
 from openai_proxy.dialects.openai.checks import served_model
 from openai_proxy.dialects.openai.fields import TextFields
 from openai_proxy.dialects.openai.sampling import includes_usage
 from openai_proxy.wire import Frames, Incoming, Reply, Stream
 
 Body = TypeVar("Body", bound=TextFields)
+
+
+async def without_reasoning(events: AsyncGenerator[Event]) -> AsyncGenerator[Event, None]:
+    """The same events but for what the model thinks aloud."""
+    async with aclosing(events):
+        async for event in events:
+            if type(event) is not Delta or not event.reasoning:
+                yield event
+            elif event.text or event.tool is not None or event.logprobs is not None:
+                yield structs.replace(event, reasoning="")
 
 
 class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
@@ -46,6 +58,8 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         request = self.translate(body, fields, served.called(body.model), served.model, limits)
         include_usage = includes_usage(body)
         events = self.edge.router.run(request)
+        if "include_reasoning" in fields and isinstance(body, ChatBody) and not body.include_reasoning:
+            events = without_reasoning(events)
         if body.stream:
             return Stream(events, self.frames(identity(self.prefix), int(time.time()), request.model, include_usage))
         outcome = await Outcome.of(events)

@@ -21,6 +21,7 @@ from openai_proxy.dialects.openai.chat_body import ChatBody, CustomTool, Functio
 from openai_proxy.dialects.openai.checks import able, at_most, at_most_characters, served_model
 from openai_proxy.dialects.openai.fields import Token
 from openai_proxy.dialects.openai.messages import messages
+from openai_proxy.dialects.openai.options import check_template
 from openai_proxy.dialects.openai.tools import tools
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.served import Served
@@ -29,11 +30,6 @@ from openai_proxy.wire import Incoming, Reply
 TOKENIZE_PATHS = ("/tokenize", "/v1/tokenize")
 DETOKENIZE_PATHS = ("/detokenize", "/v1/detokenize")
 OF_CHATS = frozenset({"tools", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"})
-# What the template is told by the server itself.
-RESERVED = frozenset(
-    {"messages", "conversation", "tools", "documents", "chat_template", "tokenize", "add_generation_prompt"}
-    | {"continue_final_message", "return_dict", "return_tensors", "tokenizer_kwargs", "padding", "truncation"}
-)
 
 
 class TokenizeBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -152,26 +148,14 @@ def _chat(body: TokenizeBody, given: list[Message], served: Served, limits: Limi
 
 def _extra(body: TokenizeBody, model: Model, limits: Limits) -> dict[str, Any]:
     """How the chat ends, and what else its template is told."""
+    check_template(body, limits)
     extra: dict[str, Any] = {}
     if body.continue_final_message:
-        if body.add_generation_prompt:
-            message = "continue_final_message and add_generation_prompt exclude each other."
-            raise InvalidRequest(message, param="continue_final_message")
         able(model, "continue_final_message")
         extra["continue_final_message"] = True
     if body.add_generation_prompt is False:
         extra["add_generation_prompt"] = False
     if body.chat_template_kwargs:
         able(model, "chat_template_kwargs")
-        extra["chat_template_kwargs"] = _told(body.chat_template_kwargs, limits)
+        extra["chat_template_kwargs"] = body.chat_template_kwargs
     return extra
-
-
-def _told(values: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    for name in sorted(values.keys() & RESERVED):
-        param = f"chat_template_kwargs.{name}"
-        raise InvalidRequest(f"{param} is not for the template to be told.", param=param)
-    if len(msgspec.json.encode(values)) > limits.template_bytes:
-        message = f"chat_template_kwargs are larger than {limits.template_bytes} bytes."
-        raise InvalidRequest(message, param="chat_template_kwargs")
-    return values

@@ -93,7 +93,8 @@ def test_logprobs_are_natural_logarithms_with_as_many_alternatives_as_asked(chat
     assert b"".join(entry.data for entry in answer.logprobs).decode() == answer.text
     assert all(len(entry.top) == count for entry in answer.logprobs)
     assert all(
-        entry.logprob <= 0 and sum(math.exp(top.logprob) for top in entry.top) <= 1.001 for entry in answer.logprobs
+        (entry.logprob or 0) <= 0 and sum(math.exp(top.logprob) for top in entry.top) <= 1.001
+        for entry in answer.logprobs
     )
 
 

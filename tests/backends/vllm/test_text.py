@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backends.errors import ContextExceeded, Refused, Unsupported
+from backends.errors import ContextExceeded, Refused
 from backends.events import Delta, Finish, Outcome, Usage
 from backends.requests import Message, Text
 from tests.backends.conftest import CONTEXT, Served
@@ -156,8 +156,6 @@ def test_tokens_say_the_same_as_their_text(vllm_chat: Served) -> None:
 
 def test_echo_comes_first(vllm_chat: Served) -> None:
     assert text(vllm_chat.answer(continues("Once upon", echo=True))).startswith("Once upon")
-    with pytest.raises(Unsupported):
-        vllm_chat.answer(continues("Once upon", echo=True, logprobs=0))
 
 
 def test_no_token_at_all(vllm_chat: Served) -> None:

@@ -33,6 +33,7 @@ from openai_proxy.dialects.openai.chat_body import ChatBody
 from openai_proxy.dialects.openai.completions import CompletionBody, completion_request
 from openai_proxy.dialects.openai.embeddings import EmbeddingBody
 from openai_proxy.dialects.openai.fields import ACCEPTED, EXTRA, StreamOptions
+from openai_proxy.dialects.openai.options import OF_CHATS
 from tests.dialects.openai.local import CHAT, Local, chat, completion
 
 ABLE = Model(
@@ -40,7 +41,8 @@ ABLE = Model(
     parameters=frozenset(
         {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty"}
         | {"logit_bias", "logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "token_prompts"}
-        | {"json_object", "json_schema", "regex", "choice", "grammar", "dimensions", *EXTRA}
+        | {"json_object", "json_schema", "regex", "choice", "grammar", "dimensions", "prompt_logprobs", *EXTRA}
+        | {"chat_echo", *OF_CHATS - {"echo"}}
     ),
     vocabulary=1000,
 )
@@ -153,11 +155,42 @@ def test_extra_fields_reach_the_engine() -> None:
         "ignore_eos": True,
         "min_tokens": 2,
         "script": {},
+        "priority": -1,
+        "stop_token_ids": [1],
+        "include_stop_str_in_output": True,
+        "bad_words": ["x"],
+        "allowed_token_ids": [1, 999],
+        "skip_special_tokens": False,
+        "spaces_between_special_tokens": False,
+        "truncate_prompt_tokens": -1,
+        "truncation_side": "right",
+        "thinking_token_budget": 0,
+        "cache_salt": "salt",
+        "return_tokens_as_token_ids": True,
+        "add_special_tokens": True,
     }
     assert set(values) == set(EXTRA)
     assert ask(**values).extra == values
+    values["add_special_tokens"] = False
     assert ask_completion(**values).extra == values
     assert ask(top_k=None).extra == {}
+
+
+def test_extra_fields_of_chats_reach_the_engine() -> None:
+    values: dict[str, Any] = {
+        "echo": True,
+        "add_generation_prompt": False,
+        "continue_final_message": True,
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+    assert set(values) == OF_CHATS
+    assert ask(**values).extra == values
+
+
+def test_log_probabilities_of_the_prompt_reach_the_engine() -> None:
+    assert ask(prompt_logprobs=0).sampling.prompt_logprobs == 0
+    assert ask_completion(prompt_logprobs=20).sampling.prompt_logprobs == 20
+    assert ask_completion(echo=True, logprobs=1).echo
 
 
 def test_messages_reach_the_engine() -> None:
@@ -181,6 +214,7 @@ def test_messages_reach_the_engine() -> None:
     assert request.messages[1].parts == (Text("a"), Text("b"))
     assert request.messages[2].name == "anna"
     assert request.messages[3].tool_calls == (ToolCall("c", "f", "{}"),)
+    assert request.messages[3].reasoning == "r"
     assert request.messages[4].tool_call_id == "c"
 
 

@@ -26,8 +26,9 @@ SMALL = Limits(
     model_name=10,
 )
 HEAD = {"headers", "head_bytes", "request_line"}  # test_heads has these
-TOKENS = {"tokenize", "template_bytes"}  # test_tokens has these
+TOKENS = {"tokenize"}  # test_tokens has these
 ENGINE = {"logit_bias"}  # and test_constraints the others that the echo model cannot do
+OPTIONS = {"token_ids", "bad_words", "template_bytes"}  # test_options has these
 
 MESSAGE = {"role": "user", "content": "x"}
 PART = {"type": "text", "text": "x"}
@@ -88,5 +89,5 @@ def test_choices_of_all_prompts(small: Local) -> None:
 def test_every_limit_has_a_test() -> None:
     from tests.dialects.openai.test_constraints import CASES as CONSTRAINTS
 
-    tested = {*CASES, *CONSTRAINTS, *HEAD, *ENGINE, *TOKENS, "model_name"}
+    tested = {*CASES, *CONSTRAINTS, *HEAD, *ENGINE, *OPTIONS, *TOKENS, "model_name"}
     assert {field.name for field in msgspec.structs.fields(Limits)} == tested
