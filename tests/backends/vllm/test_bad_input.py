@@ -169,7 +169,7 @@ VALUES: dict[str, Case] = {
     "a huge top_k": (CHAT, INVALID, "top_k", {"top_k": 2**62}),
     "a repetition penalty of 0": (CHAT, INVALID, "repetition_penalty", {"repetition_penalty": 0}),
     "21 alternatives": (CHAT, INVALID, "top_logprobs", {"logprobs": True, "top_logprobs": 21}),
-    "a template": (CHAT, UNKNOWN, "chat_template", {"chat_template": "{{ x }}"}),
+    "a template": (CHAT, UNSUPPORTED, "chat_template", {"chat_template": "{{ x }}"}),
     "vLLM's arguments": (CHAT, UNKNOWN, "vllm_xargs", {"vllm_xargs": {"a": 1}}),
     "transfers of the cache": (CHAT, UNKNOWN, "kv_transfer_params", {"kv_transfer_params": {}}),
     "an adapter by its path": (CHAT, UNKNOWN, "lora_path", {"lora_path": "/etc"}),
