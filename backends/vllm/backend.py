@@ -91,7 +91,6 @@ class Vllm:
         )
         self._loaded: Loaded | None = None
         self._compiler = Compiler()
-        self._template: str | None = None
 
     @staticmethod
     def check_together(setups: Sequence[Setup]) -> None:
@@ -104,7 +103,7 @@ class Vllm:
 
     async def start(self) -> None:
         """Load the model and learn what it can."""
-        self._template = await asyncio.to_thread(self.options.template)
+        self._engine.template = await asyncio.to_thread(self.options.template)
         await self._engine.start()
 
     async def close(self) -> None:
@@ -155,7 +154,7 @@ class Vllm:
     async def _prepare(self) -> None:
         """Learn what a new engine can do, and let it work once: its first steps compile parts of it."""
         found = await adapters.added(self._engine.built, self._engine.library, self._adapters)
-        loaded = self._loaded = await learn(self._engine, self.options, self._template, found)
+        loaded = self._loaded = await learn(self._engine, self.options, self._engine.template, found)
         known = frozenset().union(*(PARAMETERS[kind] for kind in loaded.kinds))
         thinks = loaded.template is not None and (loaded.template.effort or loaded.template.switches)
         self.model = structs.replace(

@@ -15,7 +15,7 @@ from backends.constraints.compiler import Compiler
 from backends.events import Delta, Event
 from backends.length import check_chat
 from backends.requests import ChatRequest
-from backends.vllm import outputs, prompts, sampling, scores
+from backends.vllm import logprobs, outputs, prompts, sampling
 from backends.vllm.loaded import Loaded, Template
 from backends.vllm.reading import Reader
 
@@ -56,7 +56,9 @@ async def converse(loaded: Loaded, compiler: Compiler, request: ChatRequest) -> 
     for index, count in enumerate(counts):
         reader = None
         if way.native or loaded.reasons:
-            reader = Reader(loaded, rendered, values, way.tools if way.native else (), many=way.many)
+            tools = way.tools if way.native else ()
+            special = not request.extra.get("skip_special_tokens", True)
+            reader = Reader(loaded, rendered, values, tools, many=way.many, special=special)
         streams.append(_one(loaded, request, way, rendered, grammar, reader, index, count))
     async with aclosing(merge(streams)) as merged:
         async for event in merged:
@@ -106,4 +108,4 @@ def _one(
     if work.heard is None:
         return events
     heard = work.heard
-    return scores.after(events, lambda: [scores.of_prompt(index, places, of_prompt or 0) for places in heard])
+    return logprobs.after(events, lambda: [logprobs.of_prompt(index, places, of_prompt or 0) for places in heard])

@@ -38,6 +38,11 @@ NAMES = {
     "ChatCompletionRequest": ("vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest",),
     "ParserManager": ("vllm.parser:ParserManager", "vllm.parser.parser_manager:ParserManager"),
     "ToolParserManager": ("vllm.tool_parsers:ToolParserManager",),
+    "tokenizer": (
+        "vllm.tokenizers:cached_tokenizer_from_config",
+        "vllm.tokenizers.registry:cached_tokenizer_from_config",
+    ),
+    "IncrementalDetokenizer": ("vllm.v1.engine.detokenizer:IncrementalDetokenizer",),
     "ReasoningParserManager": ("vllm.reasoning:ReasoningParserManager",),
     "ClientError": ("vllm.exceptions:VLLMClientError", "vllm.exceptions:VLLMValidationError"),
     "GracefulError": ("vllm.exceptions:GracefulHTTPError",),

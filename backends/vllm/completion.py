@@ -16,7 +16,7 @@ from backends.errors import Refused
 from backends.events import Delta, Event, Finish, Usage
 from backends.length import check_prompt
 from backends.requests import CompletionRequest, Prompt
-from backends.vllm import outputs, prompts, sampling, scores
+from backends.vllm import logprobs, outputs, prompts, sampling
 from backends.vllm.loaded import Loaded
 
 
@@ -113,7 +113,7 @@ def _one(
         events = choice(outputs.pieces(loaded, work, None, wanted.logprobs), plan, counts)
     if work.heard is None:
         return events
-    return scores.after(
+    return logprobs.after(
         events, lambda: _told(loaded, request, work, text), only=Finish("length", index) if silent else None
     )
 
@@ -123,10 +123,10 @@ def _told(loaded: Loaded, request: CompletionRequest, work: outputs.Work, text: 
     wanted = request.sampling
     for places in work.heard or ():
         if wanted.prompt_logprobs is not None:
-            yield scores.of_prompt(work.index, places, wanted.prompt_logprobs)
+            yield logprobs.of_prompt(work.index, places, wanted.prompt_logprobs)
         if text is not None and wanted.logprobs is not None:
             ids = work.rendered["prompt_token_ids"]
-            entries = scores.echoed(loaded, ids, text, places, wanted.logprobs, numbers=work.numbers)
+            entries = logprobs.echoed(loaded, ids, text, places, wanted.logprobs, numbers=work.numbers)
             yield Delta(text, work.index, logprobs=tuple(entries))
 
 

@@ -21,7 +21,7 @@ from backends import State
 from backends.errors import BackendError, Unavailable
 from backends.vllm import compat
 from backends.vllm.arguments import GUIDANCE
-from backends.vllm.families import reasoning_parser
+from backends.vllm.families import Signs, chosen
 from backends.vllm.figures import Figures
 from backends.vllm.options import Options
 
@@ -44,7 +44,7 @@ class LoadFailed(BackendError):
 
 
 class Engine:
-    """One engine and its restarts. `client` is there while it is ready, `reasoning` names its reasoning parser.
+    """One engine and its restarts. `client` is there while it is ready, `tools` and `reasoning` name its parsers.
 
     `changed` is called after each change of `state`, `prepare` with each new engine in `built`, before it is ready,
     `died` when a running engine ended unasked. What engines tell of themselves gathers in `figures`.
@@ -71,6 +71,8 @@ class Engine:
         self._watch: asyncio.Task[None] | None = None
         self._retry_at = 0.0
         self.library: compat.Library = None
+        self.template: str | None = None
+        self.tools: str | None = None
         self.reasoning: str | None = None
         self.state = State("stopped")
 
@@ -134,8 +136,7 @@ class Engine:
             try:
                 arguments = self.library.AsyncEngineArgs(model=_place(self._model), **fields)
                 config = arguments.create_engine_config()
-                model_type = getattr(config.model_config.hf_config, "model_type", "")
-                self.reasoning = reasoning_parser(self.library, self._options, model_type)
+                self.tools, self.reasoning = chosen(self.library, self._signs(config.model_config), self._options)
                 if self.reasoning is not None:  # vLLM learns from it how thinking begins and ends
                     fields |= {"reasoning_parser": self.reasoning}
                     arguments = self.library.AsyncEngineArgs(model=_place(self._model), **fields)
@@ -148,6 +149,13 @@ class Engine:
             except Exception as error:
                 log.warning("engine of %s did not start", self._model, exc_info=error)
                 raise LoadFailed(f"The engine could not load the model: {_reason(error)}") from error
+
+    def _signs(self, config: Any) -> Signs:
+        """Of the model's family. Blocks: the tokenizer is read, which the engine does not read again."""
+        tokenizer = self.library.tokenizer(config)
+        if tokenizer is None:
+            return Signs(config.hf_config.model_type, "", ())
+        return Signs.of(config.hf_config, self.template, tokenizer)
 
     async def _keep_alive(self) -> None:
         """Watch the engine; when it dies build it again, TRIES times at most unless it was well for a while."""

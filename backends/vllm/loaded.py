@@ -13,7 +13,7 @@ from backends import Kind
 from backends.vllm import compat
 from backends.vllm.compat import Library
 from backends.vllm.engine import Engine
-from backends.vllm.families import tool_parser
+from backends.vllm.families import template_text
 from backends.vllm.options import Options
 from backends.vllm.pace import Pace
 from backends.vllm.pairs import Pairs
@@ -46,8 +46,7 @@ class Template(Struct, frozen=True):
     @classmethod
     def of(cls, given: str | None, tokenizer: Any) -> Template | None:
         """None for a model that has no template, and so cannot chat."""
-        own = getattr(tokenizer, "chat_template", None)
-        text = given or (own if isinstance(own, str) else "\n".join((own or {}).values()))
+        text = given or template_text(tokenizer)
         if not text:
             return None
         switches = tuple(name for name in SWITCHES if re.search(rf"{{[%{{][^}}]*\b{name}\b", text))
@@ -89,15 +88,14 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 
 async def learn(engine: Engine, options: Options, template: str | None, adapters: Mapping[str, Any]) -> Loaded:
-    """Ask a new engine what it can do. Raises Unfit for a parser that does not exist."""
+    """Ask a new engine what it can do."""
     client, library = engine.built, engine.library
     config = client.model_config
     tasks = await client.get_supported_tasks()
     tokenizer = client.renderer.tokenizer
     own = Template.of(template, tokenizer) if GENERATE in tasks else None
-    tools = None
-    if own is not None and own.tools:
-        tools = tool_parser(library, options, getattr(config.hf_config, "model_type", ""), tokenizer)
+    # A template that knows no tools leaves them to our own way.
+    tools = engine.tools if own is not None and own.tools else None
     scores = compat.scoring_task(config, tasks)
     return Loaded(
         library=library,

@@ -13,7 +13,7 @@ from backends.choices.choice import Counts
 from backends.choices.piece import Piece
 from backends.errors import EngineFailed
 from backends.events import Delta, Event, Finish, Reason, TokenLogprob
-from backends.vllm import scores
+from backends.vllm import logprobs
 from backends.vllm.loaded import Loaded
 from backends.vllm.prompts import Rendered
 from backends.vllm.trouble import translated
@@ -133,5 +133,5 @@ def _logprobs(new: Any, alternatives: int, work: Work) -> Iterator[TokenLogprob]
         if silent >= 0 and not work.whole:
             entries.pop()
     for number, (token, position) in enumerate(entries):
-        made = scores.entry(position, token, alternatives, numbers=work.numbers)
+        made = logprobs.entry(position, token, alternatives, numbers=work.numbers)
         yield structs.replace(made, data=b"") if number == silent else made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from msgspec import structs
@@ -12,7 +11,7 @@ from msgspec import structs
 from backends.events import Call, ToolDelta, extend_calls
 from backends.requests import Tool
 from backends.vllm.compat import Unfit
-from backends.vllm.families import reasoning_parser, tool_parser
+from backends.vllm.families import JSON_HELP, Signs, chosen
 from backends.vllm.loaded import Loaded, _parser
 from backends.vllm.options import Options
 from backends.vllm.reading import Reader
@@ -73,23 +72,19 @@ def test_reasoning_is_told_apart(vllm_chat: Served) -> None:
     assert (text.strip(), reasoning.strip()) == ("Twenty degrees.", "Rome is far.")
 
 
-def parsers(served: Served, options: Options, model_type: str, *words: str) -> tuple[str | None, str | None]:
+def parsers(served: Served, options: Options, model_type: str, template: str = "") -> tuple[str | None, str | None]:
     own = served.backend._loaded
     assert own is not None
-    tokenizer: Any = SimpleNamespace(get_vocab=lambda: dict.fromkeys(words))
-    return (
-        tool_parser(own.library, options, model_type, tokenizer),
-        reasoning_parser(own.library, options, model_type),
-    )
+    return chosen(own.library, Signs(model_type, template, ()), options)
 
 
 def test_the_family_chooses_the_parsers(vllm_chat: Served) -> None:
-    assert parsers(vllm_chat, Options(), "qwen3", "<tool_call>") == ("hermes", "qwen3")
-    assert parsers(vllm_chat, Options(), "qwen3") == (None, "qwen3")
+    assert parsers(vllm_chat, Options(), "qwen3", JSON_HELP + "<think>") == ("hermes", "qwen3")
+    assert parsers(vllm_chat, Options(), "qwen3") == (None, None)
     assert parsers(vllm_chat, Options(), "llama") == (None, None)
     assert parsers(vllm_chat, Options(), "unheard_of") == (None, None)
     none = Options(tool_parser="none", reasoning_parser="none")
-    assert parsers(vllm_chat, none, "qwen3", "<tool_call>") == (None, None)
+    assert parsers(vllm_chat, none, "qwen3", JSON_HELP + "<think>") == (None, None)
     named = Options(tool_parser="mistral", reasoning_parser="granite")
     assert parsers(vllm_chat, named, "qwen3") == ("mistral", "granite")
 

@@ -83,7 +83,8 @@ def test_pairs_get_the_scores_that_transformers_gives_them(vllm_pairs: Served) -
     outcome = vllm_pairs.answer(asks(*DOCUMENTS))
     assert outcome.scores == pytest.approx(list(map(sigmoid, known)), abs=1e-3)
     assert outcome.usage.prompt == 3 * 9 + 8 + 8 + 9
-    assert vllm_pairs.answer(asks(*DOCUMENTS, use_activation=True)).scores == outcome.scores
+    again = vllm_pairs.answer(asks(*DOCUMENTS, use_activation=True))
+    assert again.scores == pytest.approx(outcome.scores, abs=1e-5)
 
 
 def test_each_document_with_its_own_query(vllm_pairs: Served) -> None:
