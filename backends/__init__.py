@@ -31,6 +31,9 @@ BACKENDS = {
 }
 
 Kind: TypeAlias = Literal["chat", "completion", "embedding", "score", "tokenize"]
+StateName: TypeAlias = Literal[
+    "stopped", "loading", "ready", "stopping", "sleeping", "unloaded", "restarting", "failed"
+]
 KINDS: Mapping[type[Request], Kind] = {
     ChatRequest: "chat",
     CompletionRequest: "completion",
@@ -58,9 +61,12 @@ class Model(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct, frozen=True):
-    """Where an engine's life stands; `fraction` (0 to 1) and `note` describe a load in progress."""
+    """Where an engine's life stands; `fraction` (0 to 1) and `note` describe a load in progress.
 
-    name: Literal["stopped", "loading", "ready", "restarting", "failed"]
+    A backend is never `unloaded` or `stopping`: those say why it is `stopped`, or soon will be.
+    """
+
+    name: StateName
     note: str = ""
     fraction: float | None = None
 
@@ -73,6 +79,10 @@ class Backend(Protocol):
     is how many requests run at once. The constructor takes a Setup and raises ValueError for options it does not know.
     A backend may have a method `figures() -> Iterable[Figure]`: what its engine tells of itself now, asked in the event
     loop whenever somebody reads the metrics.
+    After `close` it may be started again.
+
+    A backend whose engine can give its memory back without ending has two methods more: `async sleep() -> bool`, False
+    where this engine cannot after all, and `async wake()`, which raises as `start` does. The others are closed.
     """
 
     model: Model

@@ -29,6 +29,7 @@ class Admission:
         self.waiting_tokens = 0
         self.closed: Callable[[], EdgeError] | None = None
         self.service_seconds = UNMEASURED
+        self.released = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -81,7 +82,8 @@ class Admission:
 
     def release(self, since: float) -> None:
         """Give a slot back and wake the next in line."""
-        self.service_seconds += SMOOTHING * (time.monotonic() - since - self.service_seconds)
+        self.released = time.monotonic()
+        self.service_seconds += SMOOTHING * (self.released - since - self.service_seconds)
         self._pass_on()
 
     def _pass_on(self) -> None:
@@ -100,8 +102,13 @@ class Admission:
             if not turn.done():
                 turn.set_exception(error())
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs, or waits for a slot; not what waits for the engine to be loaded."""
+        return self.running > 0 or len(self._waiting) > 0
+
     async def empty(self, timeout: float) -> None:
-        """Wait until nothing runs or waits, at most `timeout` seconds."""
+        """Wait until nothing runs or waits for a slot, at most `timeout` seconds."""
         end = time.monotonic() + timeout
-        while (self.running or self.waiting) and time.monotonic() < end:  # noqa: ASYNC110 - rare, and in no hurry
+        while self.busy and time.monotonic() < end:  # noqa: ASYNC110 - rare, and in no hurry
             await asyncio.sleep(POLL)

@@ -106,6 +106,15 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     queue_tokens: Annotated[
         int, Meta(ge=0, le=10**12, description="prompt tokens (estimated) that may wait for a slot")
     ] = 1_000_000
+    load: Annotated[
+        Literal["start", "request"], Meta(description="load it when the server starts, or when it is first asked")
+    ] = "start"
+    idle_after: Annotated[
+        Seconds | None, Meta(description="without a request for so long it is idle; absent: never")
+    ] = None
+    idle: Annotated[
+        Literal["sleep", "unload"], Meta(description="what an idle model does; the next request brings it back")
+    ] = "sleep"
     model: Annotated[str | None, Meta(description='what to load: "organisation/name" or a folder; vllm')] = None
     engine: Annotated[Mapping[str, Any], Meta(description="the engine's own settings, under its own names; vllm")] = {}
     adapters: Annotated[

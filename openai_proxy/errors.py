@@ -13,6 +13,7 @@ EdgeError
 ├── NotFound
 │   └── ModelNotFound
 ├── MethodNotAllowed
+├── WrongState
 ├── UnsupportedMediaType
 ├── RequestTimeout
 ├── RequestTooLarge
@@ -96,6 +97,10 @@ class MethodNotAllowed(EdgeError):
     """This path does not take that method."""
 
 
+class WrongState(EdgeError):
+    """The model is not in a state in which that can be done."""
+
+
 class UnsupportedMediaType(EdgeError):
     """The body must be application/json, without a content coding."""
 
@@ -177,6 +182,7 @@ TABLE: dict[type[Exception], Row] = {
     NotFound: Row(404, INVALID, "not_found"),
     ModelNotFound: Row(404, INVALID, "model_not_found"),
     MethodNotAllowed: Row(405, INVALID, "method_not_allowed"),
+    WrongState: Row(409, INVALID, "wrong_state"),
     UnsupportedMediaType: Row(415, INVALID, "unsupported_media_type"),
     RequestTimeout: Row(408, "timeout_error", "request_timeout"),
     RequestTooLarge: Row(413, INVALID, "request_too_large"),

@@ -63,6 +63,7 @@ class Metrics:
         self.queue_seconds = self._histogram("queue_seconds", "waiting for a slot", "model")
         self.first_event_seconds = self._histogram("first_event_seconds", "slot to first event", "model")
         self.model_ready = self._gauge("model_ready", "1 while the model can answer", "model")
+        self.model_state = self._gauge("model_state", "1 for the state a model is in", "model", "state")
         self.engine_restarts = self._counter("engine_restarts", "engines started again after a death", "model")
         self.config_revision = self._gauge("config_revision", "counts configurations taken since the start")
         self.engines = Engines(self.registry)

@@ -40,7 +40,7 @@ KINDS = {"maximum": "integer", "maxItems": "array", "maxLength": "string", "maxP
 class Operation(Struct, frozen=True):
     """One method of one path. `body` and `reply` are the types on the wire; `streams`: `stream` turns it into SSE.
 
-    `media` is the answer's type where it is not JSON; `not_ready` documents a 503 with the same body.
+    `media` is the answer's type where it is not JSON; `not_ready` documents a 503 with the same body, `accepts` a 202.
     """
 
     method: str
@@ -51,6 +51,7 @@ class Operation(Struct, frozen=True):
     streams: bool = False
     media: str = "application/json"
     not_ready: bool = False
+    accepts: bool = False
 
 
 def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
@@ -115,4 +116,6 @@ def _responses(operation: Operation) -> dict[str, Any]:
     }
     if operation.not_ready:
         responses["503"] = {"description": "not ready", "content": content}
+    if operation.accepts:
+        responses["202"] = {"description": "not done yet", "content": content}
     return {"200": {"description": "the answer", "content": content}, **responses}

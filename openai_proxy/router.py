@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 
-from backends import State
+from backends import Setup, State, check_together
 from backends.errors import Unavailable
 from backends.events import Delta, Event, Usage
 from backends.requests import Request
@@ -28,12 +28,12 @@ class Router:
         self.default_model = config.default_model
         self.models = {name: self._served(name, model) for name, model in config.models.items()}
         self.names = _names(config.models)
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], Served] = {}
         self._watchers: set[asyncio.Event] = set()
         self._draining = False
 
     def _served(self, name: str, model: ModelConfig) -> Served:
-        return Served(name, model, self.metrics, self._changed)
+        return Served(name, model, self.metrics, self._changed, lambda: self.timeouts.request)
 
     def start(self) -> None:
         """Begin to load every model; returns at once."""
@@ -56,7 +56,7 @@ class Router:
 
     def states(self) -> dict[str, State]:
         """The state of every model, by name."""
-        return {name: served.backend.state for name, served in self.models.items()}
+        return {name: served.state for name, served in self.models.items()}
 
     async def changes(self) -> AsyncGenerator[dict[str, State], None]:
         """The states now, and again after every change, until `turn_away`. Changes that come faster are merged."""
@@ -79,12 +79,13 @@ class Router:
         self._draining = True
         self._changed()
         for served in self.models.values():
-            served.admission.close(Draining)
+            served.turn_away(Draining)
 
     def reload(self, config: Config) -> None:
         """Take a new configuration: unchanged models keep their engine, removed ones finish what runs, then close.
 
-        Raises ValueError, and changes nothing, when a new model's backend refuses its options.
+        New engines load at once if there is room for them beside the removed ones, else when those have ended. Raises
+        ValueError, and changes nothing, when a new model's backend refuses its options.
         """
         kept = {name: served for name, served in self.models.items() if config.models.get(name) == served.config}
         fresh = {name: self._served(name, model) for name, model in config.models.items() if name not in kept}
@@ -94,15 +95,27 @@ class Router:
         self.default_model = config.default_model
         self.timeouts = config.timeouts
         for served in removed:
-            task = asyncio.create_task(self._end(served))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            task = asyncio.create_task(self._end(served), name=f"end {served.name}")
+            self._ending[task] = served
+            task.add_done_callback(self._ending.pop)
+        room = not fresh or self._fit()
         for served in fresh.values():
-            served.start()
+            served.start(before=() if room else self._ending)
         self._changed()
 
+    def _fit(self) -> bool:
+        """Whether the backends find room for the engines of now beside those that are still ending."""
+        setups: dict[str, list[Setup]] = {}
+        for served in (*self.models.values(), *self._ending.values()):
+            setups.setdefault(served.config.backend, []).append(served.config.setup(served.name))
+        try:
+            check_together(setups)
+        except ValueError:
+            return False
+        return True
+
     async def _end(self, served: Served) -> None:
-        await served.finish(self.timeouts.request)
+        await served.finish()
         if served.name not in self.models:
             served.counted.forget()
 

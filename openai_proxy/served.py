@@ -1,41 +1,64 @@
-"""One model as the router sees it: its engine, the slots in front of it and its circuit."""
+"""One model as the router sees it: its engine and whether that is there, the slots in front of it and its circuit."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Literal, TypeAlias, get_args
 
-from backends import Backend, Model, resolve
-from backends.errors import BackendError, Unavailable
+from backends import Backend, Model, State, StateName, resolve
+from backends.errors import Unavailable
 from backends.events import Usage
 from openai_proxy.admission import Admission
 from openai_proxy.circuit import Circuit
 from openai_proxy.config import ModelConfig
-from openai_proxy.errors import QueueTimeout
+from openai_proxy.errors import EdgeError, QueueTimeout, WrongState
 from openai_proxy.metrics import Metrics
+from openai_proxy.presence import Place, Presence
+
+Order: TypeAlias = Literal["load", "unload", "sleep", "wake"]
+
+AIMS: dict[Order, Place] = {"load": "ready", "unload": "unloaded", "sleep": "sleeping", "wake": "ready"}
+
+# Seconds after which a client is told to come back: while the engine is on its way, or an operator has to act.
+SHORT_WAIT, LONG_WAIT = 2.0, 120.0
 
 log = logging.getLogger("openai_proxy.models")
 
 
 class Served:
-    """A configured model. Raises ValueError when its backend does not exist or refuses the options."""
+    """A configured model. Raises ValueError when its backend does not exist or refuses the options.
 
-    def __init__(self, name: str, config: ModelConfig, metrics: Metrics, changed: Callable[[], None]) -> None:
+    `well` says that a request need not wait for the engine, `on_demand` that one would bring it back. `patience` tells
+    how many seconds what runs may take to end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: ModelConfig,
+        metrics: Metrics,
+        changed: Callable[[], None],
+        patience: Callable[[], float],
+    ) -> None:
         self.name = name
         self.config = config
         self.created = int(time.time())
-        self.problem: str | None = None
         self.well = False
+        self.on_demand = config.load == "request"
         self._tell = changed
+        self._patience = patience
         self._restarting = False
         self.backend: Backend = resolve(config.backend)(config.setup(name, self.changed))
         self.admission = Admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
         self.circuit = Circuit()
         self.counted = Counted(name, metrics)
-        self._loaded = asyncio.Event()
-        self._loading: asyncio.Task[None] | None = None
+        self.presence = Presence(name, self.backend, self._finished, self.changed)
+        self._idling: asyncio.Task[None] | None = None
 
     @property
     def model(self) -> Model:
@@ -46,12 +69,27 @@ class Served:
         return name if name is not None and name in self.config.adapters else self.name
 
     @property
+    def state(self) -> State:
+        return self.presence.state
+
+    @property
     def ready(self) -> bool:
-        return self.backend.state.name == "ready"
+        return self.state.name == "ready"
+
+    @property
+    def answers(self) -> bool:
+        """Whether a request would be answered, if need be after the engine was brought back."""
+        return self.ready or (self.presence.aim != "ready" and not self.withdrawn)
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether an operator has unloaded it."""
+        return self.presence.aim == "unloaded" and not self.on_demand
 
     def changed(self) -> None:
         """The engine's state is another: log and count deaths and restarts, then tell."""
         state = self.backend.state
+        self.well = self.presence.there
         if state.name == "restarting" and not self._restarting:
             self._restarting = True
             log.warning("model %s restarts: %s", self.name, state.note)
@@ -65,24 +103,58 @@ class Served:
             log.error("model %s failed: %s", self.name, state.note)
         self._tell()
 
-    def start(self) -> None:
-        """Begin to load, in a task of its own. From here on the gauges of this name show this engine."""
-        self.counted.watch(self)
-        self._loading = asyncio.create_task(self._load(), name=f"load {self.name}")
+    def start(self, before: Iterable[asyncio.Task[None]] = ()) -> None:
+        """Begin to load, unless it shall wait for a request. From here on the gauges of this name show this engine.
 
-    async def _load(self) -> None:
-        began = time.monotonic()
+        `before` are tasks whose end the load has to wait for: engines that hold the memory it needs.
+        """
+        self.counted.watch(self)
+        self.presence.want("unloaded" if self.on_demand else "ready", before)
+        if self.config.idle_after is not None:
+            self._idling = asyncio.create_task(self._rest_when_idle(self.config.idle_after))
+
+    def order(self, order: Order) -> None:
+        """Begin what an operator asks for. Raises WrongState."""
+        state, aim = self.state.name, self.presence.aim
+        if order == "wake" and (aim == "unloaded" or state == "failed"):
+            raise WrongState(f"The model {self.name} is {state}: it has to be loaded, not woken.")
+        if order == "sleep" and aim != "sleeping" and state != "ready":
+            raise WrongState(f"The model {self.name} is {state}: only one that is ready can go to sleep.")
+        if order in ("unload", "sleep"):
+            self.on_demand = order == "sleep" or self.config.load == "request"
+        self.presence.want(AIMS[order])
+
+    async def settle(self, order: Order, timeout: float) -> bool:
+        """Wait until an order is carried out; False when it still is not after `timeout` seconds.
+
+        Raises Unavailable when the model could not be loaded, WrongState when another order came in between.
+        """
         try:
-            await self.backend.start()
-        except (BackendError, OSError, ValueError) as error:
-            self.problem = str(error)
-            log.error("model %s cannot be loaded: %s", self.name, error)
-        else:
-            self.well = True
-            log.info("model %s is ready after %.1f s", self.name, time.monotonic() - began)
-        finally:
-            self._loaded.set()
-            self.changed()
+            async with asyncio.timeout(timeout):
+                await self.presence.settled.wait()
+        except TimeoutError:
+            return False
+        if self.presence.problem is not None:
+            raise Unavailable(
+                f"The model {self.name} could not be loaded: {self.presence.problem}", retry_after=LONG_WAIT
+            )
+        if self.presence.place != AIMS[order]:
+            raise WrongState(f"The model {self.name} is {self.state.name}: another order came in between.")
+        return True
+
+    async def _rest_when_idle(self, after: float) -> None:
+        """Put the engine to rest whenever there was no request for `after` seconds."""
+        while True:
+            quiet = time.monotonic() - max(self.admission.released, self.presence.since)
+            rest = after - quiet
+            if not self.ready or self.admission.busy:
+                rest = after  # it cannot be idle sooner
+            elif rest <= 0:
+                log.info("model %s had no request for %g s", self.name, after)
+                self.on_demand = True
+                self.presence.want("sleeping" if self.config.idle == "sleep" else "unloaded")
+                rest = after
+            await asyncio.sleep(rest)
 
     def take(self) -> float | None:
         """Take a slot if the engine is loaded and well and a slot is free, so that nothing need be waited for.
@@ -95,13 +167,11 @@ class Served:
         return None
 
     async def acquire(self, tokens: int, timeout: float) -> float:
-        """Wait for the engine to be loaded and for a slot, `timeout` seconds in all. Raises as Admission does."""
-        if not self._loaded.is_set():
+        """Wait for the engine and for a slot, `timeout` seconds in all. Raises Unavailable, and as Admission does."""
+        if not self.well:
             began = time.monotonic()
-            await self._until_loaded(timeout)
+            await self._until_well(timeout)
             timeout = max(0.0, timeout - (time.monotonic() - began))
-        if self.problem is not None:
-            raise Unavailable(f"The model {self.name} could not be loaded.", retry_after=120)
         self.circuit.check()
         try:
             return await self.admission.acquire(tokens, timeout)
@@ -109,29 +179,59 @@ class Served:
             self.circuit.abandoned()
             raise
 
-    async def _until_loaded(self, timeout: float) -> None:
+    async def _until_well(self, timeout: float) -> None:
         self.admission.loading += 1
         try:
+            self._check()
             if self.admission.loading > self.admission.queue:
-                raise Unavailable(f"The model {self.name} is still loading.", retry_after=2)
+                raise Unavailable(self._standing(), retry_after=SHORT_WAIT)
             async with asyncio.timeout(timeout):
-                await self._loaded.wait()
+                while not self.well:
+                    if self.presence.settled.is_set():
+                        self.presence.want("ready")
+                    await self.presence.settled.wait()
+                    self._check()
         except TimeoutError:
-            raise QueueTimeout(f"The model {self.name} is still loading.", retry_after=2) from None
+            raise QueueTimeout(self._standing(), retry_after=SHORT_WAIT) from None
         finally:
             self.admission.loading -= 1
 
+    def _check(self) -> None:
+        """Raises Unavailable, or as the closed queue does, when there is nothing that could be waited for."""
+        if self.admission.closed is not None:
+            raise self.admission.closed()
+        if self.presence.problem is not None or self.presence.closed:
+            raise Unavailable(f"The model {self.name} could not be loaded.", retry_after=LONG_WAIT)
+        if self.withdrawn:
+            raise Unavailable(f"The model {self.name} was unloaded by an operator.", retry_after=LONG_WAIT)
+
+    def _standing(self) -> str:
+        state = self.state.name
+        return f"The model {self.name} is {'still ' if state == 'loading' else ''}{state}."
+
+    def turn_away(self, error: Callable[[], EdgeError]) -> None:
+        """Refuse whoever waits, for a slot or for the engine, and whoever comes later."""
+        self.admission.close(error)
+        self.presence.settled.set()
+
+    async def _finished(self) -> None:
+        await self.admission.empty(self._patience())
+
     async def close(self) -> None:
         """Stop loading or serving and release the engine."""
-        if self._loading is not None and not self._loading.done():
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
-        await self.backend.close()
+        if self._idling is not None:
+            self._idling.cancel()
+            await asyncio.wait([self._idling])
+        await self.presence.close()
 
-    async def finish(self, timeout: float) -> None:
-        """Let what runs come to its end, at most `timeout` seconds, then close."""
+    async def finish(self) -> None:
+        """Let what runs, and what waits for the load, come to its end in bounded time, then close."""
         try:
-            await self.admission.empty(timeout)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience()):
+                    if self.admission.loading:
+                        await self.presence.settled.wait()
+            await self._finished()
         finally:
             await self.close()
 
@@ -159,6 +259,8 @@ class Counted:
         figures = getattr(served.backend, "figures", None)
         if figures is not None:
             self.metrics.engines.sources[self.name] = figures
+        for state in get_args(StateName):
+            self.metrics.model_state.labels(self.name, state).set_function(partial(is_in, served, state))
 
     def forget(self) -> None:
         """The model is gone for good, and with it all that was told of it."""
@@ -176,3 +278,8 @@ class Counted:
             self.succeeded.inc()
         else:
             self.metrics.requests.labels(self.name, outcome).inc()
+
+
+def is_in(served: Served, state: str) -> float:
+    """1 while the model is in that state, as a gauge shows it."""
+    return float(served.state.name == state)

@@ -35,15 +35,20 @@ def message(body: bytes) -> str:
 
 
 @contextmanager
-def opened(url: str, key: str | None, timeout: float | None = 10) -> Iterator[http.client.HTTPResponse]:
-    """The answer to GET `url`, its body unread. Raises Refused for a status over 299, Ending when nobody answers."""
+def opened(
+    url: str, key: str | None, timeout: float | None = 10, method: str = "GET"
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a question without a body, its own unread.
+
+    Raises Refused for a status over 299, Ending when nobody answers.
+    """
     parts = urllib.parse.urlsplit(url)
     https = parts.scheme == "https"
     kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
     headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
     with closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
         try:
-            connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
+            connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
             answer = connection.getresponse()
             if answer.status >= 300:
                 raise Refused(url, answer.status, answer.read(LARGEST))
@@ -58,10 +63,20 @@ def opened(url: str, key: str | None, timeout: float | None = 10) -> Iterator[ht
 def json(url: str, key: str | None) -> Any:
     """The JSON that GET `url` answers."""
     with opened(url, key) as answer:
-        try:
-            return msgspec.json.decode(answer.read(LARGEST))
-        except msgspec.DecodeError as error:
-            raise Ending(f"{url} answered something else than JSON") from error
+        return _decoded(answer, url)
+
+
+def post(url: str, key: str | None) -> tuple[int, Any]:
+    """The status and the JSON that POST `url` answers; it may take as long as the server lets it."""
+    with opened(url, key, timeout=None, method="POST") as answer:
+        return answer.status, _decoded(answer, url)
+
+
+def _decoded(answer: http.client.HTTPResponse, url: str) -> Any:
+    try:
+        return msgspec.json.decode(answer.read(LARGEST))
+    except msgspec.DecodeError as error:
+        raise Ending(f"{url} answered something else than JSON") from error
 
 
 def events(url: str, key: str | None) -> Iterator[tuple[str, bytes]]:

@@ -48,7 +48,7 @@ def address(listener: socket.socket) -> str:
 def model(served: Served, config: Config) -> str:
     also = f", also {', '.join(served.config.aliases)}" if served.config.aliases else ""
     default = ", default" if served.name == config.default_model else ""
-    state = served.backend.state.name
+    state = served.state.name
     return f"{served.name} ({served.config.backend}{default}) {'loading' if state == 'stopped' else state}{also}"
 
 

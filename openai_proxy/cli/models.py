@@ -1,8 +1,10 @@
-"""`openai-proxy models`: what a server serves, and how far its models are."""
+"""`openai-proxy models`: what a server serves, how far its models are, and orders to load or unload one."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from openai_proxy.cli import address, ask
-from openai_proxy.cli.ending import Ending
+from openai_proxy.cli.ending import MISUSED, Ending
 from openai_proxy.cli.plain import one_line
 from openai_proxy.cli.table import print_json, print_table
 
@@ -20,7 +22,17 @@ List the models of a server: ids, what they are aliases of, and their states whe
   openai-proxy models
   openai-proxy models --base-url https://api.openai.com/v1 --json
   openai-proxy models --watch          follow states until Ctrl-C
+
+With a key of the scope admin, where the server has keys, it also says what a model of an openai-proxy server shall do,
+and waits until that is done:
+
+  openai-proxy models unload NAME      end its engine; it stays so until it is loaded
+  openai-proxy models load NAME        load it, or try again after a failure
+  openai-proxy models sleep NAME       give its memory back until the next request
+  openai-proxy models wake NAME        bring it back before that
 """
+ORDERS = ("load", "unload", "sleep", "wake")
+UNDER_WAY = 202
 
 
 class Listed(Struct, kw_only=True):
@@ -54,15 +66,23 @@ class Changed(Struct, kw_only=True):
 
 def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
+    parser.add_argument("order", nargs="?", choices=ORDERS, metavar="ORDER", help=f"{', '.join(ORDERS)}: see above")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the model, by its id or another of its names")
     address.describe(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON: the server's list, or an event a line")
+    parser.add_argument("--json", action="store_true", help="print JSON: the server's list, or a state a line")
     parser.add_argument("--watch", action="store_true", help="follow the states of an openai-proxy server")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    if args.order and not args.name:
+        raise Ending(f"{args.order} needs the NAME of a model", MISUSED)
+    if args.order and args.watch:
+        raise Ending("--watch follows all models and goes with no order", MISUSED)
     url, key = address.base_url(args, environ), address.api_key(args, environ)
     try:
-        if args.watch:
+        if args.order:
+            order(url, key, args)
+        elif args.watch:
             follow(url, key, args.json)
         else:
             show(ask.json(f"{url}/models", key), args.json)
@@ -83,6 +103,24 @@ def show(answer: Any, as_json: bool) -> None:
         raise Ending(f"the server's list of models has another shape than OpenAI's: {error}") from error
     rows = [(model.id, model.state or "", f"-> {model.root}" if is_alias(model) else "") for model in listed]
     print_table(rows)
+
+
+def order(url: str, key: str | None, args: argparse.Namespace) -> None:
+    """Give an order, again and again until the server says that it is carried out: orders can be repeated."""
+    path = f"/admin/models/{urllib.parse.quote(args.name)}/{args.order}"
+    told = ""
+    while True:
+        status, answer = ask.post(url.removesuffix("/v1") + path, key)
+        try:
+            changed = msgspec.convert(answer, Changed)
+        except msgspec.ValidationError as error:
+            raise Ending("the server answered something else than the state of a model") from error
+        if status != UNDER_WAY:
+            print(msgspec.json.encode(changed).decode() if args.json else one_line(changed.text))
+            return
+        if changed.text != told:
+            told = changed.text
+            print(one_line(told), file=sys.stderr)
 
 
 def is_alias(model: Listed) -> bool:

@@ -16,7 +16,7 @@ from openai_proxy.router import Router
 
 log = logging.getLogger("openai_proxy.models")
 
-SETTLED = {"ready", "failed"}
+SETTLED = {"ready", "sleeping", "unloaded", "failed"}
 TENTH = 10
 
 

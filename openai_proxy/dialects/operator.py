@@ -1,9 +1,14 @@
-"""What operators and orchestrators ask: is it alive, is it ready, how is it doing, take the new configuration."""
+"""What operators and orchestrators ask: is it alive, is it ready, how is it doing; and what they order.
+
+They order a new configuration to be taken, and a model to be loaded, unloaded, put to sleep or woken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
+from typing import get_args
 
 import msgspec
 from msgspec import Struct
@@ -12,11 +17,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from backends import State
 from openai_proxy.dialects import Dialect, Edge
 from openai_proxy.errors import InvalidRequest, NotFound
 from openai_proxy.metrics import CONTENT_TYPE
 from openai_proxy.openapi import Operation
+from openai_proxy.served import Order
 from openai_proxy.wire import Incoming, Reply
+
+PATHS: dict[Order, str] = {order: f"/admin/models/{{}}/{order}" for order in get_args(Order)}
+SUMMARIES: dict[Order, str] = {
+    "load": "Load a model; key with scope admin",
+    "unload": "End a model's engine when what runs has ended; key with scope admin",
+    "sleep": "Give a model's memory back until the next request; key with scope admin",
+    "wake": "Bring a sleeping model back; key with scope admin",
+}
 
 
 def build(edge: Edge) -> Dialect:
@@ -30,14 +45,28 @@ def build(edge: Edge) -> Dialect:
             Route("/metrics", edge.endpoint(operator.measures), methods=["GET"]),
             Route("/events", operator.events, methods=["GET"]),
             Route("/admin/reload", edge.endpoint(operator.reload), methods=["POST"]),
+            *(
+                Route(path.format("{id:path}"), edge.endpoint(partial(operator.order, order)), methods=["POST"])
+                for order, path in PATHS.items()
+            ),
         ),
         operations=(
             Operation("GET", "/health", "Whether the process lives", reply=Health),
             Operation("GET", "/livez", "The same", reply=Health),
-            Operation("GET", "/readyz", "Whether the default model answers", reply=Readiness, not_ready=True),
+            Operation(
+                "GET",
+                "/readyz",
+                "Whether the default model answers",
+                reply=Readiness,
+                not_ready=True,
+            ),
             Operation("GET", "/metrics", "Prometheus metrics; key with scope admin", media="text/plain"),
             Operation("GET", "/events", "Model states as server-sent events", media="text/event-stream"),
             Operation("POST", "/admin/reload", "Read the configuration anew; key with scope admin", reply=Readiness),
+            *(
+                Operation("POST", path.format("{id}"), SUMMARIES[order], reply=ModelState, accepts=True)
+                for order, path in PATHS.items()
+            ),
         ),
     )
 
@@ -74,10 +103,16 @@ class Operator:
         return Reply(msgspec.json.encode(Health("healthy")))
 
     async def ready(self, incoming: Incoming) -> Reply:
-        """200 while the server takes requests and its default model (without one: every model) can answer."""
+        """200 while the server takes requests and its models answer, if need be after they were brought back.
+
+        That is the default model, or without one every model but those that an operator has unloaded.
+        """
         router = self.edge.router
-        wanted = [router.find(None)] if router.default_model is not None else list(router.models.values())
-        ready = self.edge.lifecycle.phase == "serving" and all(served.ready for served in wanted)
+        if router.default_model is not None:
+            answers = router.find(None).answers
+        else:
+            answers = all(served.answers or served.withdrawn for served in router.models.values())
+        ready = self.edge.lifecycle.phase == "serving" and answers
         body = msgspec.json.encode(Readiness("ready" if ready else "not ready", self._states()))
         return Reply(body, status=200 if ready else 503)
 
@@ -94,6 +129,14 @@ class Operator:
             raise InvalidRequest(str(error)) from error
         return Reply(msgspec.json.encode(Readiness("reloaded", self._states())))
 
+    async def order(self, order: Order, incoming: Incoming) -> Reply:
+        """Carry an order out; 200 when it is done, 202 when that takes longer than a request may wait for a slot."""
+        served = self.edge.router.find(incoming.scope["path_params"]["id"])
+        incoming.note_model(served.name)
+        served.order(order)
+        done = await served.settle(order, self.edge.config.timeouts.queue)
+        return Reply(msgspec.json.encode(_state(served.name, served.state)), status=200 if done else 202)
+
     async def events(self, request: Request) -> Response:
         """Server-sent events: the state of each model now, then each change. Low-rate, so sse-starlette frames it."""
         return EventSourceResponse(self._changes(), ping=int(self.edge.config.timeouts.ping), send_timeout=30)
@@ -109,4 +152,8 @@ class Operator:
 
     def _states(self) -> list[ModelState]:
         states = self.edge.router.states()
-        return [ModelState(name, state.name, state.note, state.fraction) for name, state in states.items()]
+        return [_state(name, state) for name, state in states.items()]
+
+
+def _state(name: str, state: State) -> ModelState:
+    return ModelState(name, state.name, state.note, state.fraction)

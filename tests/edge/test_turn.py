@@ -34,7 +34,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.served = Served("m", ModelConfig(backend="echo"), self.metrics, lambda: None)
+        self.served = Served("m", ModelConfig(backend="echo"), self.metrics, lambda: None, lambda: 1.0)
 
     def turn(self, first: float = 5, between: float = 5, whole: float = 5, request: Request = SHORT) -> Turn:
         assert self.served.admission.take()

@@ -75,7 +75,7 @@ def entry(name: str, served: Served) -> ModelEntry:
         root=served.name,
         aliases=list(served.config.aliases) if name == served.name else [],
         kinds=sorted(model.kinds),
-        state=served.backend.state.name,
+        state=served.state.name,
         context_length=model.context,
         dimensions=model.dimensions,
         description=model.description,
