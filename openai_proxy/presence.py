@@ -109,15 +109,16 @@ class Presence:
 
     async def _arrive(self) -> None:
         began = time.monotonic()
+        asleep, self._asleep = self._asleep, False
         try:
-            done = await self._try(self._wake() if self._asleep else self._load())
+            done = await self._try(self._wake() if asleep else self._load())
         except (BackendError, OSError, ValueError) as error:
             done = False
             if self.aim == "ready":
                 self.problem = str(error)
                 log.error("model %s cannot be loaded: %s", self.name, error)
         if done:
-            self.place, self._asleep = "ready", False
+            self.place = "ready"
             self.since = time.monotonic()
             log.info("model %s is ready after %.1f s", self.name, time.monotonic() - began)
         elif self.problem is None:  # called off
@@ -128,7 +129,7 @@ class Presence:
             await asyncio.wait(self._before)
             self._before = ()
             self._changed()
-        if self.backend.state.name == "failed":
+        if self.backend.state.name != "stopped":
             await self.backend.close()
         await self.backend.start()
 

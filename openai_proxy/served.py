@@ -89,6 +89,8 @@ class Served:
     def changed(self) -> None:
         """The engine's state is another: log and count deaths and restarts, then tell."""
         state = self.backend.state
+        if self.presence.there and not self.well:
+            self.circuit.succeeded()  # nor does a new engine answer for the one before
         self.well = self.presence.there
         if state.name == "restarting" and not self._restarting:
             self._restarting = True

@@ -106,7 +106,15 @@ class Vllm:
         self._engine.template = await asyncio.to_thread(self.options.template)
         await self._engine.start()
 
+    async def sleep(self) -> bool:
+        """Give the card's memory back; False if the engine has no sleep mode."""
+        return await self._engine.sleep()
+
+    async def wake(self) -> None:
+        await self._engine.wake()
+
     async def close(self) -> None:
+        self._loaded = None
         await self._engine.close()
         await self._compiler.close()
 

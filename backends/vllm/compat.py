@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import functools
 import json
 import logging.config
@@ -76,6 +78,18 @@ ENVIRONMENT = {
 # vLLM's warnings and errors reach our log, or standard error from its processes; unless the operator says otherwise.
 LEVELS = Path(__file__).with_name("logging.json")
 LOGGING = {"VLLM_CONFIGURE_LOGGING": "1", "VLLM_LOGGING_CONFIG_PATH": str(LEVELS)}
+
+
+# What is under way when vLLM's log has a line of that module and function. LEVELS lets these modules speak.
+STEPS = {
+    "vllm.v1.worker.gpu_model_runner:load_model": "loading the weights",
+    "vllm.v1.worker.gpu.model_runner:load_model": "loading the weights",
+    "vllm.v1.worker.cpu_model_runner:load_model": "loading the weights",
+    "vllm.compilation.monitor:monitor_torch_compile": "compiling",
+    "vllm.v1.worker.cpu_model_runner:warming_up_model": "compiling",
+    "vllm.v1.core.kv_cache_utils:update_kv_cache_capacity": "preparing the cache and warming up",
+    "vllm.v1.core.kv_cache_utils:_report_kv_cache_config": "preparing the cache and warming up",
+}
 
 
 class Unfit(BackendError):
@@ -158,6 +172,12 @@ def _resolved(names: Mapping[str, tuple[str, ...]]) -> Library:
     if missing:
         raise Unfit(f"{version()} lacks what this server needs of 0.30 to 0.33: {'; '.join(missing)[:500]}")
     return library
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the system, where the C library keeps it otherwise."""
+    with contextlib.suppress(AttributeError, OSError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _first(places: tuple[str, ...]) -> Any:

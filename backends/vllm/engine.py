@@ -1,4 +1,4 @@
-"""The life of one vLLM engine: build in a thread, watch, build again after a death, end.
+"""The life of one vLLM engine: build in a thread, watch, build again after a death, sleep, end.
 
 The engine computes in processes of its own; what lives here is its front end, which must be used in the event loop.
 Engines are built one after the other, as each measures how much memory of the card is free.
@@ -19,11 +19,12 @@ from msgspec import structs
 
 from backends import State
 from backends.errors import BackendError, Unavailable
-from backends.vllm import compat
+from backends.vllm import compat, progress
 from backends.vllm.arguments import GUIDANCE
 from backends.vllm.families import Signs, chosen
 from backends.vllm.figures import Figures
 from backends.vllm.options import Options
+from backends.vllm.processes import Processes
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,10 @@ TRIES = 5
 LONGEST_BACKOFF = 60.0
 HEALTHY_AFTER = 60.0
 LOOK_EVERY = 0.5
-# How long the engine's processes may take to end.
-END_SECONDS = 10.0
+# How long an engine that is being built may take to end, and how often it is told to.
+CALL_OFF = 10.0
+CALL_AGAIN = 0.2
+STARTING = "starting the engine"
 # Every grammar that reaches the engine was tried before by the library behind this.
 OUTPUTS = {"backend": GUIDANCE}
 
@@ -68,7 +71,9 @@ class Engine:
         self._died = died
         self._figures = figures
         self.built: Any = None
+        self._processes = Processes()
         self._watch: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._retry_at = 0.0
         self.library: compat.Library = None
         self.template: str | None = None
@@ -89,7 +94,9 @@ class Engine:
         self._become(State("loading", "importing vLLM"))
         try:
             self.library = await _in_thread(compat.load)
-            self._become(State("loading", "starting the engine"))
+            gc.collect()
+            gc.freeze()  # what vLLM's import left, and no engine: the collector can find one that has ended
+            self._become(State("loading", STARTING))
             await self._build()
         except BaseException as error:
             await self._end()
@@ -100,13 +107,45 @@ class Engine:
 
     async def close(self) -> None:
         """End the engine. Safe to call twice."""
+        await self._look_away()
+        await self._end()
+        self._become(State("stopped"))
+
+    async def sleep(self) -> bool:
+        """Move the weights out of the card and drop its cache; False if the engine cannot: it is to be closed then."""
+        if not self._fields.get("enable_sleep_mode"):
+            return False
+        await self._look_away()
+        try:
+            await self.client.sleep(level=1)
+        except Exception as error:  # noqa: BLE001 - vLLM raises whatever went wrong
+            log.warning("engine of %s cannot sleep: %s", self._model, _reason(error))
+            return False
+        self._become(State("sleeping"))
+        return True
+
+    async def wake(self) -> None:
+        """Come back from sleep, or start anew after a death in it. Raises LoadFailed."""
+        self._become(State("loading", "waking"))
+        try:
+            if self.built is None or self.built.errored:
+                await self._end()
+                await self._build()
+            else:
+                await self.built.wake_up()
+        except Exception as error:
+            await self._end()
+            self._become(State("failed"))
+            raise error if isinstance(error, BackendError) else LoadFailed(_reason(error)) from error
+        self._become(State("ready"))
+        self._watch = asyncio.create_task(self._keep_alive())
+
+    async def _look_away(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
             self._watch = None
-        await self._end()
-        self._become(State("stopped"))
 
     def _become(self, state: State) -> None:
         if state != self.state:
@@ -114,25 +153,30 @@ class Engine:
             self._changed()
 
     async def _build(self) -> None:
-        """Raises LoadFailed. Nobody waits for an engine whose builder was cancelled: it is ended when it is there."""
-        built = asyncio.ensure_future(_in_thread(self._construct))
-        try:
-            self.built = await asyncio.shield(built)
-        except asyncio.CancelledError:
-            built.add_done_callback(_end_abandoned)
-            raise
-        self._become(structs.replace(self.state, note="warming up"))
+        """Raises LoadFailed. When this is cancelled, the processes of the engine that is being built are ended."""
+        processes = self._processes = Processes()
+        blobs = None if _is_folder(self._model) else progress.blobs(self._model, self._fields)
+        async with progress.followed(blobs, self._note) as steps:
+            built = asyncio.ensure_future(_in_thread(lambda: self._construct(processes, steps)))
+            try:
+                self.built = await asyncio.shield(built)
+            except asyncio.CancelledError:
+                await _call_off(built, processes)
+                raise
+        self._note("warming up")
         await self._prepare()
-        gc.collect()
-        gc.freeze()
 
-    def _construct(self) -> Any:
+    def _note(self, note: str) -> None:
+        self._become(structs.replace(self.state, note=note or STARTING))
+
+    def _construct(self, processes: Processes, steps: Path) -> Any:
         """Blocks until the engine is ready. vLLM raises whatever went wrong, of any class."""
         fields = {
             **self._fields,
             "structured_outputs_config": {**OUTPUTS, **self._fields.get("structured_outputs_config", {})},
         }
         with _building:
+            processes.begin()
             try:
                 arguments = self.library.AsyncEngineArgs(model=_place(self._model), **fields)
                 config = arguments.create_engine_config()
@@ -141,13 +185,18 @@ class Engine:
                     fields |= {"reasoning_parser": self.reasoning}
                     arguments = self.library.AsyncEngineArgs(model=_place(self._model), **fields)
                     config = arguments.create_engine_config()
-                quiet = arguments.disable_log_stats
-                loggers = [] if quiet else [compat.stat_logger(self.library, self._figures)]
-                return self.library.AsyncLLM.from_vllm_config(config, disable_log_stats=quiet, stat_loggers=loggers)
+                if processes.abandoned:
+                    raise LoadFailed("The load was called off.")
+                with progress.told_by_processes(steps):
+                    client = self._client(config, arguments.disable_log_stats)
+                processes.complete()
+                return client
             except BackendError:
                 raise
             except Exception as error:
-                log.warning("engine of %s did not start", self._model, exc_info=error)
+                processes.kill()
+                if not processes.abandoned:
+                    log.warning("engine of %s did not start", self._model, exc_info=error)
                 raise LoadFailed(f"The engine could not load the model: {_reason(error)}") from error
 
     def _signs(self, config: Any) -> Signs:
@@ -156,6 +205,10 @@ class Engine:
         if tokenizer is None:
             return Signs(config.hf_config.model_type, "", ())
         return Signs.of(config.hf_config, self.template, tokenizer)
+
+    def _client(self, config: Any, quiet: bool) -> Any:
+        loggers = [] if quiet else [compat.stat_logger(self.library, self._figures)]
+        return self.library.AsyncLLM.from_vllm_config(config, disable_log_stats=quiet, stat_loggers=loggers)
 
     async def _keep_alive(self) -> None:
         """Watch the engine; when it dies build it again, TRIES times at most unless it was well for a while."""
@@ -193,13 +246,36 @@ class Engine:
         return 0
 
     async def _end(self) -> None:
-        """End the engine's processes, once."""
-        client, self.built = self.built, None
-        if client is not None:
-            if not client.errored:  # a dead one still has to tell whoever waits for its outputs
-                compat.stop_listening(client)
-            await _in_thread(lambda: client.shutdown(timeout=END_SECONDS))
-            self._figures.ended()
+        """End the engine's processes, and let go of what its front end held; goes on when this is cancelled."""
+        if self.built is not None:
+            self._ending = asyncio.create_task(self._end_processes(self.built))
+            self.built = None
+        ending = self._ending
+        if ending is not None:
+            try:
+                await asyncio.shield(ending)
+            finally:
+                if ending.done():
+                    self._ending = None
+            gc.collect()
+            await _in_thread(compat.give_back)
+
+    async def _end_processes(self, client: Any) -> None:
+        if not client.errored:  # a dead one still has to tell whoever waits for its outputs
+            compat.stop_listening(client)
+        processes = self._processes
+        await _in_thread(lambda: processes.end(lambda seconds: client.shutdown(timeout=seconds)))
+        self._figures.ended()
+
+
+async def _call_off(built: asyncio.Future[Any], processes: Processes) -> None:
+    """End an engine that is being built; one that still waits for its turn, or cannot be ended, when it is there."""
+    processes.abandoned = True
+    built.add_done_callback(_end_abandoned)
+    end = asyncio.get_running_loop().time() + CALL_OFF
+    while processes.begun and not built.done() and asyncio.get_running_loop().time() < end:
+        await _in_thread(processes.kill)
+        await asyncio.wait([built], timeout=CALL_AGAIN)
 
 
 def _end_abandoned(built: asyncio.Future[Any]) -> None:
@@ -218,9 +294,14 @@ def _reason(error: Exception) -> str:
     return " ".join(lines[0].split())[:500] if lines else f"{type(error).__name__} without a reason"
 
 
+def _is_folder(model: str) -> bool:
+    """Whether this names a folder, not a model of Hugging Face's."""
+    return model.startswith(("/", ".", "~"))
+
+
 def _place(model: str) -> str:
     """The folder of a model, or the name under which vLLM looks for it. Raises LoadFailed for a folder that is not."""
-    if not model.startswith(("/", ".", "~")):
+    if not _is_folder(model):
         return model
     folder = Path(model).expanduser()
     if not folder.is_dir():

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -184,10 +185,23 @@ def test_an_order_that_takes_long_answers_202(serve: Serve) -> None:
     server = serve(SLOW)
     status, body = post(server, "echo", "load")
     assert (status, body["state"]) == (202, "loading")
+    assert post(server, "echo", "sleep")[0] == 409
     assert post(server, "echo", "unload")[0] == 200
     while status == 202:
         status, body = post(server, "echo", "load")
     assert (status, body["state"]) == (200, "ready")
+
+
+def test_two_clients_and_two_orders_wake_it_once(serve: Serve) -> None:
+    server = serve(SLOW.replace("queue = 0.3", "queue = 30.0"))
+    assert post(server, "echo", "load")[1]["state"] == "ready"
+    assert post(server, "echo", "sleep")[1]["state"] == "sleeping"
+    with ThreadPoolExecutor() as threads:
+        answers = [threads.submit(chat, server) for _ in range(2)]
+        orders = [threads.submit(post, server, "echo", "wake") for _ in range(2)]
+        assert [answer.result().choices[0].message.content for answer in answers] == ["hello", "hello"]
+        assert [order.result()[1]["state"] for order in orders] == ["ready", "ready"]
+    assert server.output().count("is ready after") == 2  # loaded, and woken
 
 
 def test_a_client_that_leaves_while_a_model_wakes_is_forgotten(serve: Serve) -> None:

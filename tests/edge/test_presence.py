@@ -12,6 +12,7 @@ from backends import Model, Setup, State
 from backends.errors import EngineFailed, Unavailable
 from backends.events import Delta, Event, Finish, Outcome, Usage
 from backends.requests import Request
+from openai_proxy.circuit import FAILURES
 from openai_proxy.config import Config, ModelConfig, Timeouts
 from openai_proxy.errors import Draining, QueueTimeout, WrongState
 from openai_proxy.router import Router
@@ -217,6 +218,19 @@ def test_loading_during_an_unload_keeps_the_engine_or_starts_it_again() -> None:
     running(work, config())
 
 
+def test_a_new_engine_does_not_answer_for_the_one_before() -> None:
+    async def work(router: Router) -> None:
+        for _ in range(FAILURES):
+            router.models["m"].circuit.failed()
+        with pytest.raises(Unavailable, match="in a row"):
+            await ask(router)
+        assert await order(router, "unload")
+        assert await order(router, "load")
+        assert await ask(router) == "hello"
+
+    running(work, config())
+
+
 def test_two_loads_at_once_are_one() -> None:
     async def work(router: Router) -> None:
         await order(router, "unload")
@@ -277,6 +291,21 @@ def test_a_failed_load_can_be_tried_again(failure: Exception) -> None:
         assert await ask(router) == "hello"
 
     running(work, config())
+
+
+def test_after_a_wake_that_failed_the_engine_is_started_anew() -> None:
+    async def work(router: Router) -> None:
+        await order(router, "sleep")
+        engine().failures = [EngineFailed("no memory")]
+        with pytest.raises(Unavailable, match="no memory"):
+            await order(router, "wake")
+        assert state(router) == "failed"
+        assert await order(router, "load")
+        assert engine().calls[:3] == ["start", "sleep", "wake"]
+        assert engine().calls[-2:] == ["close", "start"]
+        assert await ask(router) == "hello"
+
+    running(work, config(options={"naps": True}))
 
 
 def test_an_engine_that_was_given_up_can_be_loaded_again() -> None:
@@ -346,35 +375,3 @@ def test_closing_calls_off_what_is_under_way(shut: str) -> None:
         assert engine().calls[-1] == "close"
 
     running(work, config(options={"naps": True, "shut": shut}))
-
-
-@pytest.mark.parametrize(("room", "together"), [(1, False), (2, True)])
-def test_a_new_engine_waits_for_the_old_ones_end_where_there_is_no_room(
-    monkeypatch: pytest.MonkeyPatch, room: int, together: bool
-) -> None:
-    monkeypatch.setattr(Engine, "room", room)
-
-    async def work(router: Router) -> None:
-        old = engine()
-        stream = router.run(chat())
-        await anext(stream)
-        router.reload(config(slots=2))
-        await asyncio.sleep(0.02)
-        assert (engine() is not old, engine().calls) == (True, ["start"] if together else [])
-        assert state(router) == ("ready" if together else "loading")
-        if not together:
-            assert "before it" in router.models["m"].state.note
-        assert len([event async for event in stream]) == 2
-        assert await ask(router) == "hello"
-        await until(lambda: old.calls == ["start", "close"])
-
-    running(work, config())
-
-
-def test_an_unchanged_model_stays_unloaded_over_a_reload() -> None:
-    async def work(router: Router) -> None:
-        await order(router, "unload")
-        router.reload(config())
-        assert state(router) == "unloaded"
-
-    running(work, config())
