@@ -1,1 +1,7 @@
-"""Sound as values: nothing here knows HTTP or an engine. Filled by the speech and transcription routes."""
+"""Sound: encoded bytes in, 16-bit mono PCM out. Knows neither HTTP nor engines."""
+
+from audio.clip import WIDTH, Clip
+from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, pieces_soon, sniff
+from audio.wav import wav
+
+__all__ = ["FORMATS", "RATE", "WIDTH", "BadSound", "Clip", "TooLong", "load", "pieces", "pieces_soon", "sniff", "wav"]

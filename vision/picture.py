@@ -1,0 +1,135 @@
+"""Reading pictures that nobody vouches for, with Pillow: PNG, JPEG, WebP and the first frame of a GIF.
+
+The format is told by the content and never by a name. Sizes are read from the header before anything is decoded; what
+is truncated is refused; of the metadata only the orientation is used, and the decoder never sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from vision.bare import Malformed, bare
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# By Pillow's names: what it may try.
+MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+WORKERS = max(1, min(4, (os.cpu_count() or 1) - 1))
+
+
+class BadPicture(ValueError):
+    """The picture cannot be read; the message says why in words for whoever sent it."""
+
+
+class Limits(Struct, frozen=True):
+    """How large a picture may be: `pixels` in all, and `side` for its width and its height."""
+
+    pixels: int = 32_000_000
+    side: int = 16_000
+
+
+class Seen(Struct, frozen=True):
+    """What a picture's header says; the sides in pixels as they are stored, before it is turned upright."""
+
+    media_type: str
+    width: int
+    height: int
+
+
+@functools.cache
+def _pillow() -> Any:
+    """Pillow's module, imported when the first picture comes."""
+    from PIL import Image
+
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+    return Image
+
+
+def inspect(data: bytes, limits: Limits) -> Seen:
+    """Look at the header alone. Raises BadPicture for another format or too large a picture."""
+    with _open(data)[0] as picture:
+        seen = Seen(MEDIA_TYPES[str(picture.format)], picture.width, picture.height)
+    if max(seen.width, seen.height) > limits.side:
+        raise BadPicture(f"it is {seen.width}x{seen.height}; a side may have {limits.side} pixels")
+    if seen.width * seen.height > limits.pixels:
+        raise BadPicture(f"it is {seen.width}x{seen.height}; it may have {limits.pixels} pixels in all")
+    return seen
+
+
+def load(data: bytes) -> Image:
+    """The whole picture as RGB pixels, upright and over white where it is transparent.
+
+    Takes as long as decoding takes, and memory for the pixels: look with `inspect` first. Raises BadPicture.
+    """
+    opened, orientation = _open(data)
+    with opened as picture:
+        try:
+            picture.load()
+            turned = _upright(picture, orientation)
+            plain: Image = _opaque(turned)
+        except Exception as error:
+            raise BadPicture("it is damaged or not complete") from error
+    plain.info.clear()
+    return plain
+
+
+async def load_soon(data: bytes) -> Image:
+    """`load`, in one of a few threads kept for it. Raises BadPicture."""
+    return await asyncio.get_running_loop().run_in_executor(_threads(), load, data)
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(WORKERS, thread_name_prefix="vision")
+
+
+def _open(data: bytes) -> tuple[Image, int]:
+    """Reads the header; the picture and its orientation. A decoder may fail on hostile bytes in any way."""
+    try:
+        wanted = bare(data)
+        picture: Image = _pillow().open(io.BytesIO(wanted.data), formats=tuple(MEDIA_TYPES))
+    except Malformed as error:
+        raise BadPicture(str(error)) from error
+    except (_pillow().DecompressionBombError, _pillow().DecompressionBombWarning) as error:
+        raise BadPicture("it has too many pixels") from error
+    except Exception as error:
+        raise BadPicture("it is no PNG, JPEG, WebP or GIF that can be read") from error
+    return picture, wanted.orientation
+
+
+def _upright(picture: Image, orientation: int) -> Image:
+    """Turned as EXIF's orientation says."""
+    turn = _pillow().Transpose
+    turns = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    wanted = turns.get(orientation)
+    return picture if wanted is None else picture.transpose(wanted)
+
+
+def _opaque(picture: Image) -> Image:
+    """RGB; 16 bits a channel become 8."""
+    if picture.mode.startswith("I"):
+        return picture.point(lambda value: value * (1 / 257)).convert("L").convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    image = _pillow()
+    layer = picture.convert("RGBA")
+    ground: Image = image.new("RGB", layer.size, "white")
+    ground.paste(layer, mask=layer.getchannel("A"))
+    return ground
