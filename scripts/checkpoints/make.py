@@ -14,12 +14,16 @@ import cross_encoder
 import minilm
 import smollm2
 import tiny_llama
+import tiny_vision
+import tiny_whisper
 
 from backends.weights import fetch
 
 CHECKPOINTS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "smollm2": ("smollm2-135m-instruct", smollm2.make),
     "tiny-llama": ("smollm2-135m-instruct", tiny_llama.make),
+    "tiny-vision": ("smollm2-135m-instruct", tiny_vision.make),
+    "tiny-whisper": ("smollm2-135m-instruct", tiny_whisper.make),
     "minilm": ("all-minilm-l6-v2", minilm.make),
     "cross-encoder": ("all-minilm-l6-v2", cross_encoder.make),
 }
