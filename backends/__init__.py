@@ -22,6 +22,7 @@ from backends.requests import (
     Request,
     ScoreRequest,
     TokenizeRequest,
+    TranscriptionRequest,
 )
 
 BACKENDS = {
@@ -30,7 +31,8 @@ BACKENDS = {
     "vllm": "backends.vllm:Vllm",
 }
 
-Kind: TypeAlias = Literal["chat", "completion", "embedding", "score", "tokenize"]
+Kind: TypeAlias = Literal["chat", "completion", "embedding", "score", "tokenize", "transcription"]
+Modality: TypeAlias = Literal["image", "audio"]
 StateName: TypeAlias = Literal[
     "stopped", "loading", "ready", "stopping", "sleeping", "unloaded", "restarting", "failed"
 ]
@@ -41,6 +43,7 @@ KINDS: Mapping[type[Request], Kind] = {
     ScoreRequest: "score",
     TokenizeRequest: "tokenize",
     DetokenizeRequest: "tokenize",
+    TranscriptionRequest: "transcription",
 }
 
 
@@ -48,12 +51,13 @@ class Model(Struct, frozen=True, kw_only=True):
     """What is known of a model once its engine has started.
 
     `kinds` are the requests it takes; `parameters` the names of the fields of `Sampling`, of the requests and of
-    `extra` that it honours: the edge refuses the others before the backend sees them. Sizes are in tokens;
-    `dimensions` is the width of an embedding.
+    `extra` that it honours: the edge refuses the others before the backend sees them. `modalities` are what a chat may
+    hold beside text. Sizes are in tokens; `dimensions` is the width of an embedding.
     """
 
     kinds: frozenset[Kind]
     parameters: frozenset[str] = frozenset()
+    modalities: frozenset[Modality] = frozenset()
     context: int | None = None
     vocabulary: int | None = None
     dimensions: int | None = None

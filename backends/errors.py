@@ -3,6 +3,8 @@
 BackendError
 ├── Refused                 the request can never succeed here; `param` names the field
 │   ├── Unsupported         this engine cannot do what the field asks
+│   ├── BadImage            a picture that cannot be read, or is too large
+│   ├── BadAudio            a sound that cannot be read, or is too long
 │   ├── ContextExceeded     prompt and answer do not fit the model's context
 │   └── SchemaTooComplex    a schema, grammar or pattern costs too much to compile
 ├── Unavailable             never started: the engine loads, restarts or is gone; safe to try again
@@ -29,6 +31,14 @@ class Refused(BackendError):
 
 class Unsupported(Refused):
     """The model does not support this parameter."""
+
+
+class BadImage(Refused):
+    """The picture cannot be read."""
+
+
+class BadAudio(Refused):
+    """The sound cannot be read."""
 
 
 class ContextExceeded(Refused):

@@ -1,8 +1,8 @@
 """What an engine answers: a stream of events, and what a finished stream amounts to.
 
-A backend's `run` yields events in this order: any Progress, then Delta, Embedding or Score, one Finish a choice, one
-Usage last. PromptLogprobs come before the first Delta of their choice. Only a tokenizer's answer is one Tokens alone.
-Failure is always an exception, never an event.
+A backend's `run` yields events in this order: any Progress, then Delta, Segment, Embedding or Score, one Finish a
+choice, one Usage last. PromptLogprobs come before the first Delta of their choice. Only a tokenizer's answer is one
+Tokens alone. Failure is always an exception, never an event.
 """
 
 from __future__ import annotations
@@ -108,16 +108,34 @@ class Tokens(Struct, frozen=True, tag=True):
     text: str = ""
 
 
+class Segment(Struct, frozen=True, tag=True):
+    """Words that were said between two times, in seconds from the beginning; the same words came as Delta.
+
+    `tokens` are the model's, `logprob` is their mean (natural logarithm); `language` is an ISO 639-1 code.
+    """
+
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...] = ()
+    logprob: float = 0.0
+    language: str = ""
+
+
 class Usage(Struct, frozen=True, tag=True):
-    """Tokens read and written by the whole request; `cached` of the prompt's came out of a cache."""
+    """Tokens read and written by the whole request; `cached` of the prompt's came out of a cache.
+
+    `seconds` is how long the sound was that a transcription heard.
+    """
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
     reasoning: int = 0
+    seconds: float = 0.0
 
 
-Event: TypeAlias = Progress | PromptLogprobs | Delta | Finish | Embedding | Score | Tokens | Usage
+Event: TypeAlias = Progress | PromptLogprobs | Delta | Finish | Embedding | Score | Segment | Tokens | Usage
 
 
 class Call(Struct):
@@ -140,13 +158,14 @@ class Answer(Struct):
 
 
 class Outcome(Struct):
-    """What a finished stream amounts to: choices, vectors and scores in order of their index."""
+    """What a finished stream amounts to: choices, vectors and scores in order of their index, segments as they came."""
 
     answers: list[Answer]
     vectors: list[bytes]
     usage: Usage
     scores: list[float] = field(default_factory=list)
     tokens: Tokens | None = None
+    segments: list[Segment] = field(default_factory=list)
 
     @classmethod
     async def of(cls, events: AsyncGenerator[Event]) -> Outcome:
@@ -181,6 +200,8 @@ class Outcome(Struct):
             _put(self.scores, event.index, event.value, 0.0)
         elif type(event) is Tokens:
             self.tokens = event
+        elif type(event) is Segment:
+            self.segments.append(event)
         elif type(event) is PromptLogprobs:
             self.answer(event.index).prompt = event
 
@@ -222,4 +243,5 @@ def total(usages: Sequence[Usage]) -> Usage:
         completion=sum(usage.completion for usage in usages),
         cached=sum(usage.cached for usage in usages),
         reasoning=sum(usage.reasoning for usage in usages),
+        seconds=sum(usage.seconds for usage in usages),
     )

@@ -14,7 +14,7 @@ READ_A_TOKEN = 64
 
 def check_chat(request: ChatRequest, model: Model) -> None:
     """Raises ContextExceeded for a conversation that cannot fit."""
-    length = sum(len(part.text) for message in request.messages for part in message.parts)
+    length = sum(len(message.text) for message in request.messages)
     length += sum(len(call.arguments) for message in request.messages for call in message.tool_calls)
     _check(length, model, "messages")
 

@@ -73,7 +73,30 @@ class Text(Struct, frozen=True, tag=True):
     text: str
 
 
-Part: TypeAlias = Text
+class Image(Struct, frozen=True, tag=True):
+    """A part that is a picture, encoded as it was sent: pixels would fill the queue. Its header was read and in bounds.
+
+    The sides are in pixels, as they are stored; `backends.media` decodes it.
+    """
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+
+
+class Audio(Struct, frozen=True, tag=True):
+    """A part that is sound, or what is to be transcribed: encoded as it was sent, in a format that `audio` reads.
+
+    More than `longest` seconds are refused when it is decoded.
+    """
+
+    data: bytes
+    format: str
+    longest: float
+
+
+Part: TypeAlias = Text | Image | Audio
 
 
 class ToolCall(Struct, frozen=True):
@@ -99,7 +122,16 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        return self.parts[0].text if len(self.parts) == 1 else "".join([part.text for part in self.parts])
+        """Its words, without its pictures and sounds."""
+        parts = self.parts
+        if len(parts) == 1 and type(parts[0]) is Text:
+            return parts[0].text
+        return "".join([part.text for part in parts if type(part) is Text])
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is nothing but words."""
+        return all(type(part) is Text for part in self.parts)
 
 
 class Tool(Struct, frozen=True, kw_only=True):
@@ -201,6 +233,32 @@ class DetokenizeRequest(Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Any] = {}
 
 
+Granularity: TypeAlias = Literal["segment", "word"]
+
+
+class TranscriptionRequest(Struct, frozen=True, kw_only=True):
+    """Speech to write down, or to write down in English (`translate`); answers with Delta, one Finish, then Usage.
+
+    `language` is the speech's, an ISO 639-1 code, found out if None. `prompt` is text of the kind that may come.
+    With `timestamps` of segments the text comes as Segments too, each after its own words.
+    """
+
+    model: str
+    audio: Audio
+    language: str | None = None
+    prompt: str = ""
+    temperature: float | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    timestamps: tuple[Granularity, ...] = ()
+    extra: Mapping[str, Any] = {}
+
+
 Request: TypeAlias = (
-    ChatRequest | CompletionRequest | EmbeddingRequest | ScoreRequest | TokenizeRequest | DetokenizeRequest
+    ChatRequest
+    | CompletionRequest
+    | EmbeddingRequest
+    | ScoreRequest
+    | TokenizeRequest
+    | DetokenizeRequest
+    | TranscriptionRequest
 )

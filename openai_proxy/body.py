@@ -1,4 +1,4 @@
-"""Reading a request's body: JSON only, bounded in size and time."""
+"""Reading a request's body: JSON, or a form where a route takes one; bounded in size and time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from openai_proxy.errors import ClientGone, RequestTooLarge, UnsupportedMediaTyp
 CLOSE = ((b"connection", b"close"),)
 
 
-def check_head(head: Mapping[bytes, bytes], limit: int) -> None:
-    """Refuse a body by what its head says. Raises UnsupportedMediaType or RequestTooLarge."""
+def check_head(head: Mapping[bytes, bytes], limit: int, *, form: bool = False) -> None:
+    """Refuse a body by what its head says; `form`: it must be multipart.
+
+    Raises UnsupportedMediaType or RequestTooLarge.
+    """
     length = int(head.get(b"content-length", b"0"))
     if length > limit:
         raise _too_large(limit)
-    if head.get(b"content-type") != b"application/json" and (length or b"transfer-encoding" in head):
+    if form:
+        if not head.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
+            raise UnsupportedMediaType("Content-Type must be multipart/form-data.", headers=CLOSE)
+    elif head.get(b"content-type") != b"application/json" and (length or b"transfer-encoding" in head):
         kind, _, options = head.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"").partition(b";")
         if kind != b"application/json" or options not in (b"", b"charset=utf-8", b"charset=utf8"):
             raise UnsupportedMediaType("Content-Type must be application/json, in UTF-8.", headers=CLOSE)

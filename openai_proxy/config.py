@@ -56,6 +56,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     head_bytes: Annotated[Count, Meta(description="request line and headers together")] = 32_768
     request_line: Annotated[Count, Meta(description="the request line")] = 8_192
     body_bytes: Annotated[Count, Meta(description="a JSON body")] = 16_000_000
+    upload_bytes: Annotated[Count, Meta(description="a form with a file")] = 26_214_400
+    form_parts: Annotated[Count, Meta(description="parts of a form")] = 20
+    form_field: Annotated[Count, Meta(description="one text of a form")] = 65_536
     n: Annotated[Count, Meta(description="choices of one request")] = 16
     stop: Annotated[Count, Meta(description="stop strings")] = 16
     stop_length: Annotated[Count, Meta(description="characters of one stop string")] = 256
@@ -67,6 +70,12 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool_bytes: Annotated[Count, Meta(description="all tools, or one schema, as JSON")] = 262_144
     messages: Annotated[Count, Meta(description="messages of one chat")] = 2048
     parts: Annotated[Count, Meta(description="content parts of one request")] = 512
+    media: Annotated[Count, Meta(description="pictures and sounds of one chat")] = 20
+    image_pixels: Annotated[Count, Meta(description="pixels of a picture")] = 32_000_000
+    chat_pixels: Annotated[Count, Meta(description="pixels of all pictures of one chat")] = 128_000_000
+    image_side: Annotated[Count, Meta(description="pixels of a picture's side")] = 16_000
+    audio_part_seconds: Annotated[Count, Meta(description="seconds of a sound in a chat")] = 60
+    audio_seconds: Annotated[Count, Meta(description="seconds of a sound to transcribe")] = 14_400
     prompts: Annotated[Count, Meta(description="prompts of one completion")] = 128
     inputs: Annotated[Count, Meta(description="inputs to embed, documents to score or rerank")] = 2048
     tokenize: Annotated[Count, Meta(description="characters to tokenize, ids to detokenize")] = 1_000_000

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,8 @@ from msgspec import Struct
 from openai_proxy.errors import InvalidJson, InvalidRequest, UnknownParameter
 
 T = TypeVar("T", bound=Struct)
+P = ParamSpec("P")
+R = TypeVar("R")
 # Fields that are there and not null.
 Given: TypeAlias = Set[str]
 
@@ -48,9 +50,14 @@ async def decode(body: bytes, kind: type[T]) -> tuple[T, Given]:
 
     Raises InvalidJson or InvalidRequest.
     """
+    return await beside(body, decode_now, body, kind)
+
+
+async def beside(body: bytes, work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
+    """`work` on what a body holds, off the event loop if the body is large."""
     if len(body) > OFF_LOOP:
-        return await asyncio.to_thread(decode_now, body, kind)
-    return decode_now(body, kind)
+        return await asyncio.to_thread(work, *args, **named)
+    return work(*args, **named)
 
 
 def decode_now(body: bytes, kind: type[T]) -> tuple[T, Given]:

@@ -39,10 +39,12 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"<details><summary>{summary}</summary>"
             body = operation.get("requestBody")
             if body is not None:
-                yield from _fields("Body", _resolved(body["content"]["application/json"]["schema"], schemas))
+                (content,) = body["content"].values()
+                yield from _fields("Body", _resolved(content["schema"], schemas))
             answer = operation["responses"]["200"]["content"].get("application/json")
             if answer is not None:
-                yield from _fields("Answer", _resolved(answer["schema"], schemas))
+                for schema in answer["schema"].get("anyOf", [answer["schema"]]):
+                    yield from _fields("Answer", _resolved(schema, schemas))
             yield "</details>"
 
 

@@ -4,6 +4,7 @@ EdgeError
 ├── InvalidRequest          a field has a wrong value; `param` names it
 │   ├── InvalidJson
 │   ├── TooManyItems
+│   ├── UrlNotAllowed
 │   └── UnknownParameter
 ├── BadHead                 the HTTP head is ambiguous
 ├── Unauthorized
@@ -63,6 +64,10 @@ class InvalidJson(InvalidRequest):
 
 class TooManyItems(InvalidRequest):
     """The list is too long."""
+
+
+class UrlNotAllowed(InvalidRequest):
+    """Nothing is fetched from this address."""
 
 
 class UnknownParameter(InvalidRequest):
@@ -173,6 +178,7 @@ TABLE: dict[type[Exception], Row] = {
     InvalidRequest: Row(400, INVALID, "invalid_value"),
     InvalidJson: Row(400, INVALID, "invalid_json"),
     TooManyItems: Row(400, INVALID, "too_many_items"),
+    UrlNotAllowed: Row(400, INVALID, "url_not_allowed"),
     UnknownParameter: Row(400, INVALID, "unknown_parameter"),
     BadHead: Row(400, INVALID, "bad_request"),
     Unauthorized: Row(401, INVALID, "invalid_api_key"),
@@ -196,6 +202,8 @@ TABLE: dict[type[Exception], Row] = {
     EdgeError: Row(500, "server_error", "internal_error"),
     engine.Refused: Row(400, INVALID, "invalid_value"),
     engine.Unsupported: Row(400, INVALID, "unsupported_parameter"),
+    engine.BadImage: Row(400, INVALID, "invalid_image"),
+    engine.BadAudio: Row(400, INVALID, "invalid_audio"),
     engine.ContextExceeded: Row(400, INVALID, "context_length_exceeded"),
     engine.SchemaTooComplex: Row(400, INVALID, "schema_too_complex"),
     engine.Unavailable: Row(503, "server_error", "engine_unavailable"),

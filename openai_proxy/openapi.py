@@ -40,27 +40,39 @@ KINDS = {"maximum": "integer", "maxItems": "array", "maxLength": "string", "maxP
 class Operation(Struct, frozen=True):
     """One method of one path. `body` and `reply` are the types on the wire; `streams`: `stream` turns it into SSE.
 
-    `media` is the answer's type where it is not JSON; `not_ready` documents a 503 with the same body, `accepts` a 202.
+    `media` is the answer's type where it is not JSON, `text` a further one for text; `form`: the body is a form with
+    files. `not_ready` documents a 503 with the same body, `accepts` a 202.
     """
 
     method: str
     path: str
     summary: str
     body: type[Struct] | None = None
-    reply: type[Struct] | None = None
+    reply: type[Struct] | tuple[type[Struct], ...] | None = None
     streams: bool = False
     media: str = "application/json"
     not_ready: bool = False
     accepts: bool = False
+    form: bool = False
+    text: tuple[str, ...] = ()
+
+    @property
+    def replies(self) -> tuple[type[Struct], ...]:
+        """What the answer may be."""
+        if self.reply is None:
+            return ()
+        return self.reply if isinstance(self.reply, tuple) else (self.reply,)
 
 
 def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
     """The whole document."""
-    kinds = list(dict.fromkeys(kind for operation in operations for kind in (operation.body, operation.reply) if kind))
+    shown = (kind for operation in operations for kind in (operation.body, *operation.replies) if kind)
+    kinds = list(dict.fromkeys(shown))
     _, schemas = msgspec.json.schema_components([*kinds, Envelope], ref_template=REFERENCE)
     for operation in operations:
         if operation.body is not None:
             _narrow(schemas[operation.body.__name__], limits)
+            _files(schemas[operation.body.__name__])
     paths: dict[str, Any] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
@@ -80,6 +92,13 @@ def _narrow(schema: dict[str, Any], limits: Limits) -> None:
                 arm[keyword] = min(bound, arm.get(keyword, bound))
 
 
+def _files(schema: dict[str, Any]) -> None:
+    """A form's files are bytes as they are, not base64."""
+    for each in schema.get("properties", {}).values():
+        if each.pop("contentEncoding", None):
+            each["format"] = "binary"
+
+
 def _arms(schema: dict[str, Any]) -> Iterable[dict[str, Any]]:
     return [schema, *schema.get("anyOf", ())]
 
@@ -93,16 +112,25 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         schema = {"$ref": REFERENCE.format(name=operation.body.__name__)}
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        kind = "multipart/form-data" if operation.form else "application/json"
+        described["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
     if "{" in operation.path:
         name = operation.path.partition("{")[2].partition("}")[0]
         described["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}]
     return described
 
 
+def _any_of(kinds: Sequence[type[Struct]]) -> dict[str, Any]:
+    references = [{"$ref": REFERENCE.format(name=kind.__name__)} for kind in kinds]
+    if not references:
+        return {"type": "string"}
+    return references[0] if len(references) == 1 else {"anyOf": references}
+
+
 def _responses(operation: Operation) -> dict[str, Any]:
-    schema = {"$ref": REFERENCE.format(name=operation.reply.__name__)} if operation.reply else {"type": "string"}
-    content: dict[str, Any] = {operation.media: {"schema": schema}}
+    content: dict[str, Any] = {operation.media: {"schema": _any_of(operation.replies)}}
+    for kind in operation.text:
+        content[kind] = {"schema": {"type": "string"}}
     if operation.streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     envelope = {"application/json": {"schema": {"$ref": REFERENCE.format(name="Envelope")}}}

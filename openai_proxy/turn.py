@@ -10,14 +10,20 @@ from typing import Literal, TypeAlias
 from backends.errors import BackendError, EngineFailed, EngineTimeout, Unavailable
 from backends.events import Usage
 from backends.requests import (
+    Audio,
     ChatRequest,
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    Image,
+    Message,
+    Part,
     Prompt,
     Request,
     ScoreRequest,
+    Text,
     TokenizeRequest,
+    TranscriptionRequest,
 )
 from openai_proxy.config import Timeouts
 from openai_proxy.errors import EdgeError
@@ -26,6 +32,9 @@ from openai_proxy.ticker import Ticker
 
 Timer: TypeAlias = Literal["first_token", "between_tokens", "request"]
 CHARACTERS_PER_TOKEN = 4
+# A photograph in most models; and sound of a usual bit rate, of which encoders make some fifty a second.
+PICTURE_TOKENS = 1000
+BYTES_PER_SOUND_TOKEN = 160
 RETRY_PAUSE = 0.5
 
 
@@ -141,7 +150,7 @@ def estimate(request: Request) -> int:
     """How many tokens a request's prompt probably has."""
     match request:
         case ChatRequest():
-            return sum(len(part.text) for message in request.messages for part in message.parts) // CHARACTERS_PER_TOKEN
+            return sum(map(_message, request.messages))
         case CompletionRequest():
             return sum(map(_length, request.prompts))
         case EmbeddingRequest():
@@ -153,6 +162,23 @@ def estimate(request: Request) -> int:
             return _length(request.prompt) if isinstance(request.prompt, str) else estimate(request.prompt)
         case DetokenizeRequest():
             return len(request.tokens)
+        case TranscriptionRequest():
+            return len(request.audio.data) // BYTES_PER_SOUND_TOKEN
+
+
+def _message(message: Message) -> int:
+    tokens = len(message.text) // CHARACTERS_PER_TOKEN
+    return tokens if message.plain else tokens + sum(map(_part, message.parts))
+
+
+def _part(part: Part) -> int:
+    match part:
+        case Text():
+            return 0
+        case Image():
+            return PICTURE_TOKENS
+        case Audio():
+            return len(part.data) // BYTES_PER_SOUND_TOKEN
 
 
 def _length(prompt: Prompt) -> int:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -55,6 +55,12 @@ class Incoming(Struct):
     caller: Caller
     request_id: str
     scope: Scope
+
+    @property
+    def content_type(self) -> bytes:
+        """What the body says it is."""
+        head: Mapping[bytes, bytes] = self.scope["state"]["head"]
+        return head.get(b"content-type", b"")
 
     def note_model(self, name: str) -> None:
         """Say in the access log which model answers."""
@@ -141,12 +147,13 @@ class Wire(Struct, frozen=True):
 
 
 class Endpoint:
-    """An ASGI application for one route."""
+    """An ASGI application for one route; `form`: its bodies are forms with files, not JSON."""
 
-    def __init__(self, wire: Wire, handle: Handle, render: RenderFault = render_fault) -> None:
+    def __init__(self, wire: Wire, handle: Handle, render: RenderFault = render_fault, *, form: bool = False) -> None:
         self.wire = wire
         self.handle = handle
         self.render = render
+        self.form = form
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return Exchange(self, scope, receive, send).run()
@@ -221,8 +228,9 @@ class Exchange:
         await self.task
 
     async def _body(self, config: Config) -> bytes:
-        limit = config.limits.body_bytes
-        check_head(self.state["head"], limit)
+        form = self.endpoint.form
+        limit = config.limits.upload_bytes if form else config.limits.body_bytes
+        check_head(self.state["head"], limit, form=form)
         self.body_due = self.began + config.timeouts.body_first
         try:
             return await read_body(self.receive, limit, self._received)

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from backends.choices.calls import CLOSE, OPEN
 from backends.requests import Message
 
 
-def messages(conversation: tuple[Message, ...], *, knows_tools: bool, about_tools: str = "") -> list[dict[str, Any]]:
-    """The engine's messages. A template that does not know tools gets calls and results as marked text."""
+def messages(
+    conversation: tuple[Message, ...],
+    *,
+    knows_tools: bool,
+    about_tools: str = "",
+    contents: Mapping[int, list[dict[str, Any]]] | None = None,
+) -> list[dict[str, Any]]:
+    """The engine's messages. A template that does not know tools gets calls and results as marked text.
+
+    `contents` are the parts of messages that are more than words, by place and as the engine takes them.
+    """
     made = [_native(message) if knows_tools else _marked(message) for message in conversation]
+    for place, content in (contents or {}).items():
+        made[place]["content"] = content
     if not about_tools:
         return made
     if made and made[0]["role"] == "system":

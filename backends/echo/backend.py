@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 
 import msgspec
+from msgspec import structs
 
 from backends import KINDS, Model, Setup, State
-from backends.echo import answers, reading
+from backends.echo import answers, hearing, reading
 from backends.echo.reading import DIMENSIONS
 from backends.echo.script import Options, Script
 from backends.errors import EngineFailed, Refused, Unavailable
@@ -21,6 +22,7 @@ from backends.requests import (
     Request,
     ScoreRequest,
     TokenizeRequest,
+    TranscriptionRequest,
 )
 
 SLOTS = 1024
@@ -30,6 +32,7 @@ PARAMETERS = frozenset(
     {"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "max_tokens", "stop", "n", "logprobs"}
     | {"tools", "parallel_tool_calls", "echo", "prompt_logprobs", "token_prompts", "dimensions", "script"}
     | {"truncate_prompt_tokens", "continue_final_message"}
+    | {"language", "prompt", "temperature", "translate", "segment_timestamps"}
 )
 
 
@@ -49,6 +52,7 @@ class Echo:
             self.options = msgspec.convert(setup.options, Options)
         except msgspec.ValidationError as error:
             raise ValueError(f"options of the echo model {setup.name}: {error}") from error
+        self.model = structs.replace(self.model, modalities=self.options.modalities)
         self.slots = setup.slots or SLOTS
         self._changed = setup.changed
         self._state = State("stopped")
@@ -73,9 +77,17 @@ class Echo:
         if self._state.name != "ready":
             raise Unavailable
         script = self._script(request) if "script" in request.extra else self.options
+        seconds = 0.0
+        match request:
+            case TranscriptionRequest():
+                seconds = await hearing.length(request.audio)
+            case ChatRequest():
+                request = await hearing.described(request)
+            case TokenizeRequest(prompt=ChatRequest() as chat):
+                request = structs.replace(request, prompt=await hearing.described(chat))
         faulty = script.stall or script.fail is not None
         delay = script.first_delay
-        for number, event in enumerate(_events(request, script)):
+        for number, event in enumerate(_events(request, script, seconds)):
             if faulty:
                 delay = _faulted(script, number, delay)
             if delay or script.flood:
@@ -99,7 +111,7 @@ def _faulted(script: Script, number: int, delay: float) -> float:
     return FOREVER if script.stall and number == script.after else delay
 
 
-def _events(request: Request, script: Script) -> Iterator[Event]:
+def _events(request: Request, script: Script, seconds: float) -> Iterator[Event]:
     match request:
         case ChatRequest():
             return answers.chat(request, script)
@@ -113,3 +125,5 @@ def _events(request: Request, script: Script) -> Iterator[Event]:
             return iter((reading.tokenized(request),))
         case DetokenizeRequest():
             return iter((reading.detokenized(request),))
+        case TranscriptionRequest():
+            return hearing.transcription(request, script, seconds)

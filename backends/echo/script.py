@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from backends import Modality
+
 # Characters that one answer may have.
 LARGEST = 256_000_000
 NonNegative = Annotated[float, Meta(ge=0, le=3600)]
@@ -43,6 +45,10 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Options(Script, frozen=True, forbid_unknown_fields=True):
-    """The script of requests that bring none; `load` is how many seconds `start` takes."""
+    """The script of requests that bring none; `load` is how many seconds `start` takes.
+
+    `modalities` are the parts that the model takes beside text.
+    """
 
     load: NonNegative = 0.0
+    modalities: frozenset[Modality] = frozenset({"image", "audio"})

@@ -35,6 +35,7 @@ from backends.requests import (
     Request,
     ScoreRequest,
     TokenizeRequest,
+    TranscriptionRequest,
 )
 from backends.weights import DESCRIPTIONS, fetch
 
@@ -172,6 +173,8 @@ class LlamaCpp:
                 events = tokens.tokenize(client, self._template, request)
             case DetokenizeRequest():
                 events = tokens.detokenize(client, self.model, request)
+            case TranscriptionRequest():
+                raise Refused("This model does not answer requests of this kind.", param="model")
             case _:
                 assert_never(request)
         async with aclosing(events):

@@ -19,6 +19,7 @@ from backends.requests import (
     ScoreRequest,
     Text,
     TokenizeRequest,
+    TranscriptionRequest,
 )
 
 
@@ -41,7 +42,7 @@ def filled(request: Request, options: Options) -> Request:
             )
         case TokenizeRequest(prompt=ChatRequest() as chat):
             return structs.replace(request, prompt=filled(chat, options))
-        case EmbeddingRequest() | ScoreRequest() | TokenizeRequest() | DetokenizeRequest():
+        case EmbeddingRequest() | ScoreRequest() | TokenizeRequest() | DetokenizeRequest() | TranscriptionRequest():
             return request
         case _:
             assert_never(request)

@@ -9,6 +9,8 @@ from typing import assert_never
 
 from msgspec import structs
 
+import audio
+from audio import Clip, wav
 from backends import KINDS, Kind, Model, Setup, State
 from backends.constraints.compiler import Compiler
 from backends.errors import Refused, Unavailable
@@ -16,6 +18,7 @@ from backends.events import Event, Outcome
 from backends.figures import Figure
 from backends.quarantine import Quarantine
 from backends.requests import (
+    Audio,
     ChatRequest,
     CompletionRequest,
     DetokenizeRequest,
@@ -24,6 +27,7 @@ from backends.requests import (
     Sampling,
     ScoreRequest,
     TokenizeRequest,
+    TranscriptionRequest,
 )
 from backends.vllm import adapters, arguments
 from backends.vllm.chat import converse
@@ -31,10 +35,11 @@ from backends.vllm.completion import complete
 from backends.vllm.embedding import embed
 from backends.vllm.engine import Engine
 from backends.vllm.figures import Figures
-from backends.vllm.loaded import Loaded, learn
+from backends.vllm.loaded import MODALITIES, Loaded, learn
 from backends.vllm.options import Options
 from backends.vllm.scoring import score
 from backends.vllm.tokens import detokenize, tokenize
+from backends.vllm.transcription import transcribe
 
 SLOTS = 256
 SLOTS_BY_PRIORITY = 1024
@@ -55,11 +60,14 @@ PARAMETERS: dict[Kind, frozenset[str]] = {
     "embedding": frozenset({"dimensions", "token_prompts", "truncate_prompt_tokens"}),
     "score": frozenset({"truncate_prompt_tokens"}),
     "tokenize": frozenset(),
+    "transcription": frozenset({"language", "prompt", "temperature", "translate", "segment_timestamps"}),
 }
+SILENCE = wav(Clip(bytes(audio.RATE), audio.RATE))
 WARM_UP: tuple[Request, ...] = (
     CompletionRequest(model="", prompts=("Hello",), sampling=Sampling(max_tokens=2, seed=1, logprobs=1)),
     EmbeddingRequest(model="", inputs=("Hello",)),
     ScoreRequest(model="", queries=("Hello",), documents=("Hello",)),
+    TranscriptionRequest(model="", audio=Audio(SILENCE, "wav", 1.0)),
 )
 
 
@@ -76,6 +84,7 @@ class Vllm:
         self.model = Model(
             kinds=frozenset(PARAMETERS),
             parameters=frozenset().union(*PARAMETERS.values(), self._settled()),
+            modalities=frozenset(MODALITIES),
         )
         self._quarantine = Quarantine()
         self._adapters = setup.adapters
@@ -146,6 +155,8 @@ class Vllm:
                 return tokenize(loaded, request)
             case DetokenizeRequest():
                 return detokenize(loaded, request)
+            case TranscriptionRequest():
+                return transcribe(loaded, request)
             case _:
                 assert_never(request)
 
@@ -168,6 +179,7 @@ class Vllm:
         self.model = structs.replace(
             self.model,
             kinds=loaded.kinds,
+            modalities=frozenset(loaded.media),
             parameters=known
             | self._settled()
             | ({"reasoning_effort"} if thinks else set())

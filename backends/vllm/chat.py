@@ -15,7 +15,7 @@ from backends.constraints.compiler import Compiler
 from backends.events import Delta, Event
 from backends.length import check_chat
 from backends.requests import ChatRequest
-from backends.vllm import logprobs, outputs, prompts, sampling
+from backends.vllm import logprobs, outputs, parts, prompts, sampling
 from backends.vllm.loaded import Loaded, Template
 from backends.vllm.reading import Reader
 
@@ -35,9 +35,12 @@ async def render(
 ) -> tuple[prompts.Rendered, dict[str, Any]]:
     """What the model reads, and what its template was told."""
     template = loaded.template or Template()
-    conversation = messages(request.messages, knows_tools=template.tools, about_tools=about(way, template))
     values = prompts.template_values(request, template, way.tools if shown(way, template) else ())
-    return await prompts.chat(loaded, conversation, values, cut), values
+    async with parts.contents(loaded, request.messages) as contents:
+        conversation = messages(
+            request.messages, knows_tools=template.tools, about_tools=about(way, template), contents=contents
+        )
+        return await prompts.chat(loaded, conversation, values, cut), values
 
 
 async def converse(loaded: Loaded, compiler: Compiler, request: ChatRequest) -> AsyncGenerator[Event, None]:

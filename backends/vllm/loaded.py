@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from backends import Kind
+from backends import Kind, Modality
 from backends.vllm import compat
 from backends.vllm.compat import Library
 from backends.vllm.engine import Engine
@@ -17,10 +18,11 @@ from backends.vllm.families import template_text
 from backends.vllm.options import Options
 from backends.vllm.pace import Pace
 from backends.vllm.pairs import Pairs
+from backends.vllm.speech import Speech
 
-GENERATE, EMBED, CLASSIFY = "generate", "embed", "classify"
-
-
+GENERATE, EMBED, CLASSIFY, TRANSCRIBE = "generate", "embed", "classify", "transcription"
+DECODED_AT_ONCE = 4
+MODALITIES: tuple[Modality, ...] = ("image", "audio")
 # What is the server's to say to the function that applies a template; `documents` alone is the client's.
 RESERVED = frozenset(
     {"messages", "conversation", "tools", "chat_template", "tokenize", "add_generation_prompt", "tokenizer_kwargs"}
@@ -65,7 +67,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
     `parser` is the class that reads tool calls (`reads_tools`) and reasoning, None when nothing has to be read;
     `adapters` are vLLM's LoRARequests by name; `budgets` tells whether the engine can end a model's thinking. `widths`
     are the dimensions an embedding may be cut to, any if there are none; `pairs` makes a cross-encoder's prompts, None
-    for other models.
+    for other models. `media` is how many of each modality one prompt may hold, `speech` how the model listens if it
+    transcribes; `decoding` is held by chats whose pictures are pixels.
     """
 
     library: Library
@@ -85,6 +88,9 @@ class Loaded(Struct, frozen=True, kw_only=True):
     reasons: bool = False
     adapters: Mapping[str, Any] = field(default_factory=dict)
     budgets: bool = False
+    media: Mapping[Modality, int] = field(default_factory=dict)
+    speech: Speech | None = None
+    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DECODED_AT_ONCE))
 
 
 async def learn(engine: Engine, options: Options, template: str | None, adapters: Mapping[str, Any]) -> Loaded:
@@ -97,17 +103,18 @@ async def learn(engine: Engine, options: Options, template: str | None, adapters
     # A template that knows no tools leaves them to our own way.
     tools = engine.tools if own is not None and own.tools else None
     scores = compat.scoring_task(config, tasks)
+    speech = Speech.of(library, config, tokenizer) if TRANSCRIBE in tasks else None
     return Loaded(
         library=library,
         client=client,
         pace=Pace(options.beat),
-        kinds=_kinds(tasks, own, scores),
+        kinds=_kinds(tasks, own, scores, speech),
         context=config.max_model_len,
         vocabulary=config.get_vocab_size(),
         dimensions=config.embedding_size if EMBED in tasks else None,
         widths=frozenset(config.matryoshka_dimensions or ()),
         pairs=Pairs(client, template) if scores == CLASSIFY else None,
-        defaults=config.get_diff_sampling_param() if GENERATE in tasks else {},
+        defaults=config.get_diff_sampling_param() if GENERATE in tasks or speech else {},
         tokenizer=tokenizer,
         template=own,
         parser=_parser(library, tools, engine.reasoning, config.model),
@@ -115,10 +122,14 @@ async def learn(engine: Engine, options: Options, template: str | None, adapters
         reasons=engine.reasoning is not None,
         adapters=adapters,
         budgets=bool(getattr(getattr(client.vllm_config, "reasoning_config", None), "enabled", False)),
+        media=_media(client) if GENERATE in tasks else {},
+        speech=speech,
     )
 
 
-def _kinds(tasks: Sequence[str], template: Template | None, scores: str | None) -> frozenset[Kind]:
+def _kinds(
+    tasks: Sequence[str], template: Template | None, scores: str | None, speech: Speech | None
+) -> frozenset[Kind]:
     kinds: set[Kind] = {"tokenize"}
     if EMBED in tasks:
         kinds.add("embedding")
@@ -126,7 +137,15 @@ def _kinds(tasks: Sequence[str], template: Template | None, scores: str | None) 
         kinds.add("score")
     if GENERATE in tasks:
         kinds |= {"completion"} if template is None else {"chat", "completion"}
+    if speech is not None:
+        kinds.add("transcription")
     return frozenset(kinds)
+
+
+def _media(client: Any) -> dict[Modality, int]:
+    processor = client.renderer.mm_processor
+    limits = {} if processor is None else processor.info.allowed_mm_limits
+    return {modality: limits[modality] for modality in MODALITIES if limits.get(modality)}
 
 
 def _parser(library: Library, tools: str | None, reasoning: str | None, model: str) -> Any:

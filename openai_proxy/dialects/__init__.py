@@ -47,9 +47,9 @@ class Edge:
     def _timed_out(self, timer: str) -> None:
         self.metrics.timeouts.labels(timer).inc()
 
-    def endpoint(self, handle: Handle, render: RenderFault = render_fault) -> Endpoint:
-        """An ASGI application that answers with what `handle` returns."""
-        return Endpoint(self.wire, handle, render)
+    def endpoint(self, handle: Handle, render: RenderFault = render_fault, *, form: bool = False) -> Endpoint:
+        """An ASGI application that answers with what `handle` returns; `form`: it takes forms with files, not JSON."""
+        return Endpoint(self.wire, handle, render, form=form)
 
 
 class Dialect(Struct):

@@ -46,6 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
 
 
+LOOKING_ENGINE = {**VECTOR_ENGINE, "max_model_len": CONTEXT, "limit_mm_per_prompt": {"image": 8}}
+
+
 class Served:
     """A started engine's backend and the loop that it lives in."""
 
@@ -95,3 +98,13 @@ def vllm_vectors() -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def vllm_pairs() -> Iterator[Served]:
     yield from serving("cross-encoder", VECTOR_ENGINE)
+
+
+@pytest.fixture(scope="session")
+def vllm_looks() -> Iterator[Served]:
+    yield from serving("tiny-vision", LOOKING_ENGINE)
+
+
+@pytest.fixture(scope="session")
+def vllm_listens() -> Iterator[Served]:
+    yield from serving("tiny-whisper", VECTOR_ENGINE)

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from backends import BACKENDS, KINDS, Backend, Kind, Setup, resolve
 from backends.errors import BackendError, Refused, Unavailable
-from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Tokens, Usage
+from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Tokens, Usage
 from backends.requests import (
+    Audio,
     ChatRequest,
     CompletionRequest,
     DetokenizeRequest,
@@ -29,11 +30,14 @@ from backends.requests import (
     ScoreRequest,
     Text,
     TokenizeRequest,
+    TranscriptionRequest,
 )
+from tests.sounds import tone
 
 T = TypeVar("T")
 TESTS = Path(__file__).parent
 LONG = 200
+RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Finish: 2, Usage: 3}
 CLASSES = {"json_object": "JsonObject", "json_schema": "JsonSchema"}
 
 
@@ -69,6 +73,7 @@ PLANS = (
     Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
     Plan("vllm", "vllm", model="minilm", shared="vllm_vectors"),
     Plan("vllm", "vllm", model="cross-encoder", shared="vllm_pairs", best=0),
+    Plan("vllm", "vllm", model="tiny-whisper", shared="vllm_listens"),
 )
 PLACES = {
     option: os.environ[variable]
@@ -139,6 +144,8 @@ def ask(kind: Kind, text: str = "Count: one, two", **sampling: Any) -> Request:
             return ScoreRequest(model="m", queries=(text,), documents=("another", text))
         case "tokenize":
             return TokenizeRequest(model="m", prompt=text)
+        case "transcription":
+            return TranscriptionRequest(model="m", audio=Audio(tone(1.0), "wav", 60.0))
 
 
 def kinds(started: Started) -> list[Kind]:
@@ -179,12 +186,12 @@ def test_every_honoured_parameter_has_a_test_of_its_own(started: Started) -> Non
 def test_events_come_in_order(started: Started) -> None:
     for kind in reading(started):
         events = started.events(ask(kind))
-        ranks = [{Progress: 0, Delta: 1, Embedding: 1, Score: 1, Finish: 2, Usage: 3}[type(event)] for event in events]
+        ranks = [RANKS[type(event)] for event in events]
         assert ranks == sorted(ranks)
         assert ranks.count(3) == 1
         usage = events[-1]
         assert isinstance(usage, Usage)
-        assert usage.prompt > 0
+        assert usage.prompt > 0 or usage.seconds > 0
 
 
 def test_every_choice_finishes_once(started: Started) -> None:
@@ -350,4 +357,5 @@ EXTRA = {
     *("chat_echo", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"),
     "use_activation",
     *("json_object", "json_schema", "regex", "choice", "grammar"),
+    *("translate", "segment_timestamps", "word_timestamps"),
 }

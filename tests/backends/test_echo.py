@@ -12,11 +12,13 @@ import pytest
 from backends import Model, Setup, UnknownBackend, resolve
 from backends.echo import Echo
 from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
-from backends.events import Candidate, Delta, Event, Finish, Outcome, PromptLogprobs, Usage
+from backends.events import Candidate, Delta, Event, Finish, Outcome, PromptLogprobs, Segment, Usage
 from backends.requests import (
+    Audio,
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    Image,
     Message,
     NamedTool,
     Request,
@@ -26,7 +28,10 @@ from backends.requests import (
     TokenizeRequest,
     Tool,
     ToolChoice,
+    TranscriptionRequest,
 )
+from tests.pictures import picture
+from tests.sounds import tone
 
 
 def chat(text: str = "one two three", sampling: Sampling | None = None, **script: Any) -> ChatRequest:
@@ -234,3 +239,47 @@ def test_a_chat_is_written_out_for_the_tokenizer() -> None:
     assert written() == "user: hi\nassistant: "
     assert written(add_generation_prompt=False) == "user: hi\n"
     assert written(continue_final_message=True) == "user: hi"
+
+
+def hears(**more: Any) -> TranscriptionRequest:
+    return TranscriptionRequest(model="echo", audio=Audio(tone(7.0), "wav", 60.0), **more)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({}, " en 0 to 5. en 5 to 7."),
+        ({"language": "fr"}, " fr 0 to 5. fr 5 to 7."),
+        ({"prompt": "so"}, " en so 0 to 5. en so 5 to 7."),
+        ({"task": "translate"}, " translate en 0 to 5. translate en 5 to 7."),
+    ],
+)
+def test_a_sound_is_said_to_be_as_long_as_it_is(more: dict[str, Any], text: str) -> None:
+    found = outcome(hears(**more))
+    assert found.answers[0].text == text
+    assert found.usage.seconds == 7.0
+    assert found.segments == []
+
+
+def test_segments_come_when_they_are_asked_for() -> None:
+    """The parameter segment_timestamps."""
+    found = outcome(hears(timestamps=("segment",)))
+    assert found.segments == [Segment(0, 5, " en 0 to 5.", language="en"), Segment(5, 7, " en 5 to 7.", language="en")]
+
+
+def test_pictures_and_sounds_are_described() -> None:
+    parts = (Text("a"), Image(picture(), "image/png", 60, 40), Audio(tone(1.0), "wav", 60.0))
+    request = ChatRequest(model="echo", messages=(Message(role="user", parts=parts),))
+    assert outcome(request).answers[0].text == "a image 60x40 audio 1.0s"
+    assert request.messages[0].text == "a"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [Image(picture()[:50], "image/png", 60, 40), Audio(tone(1.0)[:40], "wav", 60.0), Audio(tone(2.0), "wav", 1.0)],
+)
+def test_what_cannot_be_decoded_is_refused_by_its_place(part: Image | Audio) -> None:
+    request = ChatRequest(model="echo", messages=(Message(role="user", parts=(Text("a"), part)),))
+    with pytest.raises(Refused) as caught:
+        outcome(request)
+    assert caught.value.param == "messages.0.content.1"

@@ -9,15 +9,18 @@ import pytest
 
 from backends.errors import EngineTimeout
 from backends.requests import (
+    Audio,
     ChatRequest,
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    Image,
     Message,
     Request,
     ScoreRequest,
     Text,
     TokenizeRequest,
+    TranscriptionRequest,
 )
 from openai_proxy.config import ModelConfig, Timeouts
 from openai_proxy.metrics import Metrics
@@ -137,3 +140,7 @@ def test_prompts_of_every_kind_are_estimated() -> None:
     assert estimate(TokenizeRequest(model="m", prompt="x" * 40)) == 10
     assert estimate(TokenizeRequest(model="m", prompt=SHORT)) == 3
     assert estimate(DetokenizeRequest(model="m", tokens=(1, 2, 3))) == 3
+    sound = Audio(bytes(16_000), "wav", 60.0)
+    assert estimate(TranscriptionRequest(model="m", audio=sound)) == 100
+    parts = (Text("x" * 40), Image(b"", "image/png", 1, 1), sound)
+    assert estimate(ChatRequest(model="m", messages=(Message(role="user", parts=parts),))) == 1110

@@ -31,7 +31,11 @@ from openai_proxy.dialects.openai.tokens import (
     TokenizeBody,
     TokenizeReply,
 )
+from openai_proxy.dialects.openai.transcriptions import TranscriptionBody, Transcriptions, TranslationBody
+from openai_proxy.dialects.openai.transcripts import Transcript, VerboseTranscript
 from openai_proxy.openapi import Operation
+
+TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"
 
 
 def build(edge: Edge) -> Dialect:
@@ -45,6 +49,8 @@ def build(edge: Edge) -> Dialect:
             *(Route(path, edge.endpoint(Rerank(edge)), methods=["POST"]) for path in RERANK_PATHS),
             *(Route(path, edge.endpoint(Tokenize(edge)), methods=["POST"]) for path in TOKENIZE_PATHS),
             *(Route(path, edge.endpoint(Detokenize(edge)), methods=["POST"]) for path in DETOKENIZE_PATHS),
+            Route(TRANSCRIPTIONS, edge.endpoint(Transcriptions(edge, "transcribe"), form=True), methods=["POST"]),
+            Route(TRANSLATIONS, edge.endpoint(Transcriptions(edge, "translate"), form=True), methods=["POST"]),
             Route("/v1/models", edge.endpoint(Models(edge)), methods=["GET"]),
             Route("/v1/models/{id:path}", edge.endpoint(OneModel(edge)), methods=["GET"]),
         ),
@@ -56,7 +62,23 @@ def build(edge: Edge) -> Dialect:
             *(Operation("POST", path, "Put documents in order", RerankBody, RerankList) for path in RERANK_PATHS),
             *(Operation("POST", path, "Tokenize", TokenizeBody, TokenizeReply) for path in TOKENIZE_PATHS),
             *(Operation("POST", path, "Detokenize", DetokenizeBody, DetokenizeReply) for path in DETOKENIZE_PATHS),
+            spoken(TRANSCRIPTIONS, "Write speech down", TranscriptionBody),
+            spoken(TRANSLATIONS, "Write speech down in English", TranslationBody),
             Operation("GET", "/v1/models", "List the models", reply=ModelList),
             Operation("GET", "/v1/models/{id}", "Show one model", reply=ModelEntry),
         ),
+    )
+
+
+def spoken(path: str, summary: str, body: type[TranslationBody]) -> Operation:
+    """An operation that hears speech."""
+    return Operation(
+        "POST",
+        path,
+        summary,
+        body,
+        (Transcript, VerboseTranscript),
+        streams=True,
+        form=True,
+        text=("text/plain", "text/vtt"),
     )

@@ -48,7 +48,7 @@ def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits:
         raise InvalidRequest("tool_choice that forces a call excludes a response format.", param="tool_choice")
     return ChatRequest(
         model=name,
-        messages=messages(body.messages, limits),
+        messages=messages(body.messages, model, limits),
         sampling=sampling(
             body, fields, model, limits, constraint=wanted, logprobs=_alternatives(body), max_tokens=_most_tokens(body)
         ),

@@ -27,16 +27,30 @@ class RefusalPart(Struct, tag="refusal", forbid_unknown_fields=True):
     refusal: str
 
 
+class ImageUrl(Struct, forbid_unknown_fields=True):
+    """Where a picture is: a data URL. `detail` has no effect, engines choose the size."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
 class ImagePart(Struct, tag="image_url", forbid_unknown_fields=True):
     """A picture; refused by models that cannot look."""
 
-    image_url: dict[str, Any] | str
+    image_url: ImageUrl | str
+
+
+class InputAudio(Struct, forbid_unknown_fields=True):
+    """A sound in base64."""
+
+    data: str
+    format: Literal["wav", "mp3"]
 
 
 class AudioPart(Struct, tag="input_audio", forbid_unknown_fields=True):
     """Sound; refused by models that cannot listen."""
 
-    input_audio: dict[str, Any]
+    input_audio: InputAudio
 
 
 class FilePart(Struct, tag="file", forbid_unknown_fields=True):

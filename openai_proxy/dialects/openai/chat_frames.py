@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from backends.events import Delta, Embedding, Event, Finish, Progress, PromptLogprobs, Score, Tokens, Usage
+from backends.events import Delta, Embedding, Event, Finish, Progress, PromptLogprobs, Score, Segment, Tokens, Usage
 from openai_proxy.dialects.openai.answers import encode, logprobs, tool_piece
 from openai_proxy.dialects.openai.chunks import Chunks
 
@@ -31,7 +31,7 @@ class ChatFrames(Chunks):
             case Usage():
                 self.usage = event
                 return b""
-            case Progress() | PromptLogprobs() | Embedding() | Score() | Tokens() | Delta():
+            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens() | Delta():
                 return b""
             case _:
                 assert_never(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from backends.events import Delta, Embedding, Event, Finish, Progress, PromptLogprobs, Score, Tokens, Usage
+from backends.events import Delta, Embedding, Event, Finish, Progress, PromptLogprobs, Score, Segment, Tokens, Usage
 from openai_proxy.dialects.openai.answers import encode, legacy_logprobs, text_length
 from openai_proxy.dialects.openai.chunks import Chunks
 
@@ -28,7 +28,7 @@ class CompletionFrames(Chunks):
             case Usage():
                 self.usage = event
                 return b""
-            case Progress() | PromptLogprobs() | Embedding() | Score() | Tokens():
+            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens():
                 return b""
             case _:
                 assert_never(event)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backends.errors import Unsupported
-from backends.requests import Message, Role, Text, ToolCall
+from backends import Modality, Model
+from backends.errors import BadAudio, Unsupported
+from backends.requests import Image, Message, Part, Role, Text, ToolCall
+from openai_proxy import media
 from openai_proxy.config import Limits
 from openai_proxy.dialects.openai import chat_body
 from openai_proxy.dialects.openai.chat_body import (
     AssistantMessage,
+    AudioPart,
     DeveloperMessage,
+    ImagePart,
     RefusalPart,
     SystemMessage,
     TextPart,
@@ -23,13 +27,14 @@ from openai_proxy.errors import InvalidRequest, TooManyItems
 SPOKEN: dict[type, Role] = {UserMessage: "user", SystemMessage: "system", DeveloperMessage: "system"}
 
 
-def messages(given: Sequence[chat_body.Message], limits: Limits) -> tuple[Message, ...]:
-    """The conversation. Raises InvalidRequest, TooManyItems or Unsupported, each naming the message and part."""
+def messages(given: Sequence[chat_body.Message], model: Model, limits: Limits) -> tuple[Message, ...]:
+    """The conversation. Raises InvalidRequest, TooManyItems or Refused, each naming the message and part."""
     if not given:
         raise InvalidRequest("messages cannot be empty.", param="messages")
     at_most(given, limits.messages, "messages")
     calls: set[str] = set()
-    conversation = tuple([_message(message, index, calls) for index, message in enumerate(given)])
+    reader = _Reader(model, limits)
+    conversation = tuple([_message(message, index, calls, reader) for index, message in enumerate(given)])
     if sum([len(message.parts) for message in conversation]) > limits.parts:
         parts = sum(len(message.content) for message in given if isinstance(message.content, list))
         if parts > limits.parts:
@@ -37,9 +42,11 @@ def messages(given: Sequence[chat_body.Message], limits: Limits) -> tuple[Messag
     return conversation
 
 
-def _message(given: chat_body.Message, index: int, calls: set[str]) -> Message:
+def _message(given: chat_body.Message, index: int, calls: set[str], reader: _Reader) -> Message:
     content = given.content
-    parts = (Text(content),) if isinstance(content, str) else _parts(content, f"messages.{index}")
+    parts: tuple[Part, ...] = (
+        (Text(content),) if isinstance(content, str) else reader.parts(content, f"messages.{index}", given)
+    )
     kind = type(given)
     if kind in SPOKEN:
         return Message(role=SPOKEN[kind], parts=parts, name=given.name)
@@ -52,7 +59,7 @@ def _message(given: chat_body.Message, index: int, calls: set[str]) -> Message:
     return Message(role="tool", parts=parts, name=given.name, tool_call_id=given.tool_call_id)
 
 
-def _assistant(given: AssistantMessage, parts: tuple[Text, ...], path: str, calls: set[str]) -> Message:
+def _assistant(given: AssistantMessage, parts: tuple[Part, ...], path: str, calls: set[str]) -> Message:
     if given.function_call is not None or given.audio is not None:
         field = "audio" if given.audio is not None else "function_call"
         raise Unsupported(f"{path}.{field} is not supported.", param=f"{path}.{field}")
@@ -66,20 +73,53 @@ def _assistant(given: AssistantMessage, parts: tuple[Text, ...], path: str, call
     return Message(role="assistant", parts=parts, name=given.name, tool_calls=made, reasoning=reasoning)
 
 
-def _parts(content: list[chat_body.Part] | None, path: str) -> tuple[Text, ...]:
-    if content is None:
-        return ()
-    if not content:
-        raise InvalidRequest(f"{path}.content cannot be an empty list.", param=f"{path}.content")
-    return tuple(_part(part, f"{path}.content.{index}") for index, part in enumerate(content))
+class _Reader:
+    """Reads parts, for one model; `found` counts the pictures and sounds among them, `pixels` those of pictures."""
 
+    def __init__(self, model: Model, limits: Limits) -> None:
+        self.modalities = model.modalities
+        self.limits = limits
+        self.found = 0
+        self.pixels = 0
 
-def _part(part: chat_body.Part, path: str) -> Text:
-    match part:
-        case TextPart(text=text):
-            return Text(text)
-        case RefusalPart(refusal=refusal):
-            return Text(refusal)
-        case _:
-            kind = str(part.__struct_config__.tag)
-            raise Unsupported(f"This model does not take {kind} parts.", param=path)
+    def parts(self, content: list[chat_body.Part] | None, path: str, given: chat_body.Message) -> tuple[Part, ...]:
+        """The parts of a message; only a user shows pictures and plays sounds."""
+        if content is None:
+            return ()
+        if not content:
+            raise InvalidRequest(f"{path}.content cannot be an empty list.", param=f"{path}.content")
+        taken = self.modalities if isinstance(given, UserMessage) else frozenset[Modality]()
+        return tuple(self._part(part, f"{path}.content.{index}", taken) for index, part in enumerate(content))
+
+    def _part(self, part: chat_body.Part, path: str, taken: frozenset[Modality]) -> Part:
+        match part:
+            case TextPart(text=text):
+                return Text(text)
+            case RefusalPart(refusal=refusal):
+                return Text(refusal)
+            case ImagePart(image_url=url) if "image" in taken:
+                self._count()
+                data = media.from_url(url if isinstance(url, str) else url.url, path)
+                return self._measured(media.picture(data, self.limits, path))
+            case AudioPart(input_audio=sound) if "audio" in taken:
+                self._count()
+                data = media.from_base64(sound.data, path, BadAudio)
+                return media.sound(data, self.limits.audio_part_seconds, path, sound.format)
+            case _:
+                kind = str(part.__struct_config__.tag)
+                whose = "A message of this role" if self.modalities and not taken else "This model"
+                raise Unsupported(f"{whose} does not take {kind} parts.", param=path)
+
+    def _measured(self, picture: Image) -> Image:
+        """Pictures of a hundred kilobytes may have a hundred megabytes of pixels."""
+        self.pixels += picture.width * picture.height
+        if self.pixels > self.limits.chat_pixels:
+            most = self.limits.chat_pixels
+            raise TooManyItems(f"The pictures of one chat have at most {most} pixels together.", param="messages")
+        return picture
+
+    def _count(self) -> None:
+        self.found += 1
+        if self.found > self.limits.media:
+            most = self.limits.media
+            raise TooManyItems(f"At most {most} pictures and sounds are taken in one chat.", param="messages")

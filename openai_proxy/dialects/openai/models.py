@@ -1,7 +1,8 @@
 """`GET /v1/models` and `GET /v1/models/{id}`.
 
 Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's fields each entry says what it really
-is: `root` is the model behind an alias or an adapter, `state` whether it can answer now.
+is: `root` is the model behind an alias or an adapter, `state` whether it can answer now,
+`modalities` what a chat with it may hold.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class ModelEntry(Struct):
     root: str
     aliases: list[str]
     kinds: list[str]
+    modalities: list[str]
     state: str
     context_length: int | None
     dimensions: int | None
@@ -75,6 +77,7 @@ def entry(name: str, served: Served) -> ModelEntry:
         root=served.name,
         aliases=list(served.config.aliases) if name == served.name else [],
         kinds=sorted(model.kinds),
+        modalities=["text", *sorted(model.modalities)],
         state=served.state.name,
         context_length=model.context,
         dimensions=model.dimensions,

@@ -13,7 +13,7 @@ from backends import Kind, Model
 from backends.events import Delta, Event, Outcome
 from backends.requests import ChatRequest, CompletionRequest
 from openai_proxy.config import Limits
-from openai_proxy.decode import Given, decode
+from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import identity
 from openai_proxy.dialects.openai.chat_body import ChatBody
@@ -55,7 +55,8 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, self.kind, limits)
         incoming.note_model(served.name)
-        request = self.translate(body, fields, served.called(body.model), served.model, limits)
+        name = served.called(body.model)
+        request = await beside(incoming.body, self.translate, body, fields, name, served.model, limits)
         include_usage = includes_usage(body)
         events = self.edge.router.run(request)
         if "include_reasoning" in fields and isinstance(body, ChatBody) and not body.include_reasoning:

@@ -15,7 +15,7 @@ from backends.errors import Unsupported
 from backends.events import Outcome, Tokens
 from backends.requests import ChatRequest, DetokenizeRequest, TokenizeRequest
 from openai_proxy.config import Limits
-from openai_proxy.decode import Given, decode
+from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.chat_body import ChatBody, CustomTool, FunctionTool, Message
 from openai_proxy.dialects.openai.checks import able, at_most, at_most_characters, served_model
@@ -82,7 +82,8 @@ class Tokenize:
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, "tokenize", limits)
         incoming.note_model(served.name)
-        found = told(await Outcome.of(self.edge.router.run(tokenize_request(body, fields, served, limits))))
+        request = await beside(incoming.body, tokenize_request, body, fields, served, limits)
+        found = told(await Outcome.of(self.edge.router.run(request)))
         strings = None if found.strings is None else list(found.strings)
         reply = TokenizeReply(len(found.ids), served.model.context, list(found.ids), strings)
         return Reply(msgspec.json.encode(reply))
@@ -132,7 +133,7 @@ def tokenize_request(body: TokenizeBody, fields: Given, served: Served, limits: 
 def _chat(body: TokenizeBody, given: list[Message], served: Served, limits: Limits) -> ChatRequest:
     if "chat" not in served.model.kinds:
         raise Unsupported(f"The model {served.name} has no template for chats.", param="messages")
-    conversation = messages(given, limits)
+    conversation = messages(given, served.model, limits)
     length = sum(len(message.text) for message in conversation)
     if length > limits.tokenize:
         raise InvalidRequest(f"messages have more than {limits.tokenize} characters.", param="messages")

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from openai_proxy.config import Limits
+from tests.dialects.openai.forms import send, spoken
 from tests.dialects.openai.local import CHAT, COMPLETIONS, EMBEDDINGS, Local, chat, completion, embedding
 from tests.dialects.openai.test_fields import tool
+from tests.sounds import tone
 
 SMALL = Limits(
     body_bytes=20_000,
@@ -24,9 +26,15 @@ SMALL = Limits(
     prompts=6,
     inputs=3,
     model_name=10,
+    upload_bytes=40_000,
+    form_parts=4,
+    form_field=50,
+    audio_seconds=1,
 )
 HEAD = {"headers", "head_bytes", "request_line"}  # test_heads has these
 TOKENS = {"tokenize"}  # test_tokens has these
+MEDIA = {"media", "image_pixels", "chat_pixels", "image_side", "audio_part_seconds"}  # test_media has these
+FORMS = {"upload_bytes", "form_parts", "form_field", "audio_seconds"}
 ENGINE = {"logit_bias"}  # and test_constraints the others that the echo model cannot do
 OPTIONS = {"token_ids", "bad_words", "template_bytes"}  # test_options has these
 
@@ -86,8 +94,37 @@ def test_choices_of_all_prompts(small: Local) -> None:
     small.post(COMPLETIONS, completion(prompt=["x"] * 4, n=2)).refusal(400, "invalid_value", "n")
 
 
+@pytest.mark.parametrize(
+    ("fits", "over", "code", "param"),
+    [
+        ({"prompt": "x" * 50}, {"prompt": "x" * 51}, "invalid_value", "prompt"),
+        ({"prompt": "x", "language": "en"}, {"prompt": "x", "language": "en", "stream": "0"}, "too_many_items", None),
+    ],
+)
+def test_forms(small: Local, fits: dict[str, str], over: dict[str, str], code: str, param: str | None) -> None:
+    sound = tone(0.1)
+    assert send(small, spoken(sound, **fits)).status == 200
+    send(small, spoken(sound, **over)).refusal(400, code, param)
+
+
+def test_uploads(small: Local) -> None:
+    def sized(size: int) -> bytes:
+        empty = len(spoken(b""))
+        data = tone(0.1)
+        return spoken(data + bytes(size - empty - len(data)))
+
+    assert len(sized(SMALL.upload_bytes)) == SMALL.upload_bytes
+    assert send(small, sized(SMALL.upload_bytes)).status == 200
+    send(small, spoken(tone(1.0)) + b" " * 40_000).refusal(413, "request_too_large", None)
+
+
+def test_seconds(small: Local) -> None:
+    assert send(small, spoken(tone(1.0, 8000))).status == 200
+    send(small, spoken(tone(1.1, 8000))).refusal(400, "invalid_audio", "file")
+
+
 def test_every_limit_has_a_test() -> None:
     from tests.dialects.openai.test_constraints import CASES as CONSTRAINTS
 
-    tested = {*CASES, *CONSTRAINTS, *HEAD, *ENGINE, *OPTIONS, *TOKENS, "model_name"}
+    tested = {*CASES, *CONSTRAINTS, *HEAD, *MEDIA, *FORMS, *ENGINE, *OPTIONS, *TOKENS, "model_name"}
     assert {field.name for field in msgspec.structs.fields(Limits)} == tested

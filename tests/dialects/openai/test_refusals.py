@@ -121,7 +121,7 @@ REFUSALS = [
         "invalid_value",
     ),
     (
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "x"}}]}]},
         "messages.0.content.0",
         "unsupported_parameter",
     ),

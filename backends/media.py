@@ -1,0 +1,72 @@
+"""The pictures and sounds of a request, decoded when an engine is about to need them. What is damaged is refused.
+
+`audio` may lack the package it decodes with, which is an extra.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import audio
+import vision
+from audio import Clip
+from backends.errors import BadAudio, BadImage, Unsupported
+from backends.requests import Audio, Image, Message, Part, Text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Pixels
+
+# A part as an engine can use it; None for text.
+Decoded: TypeAlias = "Pixels | Clip | None"
+
+
+async def decoded(conversation: Sequence[Message]) -> dict[int, list[Decoded]]:
+    """For each message that is more than words, by its place: its parts decoded, all at once.
+
+    Raises BadImage, BadAudio or Unsupported.
+    """
+    places = [place for place, message in enumerate(conversation) if not message.plain]
+    rows = await asyncio.gather(*(_parts(conversation[place], f"messages.{place}") for place in places))
+    return dict(zip(places, rows, strict=True))
+
+
+async def _parts(message: Message, path: str) -> list[Decoded]:
+    parts = enumerate(message.parts)
+    return list(await asyncio.gather(*(_part(part, f"{path}.content.{place}") for place, part in parts)))
+
+
+async def _part(part: Part, param: str) -> Decoded:
+    match part:
+        case Text():
+            return None
+        case Image(data=data):
+            with refusing(param):
+                return await vision.load_soon(data)
+        case Audio():
+            return Clip(b"".join([piece async for piece in sound(part, param)]), audio.RATE)
+
+
+async def sound(part: Audio, param: str) -> AsyncGenerator[bytes, None]:
+    """16-bit mono PCM of `audio.RATE` samples a second, some seconds at a time.
+
+    Raises BadAudio or Unsupported.
+    """
+    with refusing(param):
+        async for piece in audio.pieces_soon(part.data, part.longest):
+            yield piece
+
+
+@contextmanager
+def refusing(param: str) -> Iterator[None]:
+    """Around everything that decodes; `param` names the part."""
+    try:
+        yield
+    except vision.BadPicture as error:
+        raise BadImage(f"{param} is a picture that cannot be read: {error}.", param=param) from error
+    except audio.BadSound as error:
+        raise BadAudio(f"{param} is a sound that cannot be read: {error}.", param=param) from error
+    except ImportError as error:
+        raise Unsupported("This server was installed without its extra 'audio'.", param=param) from error

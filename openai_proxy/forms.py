@@ -1,0 +1,171 @@
+"""Bodies of multipart/form-data (RFC 7578) -> typed values; bounded in parts, headers and text fields: M9.
+
+A file's name is a label for people and never a path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from openai_proxy.config import Limits
+from openai_proxy.errors import InvalidRequest, TooManyItems, UnknownParameter
+
+T = TypeVar("T", bound=Struct)
+
+LONGEST_BOUNDARY = 70
+HEADERS, HEADER_BYTES = 8, 8192
+LONGEST_NAME = 100
+SHOWN = 100
+# What several values are called by clients.
+SEVERAL = "[]"
+
+
+class Part(Struct):
+    """One part: a file where the client names one, else a field of text."""
+
+    name: str = ""
+    file: str | None = None
+    data: bytearray = field(default_factory=bytearray)
+    headers: dict[str, bytes] = field(default_factory=dict)
+
+
+def boundary_of(content_type: bytes) -> bytes | None:
+    """The boundary that a Content-Type names; None when it is not that of a form, or the boundary is not one."""
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    return boundary if kind == b"multipart/form-data" and 0 < len(boundary) <= LONGEST_BOUNDARY else None
+
+
+def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tuple[T, frozenset[str]]:
+    """The form as `kind`, and the names of the fields it sets; empty text sets nothing. Bytes are files.
+
+    Raises InvalidRequest, TooManyItems or UnknownParameter, each naming the field.
+    """
+    given: dict[str, list[Part]] = {}
+    known = {each.encode_name: each for each in msgspec.structs.fields(kind)}
+    for part in _Reader(limits).parts(body, boundary):
+        name = part.name if part.name in known else part.name + SEVERAL
+        if name not in known:
+            near = difflib.get_close_matches(part.name[:SHOWN], known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            shown = part.name[:SHOWN]
+            raise UnknownParameter(f"{shown} is not a known parameter.{hint}", param=shown)
+        if part.data or part.file is not None:
+            given.setdefault(name, []).append(part)
+    values = {known[name].name: _value(known[name], parts) for name, parts in given.items()}
+    for name, each in known.items():
+        if each.required and name not in given:
+            raise InvalidRequest(f"{name} is required.", param=name)
+    return kind(**values), frozenset(values)
+
+
+def _value(wanted: msgspec.structs.FieldInfo, parts: list[Part]) -> Any:
+    name = wanted.encode_name
+    if name.endswith(SEVERAL):
+        return _converted([_text(part, name) for part in parts], wanted)
+    if len(parts) > 1:
+        raise InvalidRequest(f"{name} is there {len(parts)} times.", param=name)
+    if wanted.type is bytes:
+        if parts[0].file is None:
+            raise InvalidRequest(f"{name} must be a file: a part with a filename.", param=name)
+        return bytes(parts[0].data)
+    return _converted(_text(parts[0], name), wanted)
+
+
+def _text(part: Part, name: str) -> str:
+    if part.file is not None:
+        raise InvalidRequest(f"{name} must be text, not a file.", param=name)
+    try:
+        return part.data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"{name} is not UTF-8.", param=name) from error
+
+
+def _converted(value: Any, wanted: msgspec.structs.FieldInfo) -> Any:
+    try:
+        return msgspec.convert(value, wanted.type, strict=False)
+    except msgspec.ValidationError as error:
+        name = wanted.encode_name
+        raise InvalidRequest(f"{name}: {str(error)[:SHOWN]}", param=name) from error
+
+
+class _Reader:
+    """Takes the parser's calls, which come part by part."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.found: list[Part] = []
+        self.header = b""
+        self.value = b""
+        self.ended = False
+
+    def parts(self, body: bytes, boundary: bytes) -> list[Part]:
+        """All parts. Raises InvalidRequest or TooManyItems."""
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header,
+                "on_header_value": self._value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_end,
+                "on_part_data": self._data,
+                "on_end": self._end,
+            },
+            max_header_count=HEADERS,
+            max_header_size=HEADER_BYTES,
+        )
+        try:
+            parser.write(body)
+            parser.finalize()
+        except FormParserError as error:
+            raise InvalidRequest("The form is malformed.") from error
+        if not self.ended:
+            raise InvalidRequest("The form has no end.")
+        return self.found
+
+    def _begin(self) -> None:
+        if len(self.found) >= self.limits.form_parts:
+            raise TooManyItems(f"A form has at most {self.limits.form_parts} parts.")
+        self.found.append(Part())
+
+    def _header(self, data: bytes, start: int, end: int) -> None:
+        self.header += data[start:end]
+
+    def _value(self, data: bytes, start: int, end: int) -> None:
+        self.value += data[start:end]
+
+    def _header_end(self) -> None:
+        self.found[-1].headers[self.header.decode("latin-1").lower()] = self.value
+        self.header = self.value = b""
+
+    def _headers_end(self) -> None:
+        part = self.found[-1]
+        kind, options = parse_options_header(part.headers.get("content-disposition"))
+        if kind != b"form-data" or b"name" not in options:
+            raise InvalidRequest("A part of the form has no name.")
+        part.name = options[b"name"].decode(errors="replace")
+        if b"filename" in options:
+            part.file = label(options[b"filename"].decode(errors="replace"))
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        part = self.found[-1]
+        if part.file is None and len(part.data) + end - start > self.limits.form_field:
+            shown = part.name[:SHOWN]
+            raise InvalidRequest(f"{shown} is longer than {self.limits.form_field} bytes.", param=shown)
+        part.data += data[start:end]
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def label(name: str) -> str:
+    """A file's name as it may be shown: `[A-Za-z0-9._-]`, at most 100 of them."""
+    return re.sub(r"[^A-Za-z0-9._-]", "", name)[:LONGEST_NAME]

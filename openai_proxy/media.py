@@ -1,0 +1,59 @@
+"""Pictures and sounds as they arrive -> parts of a request. Looks at no more than their heads: engines decode them.
+
+No address is fetched here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+import audio
+import vision
+from backends.errors import BadAudio, BadImage, Refused
+from backends.requests import Audio, Image
+from openai_proxy.config import Limits
+from openai_proxy.errors import UrlNotAllowed
+
+DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+-]+=[\w.+-]*)*;base64,", re.ASCII | re.IGNORECASE)
+ADDRESS = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
+# A head that is longer is none of a data URL's.
+SHORT_HEAD = 200
+
+
+def from_url(url: str, param: str) -> bytes:
+    """What a data URL (RFC 2397, base64) holds. Raises BadImage, or UrlNotAllowed for what would have to be fetched."""
+    head = DATA_URL.match(url[:SHORT_HEAD])
+    if head is not None:
+        return from_base64(url[head.end() :], param, BadImage)
+    if ADDRESS.match(url[:SHORT_HEAD]):
+        raise UrlNotAllowed(f"{param}: fetching is not enabled here; send the picture as a data URL.", param=param)
+    raise BadImage(f"{param} must be a data URL with base64: data:image/png;base64,...", param=param)
+
+
+def from_base64(text: str, param: str, error: type[Refused]) -> bytes:
+    """Raises `error`."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as cause:
+        raise error(f"{param} is not base64.", param=param) from cause
+
+
+def picture(data: bytes, limits: Limits, param: str) -> Image:
+    """A picture whose head is in bounds. Raises BadImage."""
+    try:
+        seen = vision.inspect(data, vision.Limits(limits.image_pixels, limits.image_side))
+    except vision.BadPicture as error:
+        raise BadImage(f"{param} is a picture that is not taken: {error}.", param=param) from error
+    return Image(data, seen.media_type, seen.width, seen.height)
+
+
+def sound(data: bytes, longest: float, param: str, kind: str | None = None) -> Audio:
+    """Sound of a format that is known, and of `kind` if that is given. Raises BadAudio."""
+    found = audio.sniff(data)
+    if found is None:
+        raise BadAudio(f"{param} is no sound that is read here: {', '.join(audio.FORMATS)}.", param=param)
+    if kind is not None and found != kind:
+        raise BadAudio(f"{param} is not {kind}.", param=param)
+    return Audio(data, found, longest)
