@@ -14,7 +14,7 @@ import logging.config
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -80,8 +80,8 @@ ENVIRONMENT = {
 }
 # vLLM's warnings and errors reach our log, or standard error from its processes; unless the operator says otherwise.
 LEVELS = Path(__file__).with_name("logging.json")
-LOGGING = {"VLLM_CONFIGURE_LOGGING": "1", "VLLM_LOGGING_CONFIG_PATH": str(LEVELS)}
-
+PATH = "VLLM_LOGGING_CONFIG_PATH"
+LOGGING = {"VLLM_CONFIGURE_LOGGING": "1", PATH: str(LEVELS)}
 
 # What is under way when vLLM's log has a line of that module and function. LEVELS lets these modules speak.
 STEPS = {
@@ -118,6 +118,25 @@ def scoring_task(config: Any, tasks: Sequence[str]) -> str | None:
     if task == "classify" and getattr(config.hf_config, "num_labels", 0) != 1:
         return None
     return task if task in ("embed", "classify") else None
+
+
+@contextlib.contextmanager
+def environment_of(config: Any) -> Iterator[None]:
+    """Processes that are started meanwhile are those of an engine. Ray hands their environment on to other hosts, which
+    do not have our file of levels, and vLLM does not start without it.
+    """
+    parallel = config.parallel_config
+    ray = "ray" in (parallel.distributed_executor_backend, parallel.data_parallel_backend)
+    if not ray or os.environ.get(PATH) != str(LEVELS):
+        yield
+        return
+    del os.environ[PATH]
+    os.environ["VLLM_LOGGING_LEVEL"] = "WARNING"
+    try:
+        yield
+    finally:
+        del os.environ["VLLM_LOGGING_LEVEL"]
+        os.environ[PATH] = str(LEVELS)
 
 
 @functools.cache
