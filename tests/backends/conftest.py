@@ -32,8 +32,20 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
 }
 CONTEXT = 2048
-CHAT_ENGINE: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": CONTEXT, "max_num_seqs": 16}
-VECTOR_ENGINE: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_num_seqs": 16}
+# Several engines are there at once.
+CHAT_ENGINE: dict[str, Any] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "max_model_len": CONTEXT,
+    "max_num_seqs": 16,
+    "kv_cache_memory_bytes": 400_000_000,
+}
+VECTOR_ENGINE: dict[str, Any] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "max_num_seqs": 16,
+    "kv_cache_memory_bytes": 100_000_000,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
