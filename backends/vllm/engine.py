@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import threading
@@ -94,8 +95,7 @@ class Engine:
         self._become(State("loading", "importing vLLM"))
         try:
             self.library = await _in_thread(compat.load)
-            gc.collect()
-            gc.freeze()  # what vLLM's import left, and no engine: the collector can find one that has ended
+            _freeze_import()
             self._become(State("loading", STARTING))
             await self._build()
         except BaseException as error:
@@ -307,6 +307,13 @@ def _place(model: str) -> str:
     if not folder.is_dir():
         raise LoadFailed(f"There is no model folder {folder}.")
     return str(folder)
+
+
+@functools.cache
+def _freeze_import() -> None:
+    """What vLLM's import left need not be looked at again. Once: an engine must not be frozen, as it will end."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _in_thread(work: Callable[[], Any]) -> Any:
