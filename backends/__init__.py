@@ -52,12 +52,14 @@ class Model(Struct, frozen=True, kw_only=True):
 
     `kinds` are the requests it takes; `parameters` the names of the fields of `Sampling`, of the requests and of
     `extra` that it honours: the edge refuses the others before the backend sees them. `modalities` are what a chat may
-    hold beside text. Sizes are in tokens; `dimensions` is the width of an embedding.
+    hold beside text. Sizes are in tokens; `dimensions` is the width of an embedding. Before an engine was loaded once
+    it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have.
     """
 
     kinds: frozenset[Kind]
     parameters: frozenset[str] = frozenset()
     modalities: frozenset[Modality] = frozenset()
+    certain: bool = True
     context: int | None = None
     vocabulary: int | None = None
     dimensions: int | None = None

@@ -174,7 +174,8 @@ class Served:
             began = time.monotonic()
             await self._until_well(timeout)
             timeout = max(0.0, timeout - (time.monotonic() - began))
-        self.circuit.check()
+        if self.ready:  # an engine that is not says itself why
+            self.circuit.check()
         try:
             return await self.admission.acquire(tokens, timeout)
         except BaseException:

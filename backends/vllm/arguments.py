@@ -68,20 +68,27 @@ def known() -> Mapping[str, str]:
 
 
 def check(name: str, table: Mapping[str, Any]) -> None:
-    """Raises ValueError for a field that is unknown, ours to set, or of a wrong plain type."""
+    """Raises ValueError that tells of every field that is unknown, ours to set, or of a wrong plain type."""
     fields = known()
-    for key, value in table.items():
-        if key in OURS:
-            raise ValueError(f"model {name}: the engine field {key!r} is not set here: {OURS[key]}")
-        if not fields:
-            continue
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"model {name}: {version()} has no engine field {key!r}{hint}")
-        if not _fits(value, fields[key]):
-            raise ValueError(f"model {name}: the engine field {key} is of type {fields[key]}, not {_shown(value)}")
+    wrong = [problem for key, value in table.items() if (problem := _problem(key, value, fields))]
+    if wrong:
+        raise ValueError(f"model {name}: {'; '.join(wrong)}")
     _check_outputs(name, table.get("structured_outputs_config"))
+
+
+def _problem(key: str, value: Any, fields: Mapping[str, str]) -> str | None:
+    if key in OURS:
+        return f"the engine field {key!r} is not set here: {OURS[key]}"
+    if key == "gpu_memory_utilization" and isinstance(value, int | float) and not 0 < value <= 1:
+        return f"the engine field {key} is a share of a card's memory, between 0 and 1, not {_shown(value)}"
+    if not fields:
+        return None
+    if key not in fields:
+        near = difflib.get_close_matches(key, fields, n=1)
+        return f"{version()} has no engine field {key!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if not _fits(value, fields[key]):
+        return f"the engine field {key} is of type {fields[key]}, not {_shown(value)}"
+    return None
 
 
 def _check_outputs(name: str, table: object) -> None:

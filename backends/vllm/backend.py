@@ -85,6 +85,7 @@ class Vllm:
             kinds=frozenset(PARAMETERS),
             parameters=frozenset().union(*PARAMETERS.values(), self._settled()),
             modalities=frozenset(MODALITIES),
+            certain=False,
         )
         self._quarantine = Quarantine()
         self._adapters = setup.adapters
@@ -178,6 +179,7 @@ class Vllm:
         thinks = loaded.template is not None and (loaded.template.effort or loaded.template.switches)
         self.model = structs.replace(
             self.model,
+            certain=True,
             kinds=loaded.kinds,
             modalities=frozenset(loaded.media),
             parameters=known

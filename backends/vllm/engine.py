@@ -13,6 +13,7 @@ import gc
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ LOOK_EVERY = 0.5
 # How long an engine that is being built may take to end, and how often it is told to.
 CALL_OFF = 10.0
 CALL_AGAIN = 0.2
+WAITING = "waiting until the engine before it has started"
 STARTING = "starting the engine"
 # Every grammar that reaches the engine was tried before by the library behind this.
 OUTPUTS = {"backend": GUIDANCE}
@@ -96,7 +98,7 @@ class Engine:
         try:
             self.library = await _in_thread(compat.load)
             _freeze_import()
-            self._become(State("loading", STARTING))
+            self._become(State("loading", WAITING))
             await self._build()
         except BaseException as error:
             await self._end()
@@ -157,25 +159,45 @@ class Engine:
         processes = self._processes = Processes()
         blobs = None if _is_folder(self._model) else progress.blobs(self._model, self._fields)
         async with progress.followed(blobs, self._note) as steps:
-            built = asyncio.ensure_future(_in_thread(lambda: self._construct(processes, steps)))
+            begun = partial(asyncio.get_running_loop().call_soon_threadsafe, self._note, STARTING)
+            built = asyncio.ensure_future(_in_thread(lambda: self._construct(processes, steps, begun)))
             try:
                 self.built = await asyncio.shield(built)
             except asyncio.CancelledError:
                 await _call_off(built, processes)
                 raise
         self._note("warming up")
-        await self._prepare()
+        await self._warm_up()
+
+    async def _warm_up(self) -> None:
+        """Try the engine out. Raises LoadFailed when it ends over it: whoever waits for its outputs may never hear."""
+        preparing = asyncio.ensure_future(self._prepare())
+        try:
+            while not preparing.done():
+                await asyncio.wait([preparing], timeout=LOOK_EVERY)
+                if self.built.errored and not preparing.done():
+                    raise LoadFailed("The engine ended while it warmed up.")
+            preparing.result()
+        except BackendError:
+            raise
+        except Exception as error:
+            raise LoadFailed(f"The engine did not warm up: {_reason(error)}") from error
+        finally:
+            preparing.cancel()
+            await asyncio.wait([preparing])
 
     def _note(self, note: str) -> None:
-        self._become(structs.replace(self.state, note=note or STARTING))
+        if self.state.name in ("loading", "restarting"):  # not called off since
+            self._become(structs.replace(self.state, note=note or STARTING))
 
-    def _construct(self, processes: Processes, steps: Path) -> Any:
+    def _construct(self, processes: Processes, steps: Path, begun: Callable[[], object]) -> Any:
         """Blocks until the engine is ready. vLLM raises whatever went wrong, of any class."""
         fields = {
             **self._fields,
             "structured_outputs_config": {**OUTPUTS, **self._fields.get("structured_outputs_config", {})},
         }
         with _building:
+            begun()
             processes.begin()
             try:
                 arguments = self.library.AsyncEngineArgs(model=_place(self._model), **fields)
@@ -234,15 +256,16 @@ class Engine:
             self._retry_at = loop.time() + backoff
             tries += 1
             await asyncio.sleep(backoff)
+            self._note(WAITING)
             try:
                 await self._build()
-            except BackendError as error:
+            except (BackendError, OSError) as error:
                 log.warning("engine did not start again: %s", error)
             else:
                 self._become(State("ready"))
                 return tries
         await self._end()
-        self._become(State("failed", f"the engine died and did not come back in {TRIES} tries"))
+        self._become(State("failed", f"the engine died again and again: it was started {TRIES} times"))
         return 0
 
     async def _end(self) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from backends import State
+from backends.echo import Echo
 from backends.errors import Unavailable
 from openai_proxy import circuit as module
 from openai_proxy.circuit import FAILURES, PAUSE, Circuit
+from tests.dialects.openai.local import CHAT, Local, chat
 
 
 class Clock:
@@ -75,3 +78,20 @@ def test_a_failed_probe_costs_another_pause(clock: Clock) -> None:
     assert is_open(circuit)
     clock.now += 0.1
     assert not is_open(circuit)
+
+
+def test_an_engine_that_restarts_says_so_whatever_failed_before() -> None:
+    with Local() as local:
+        served = local.app.edge.router.models["echo"]
+        assert local.post(CHAT, chat()).status == 200
+        for _ in range(FAILURES):
+            served.circuit.failed()
+        assert "given a pause" in local.post(CHAT, chat()).error["message"]
+        engine = served.backend
+        assert isinstance(engine, Echo)
+        engine._become(State("restarting", "it ended"))
+        restarting = local.post(CHAT, chat())
+        restarting.refusal(503, "engine_unavailable", None)
+        assert "pause" not in restarting.error["message"]
+        engine._become(State("ready"))
+        assert local.post(CHAT, chat()).status == 200

@@ -58,6 +58,17 @@ def test_wrong_engine_fields_are_told(engine: dict[str, Any], reason: str) -> No
     assert reason in str(wrong.value)
 
 
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
+def test_a_share_of_a_card_is_one(share: float) -> None:
+    with pytest.raises(ValueError, match="the engine field gpu_memory_utilization is a share of a card's memory"):
+        build({"gpu_memory_utilization": share})
+
+
+def test_all_wrong_fields_are_told_at_once() -> None:
+    with pytest.raises(ValueError, match=r"^model writer: .*'zzz'; the engine field enforce_eager is of type bool"):
+        build({"zzz": 5, "dtype": "auto", "enforce_eager": 1})
+
+
 def test_right_engine_fields_pass() -> None:
     build({"dtype": "float32", "enforce_eager": True, "max_model_len": 8, "hf_overrides": {"a": 1}})
     build({"gpu_memory_utilization": 1, "quantization": "fp8"})

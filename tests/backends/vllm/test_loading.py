@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from backends import Setup
 from backends.errors import BackendError
 from backends.vllm import Vllm, compat
-from backends.vllm.engine import LoadFailed
+from backends.vllm.engine import Engine, LoadFailed
+from backends.vllm.figures import Figures
+from backends.vllm.options import Options
 from tests.backends.conftest import checkpoint
 
 
@@ -48,6 +51,36 @@ def test_a_name_is_taken_from_the_first_place_that_has_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(compat, "version", lambda: "vllm 0.31.0")
     monkeypatch.setattr(compat, "NAMES", {"loads": ("json:gone", "nowhere:loads", "json:loads")})
     assert compat.load() == SimpleNamespace(loads=__import__("json").loads)
+
+
+def warmed_up(prepare: Callable[[SimpleNamespace], Awaitable[None]]) -> str:
+    """Why an engine did not warm up."""
+
+    async def warm_up() -> str:
+        built = SimpleNamespace(errored=False)
+        options = Options.read(Setup(name="m", model="org/name"))
+        engine = Engine("org/name", {}, options, lambda: None, lambda: prepare(built), lambda: None, Figures("m"))
+        engine.built = built
+        with pytest.raises(LoadFailed) as failed:
+            await asyncio.wait_for(engine._warm_up(), 30)
+        return failed.value.message
+
+    return asyncio.run(warm_up())
+
+
+def test_an_engine_that_ends_while_it_warms_up_keeps_nobody_waiting() -> None:
+    async def hang(built: SimpleNamespace) -> None:
+        built.errored = True
+        await asyncio.Event().wait()
+
+    assert warmed_up(hang) == "The engine ended while it warmed up."
+
+
+def test_what_goes_wrong_while_an_engine_warms_up_is_a_failed_load() -> None:
+    async def fail(built: SimpleNamespace) -> None:
+        raise RuntimeError("no such kernel\nat all")
+
+    assert warmed_up(fail) == "The engine did not warm up: no such kernel"
 
 
 @pytest.mark.vllm
