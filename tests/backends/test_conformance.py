@@ -45,8 +45,7 @@ class Plan(Struct, frozen=True):
     """How to build a backend for these tests, and where its own tests lie.
 
     `slow` are extra fields that make an answer last; `idle` are parameters that a stand-in takes without effect.
-    `shared` is a fixture that has started such a backend already. `best` is which of two documents wins, the second of
-    which is the query itself: a model with random weights does not know that.
+    `shared` is a fixture that has started such a backend already.
     """
 
     backend: str
@@ -57,7 +56,6 @@ class Plan(Struct, frozen=True):
     shared: str = ""
     slow: dict[str, Any] = {}
     idle: frozenset[str] = frozenset()
-    best: int = 1
 
 
 CHOOSING = frozenset({"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"})
@@ -72,7 +70,7 @@ PLANS = (
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
     Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
     Plan("vllm", "vllm", model="minilm", shared="vllm_vectors"),
-    Plan("vllm", "vllm", model="cross-encoder", shared="vllm_pairs", best=0),
+    Plan("vllm", "vllm", model="cross-encoder", shared="vllm_pairs"),
     Plan("vllm", "vllm", model="tiny-whisper", shared="vllm_listens"),
 )
 PLACES = {
@@ -213,12 +211,12 @@ def test_every_input_gets_one_vector(started: Started) -> None:
     assert {len(event.vector) for event in vectors} == {4 * (started.backend.model.dimensions or 0)}
 
 
-def test_every_document_gets_one_score_and_its_own_text_the_best(started: Started) -> None:
+def test_every_document_gets_one_score_and_the_query_itself_the_best(started: Started) -> None:
     if "score" not in started.backend.model.kinds:
         pytest.skip("makes no scores")
     scores = [event for event in started.events(ask("score")) if isinstance(event, Score)]
     assert sorted(event.index for event in scores) == [0, 1]
-    assert max(scores, key=lambda event: event.value).index == started.plan.best
+    assert max(scores, key=lambda event: event.value).index == 1
 
 
 def test_a_tokenizer_answers_with_one_event_and_finds_its_way_back(started: Started) -> None:
