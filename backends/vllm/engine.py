@@ -209,7 +209,7 @@ class Engine:
                     config = arguments.create_engine_config()
                 if processes.abandoned:
                     raise LoadFailed("The load was called off.")
-                with progress.told_by_processes(steps), compat.environment_of(config):
+                with processes.noted(), progress.told_by_processes(steps), compat.environment_of(config):
                     client = self._client(config, arguments.disable_log_stats)
                 processes.complete()
                 return client

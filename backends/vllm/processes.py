@@ -2,6 +2,7 @@
 
 vLLM gives them ten seconds and more to tidy up what the system takes back in a moment anyway, and a worker whose engine
 was killed lives on for as long, with its memory. Here they have a second; what they leave in shared memory goes too.
+The guardian knows of both, for a server that is killed itself.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import importlib
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from backends.vllm.guard import GUARD
+from backends.vllm.guardian import SHARED, born, mapped
+
 GRACE = 1.0
 LAST = 5.0
 LOOK_EVERY = 0.02
-# Where the system shows shared memory.
-SHARED = Path("/dev/shm")  # noqa: S108
+# While an engine is being built.
+NOTE_EVERY = 0.5
 
 
 class Processes:
@@ -39,6 +43,7 @@ class Processes:
         self._engines: set[BaseProcess] = set()
         self._workers: set[Any] = set()
         self._shared: set[Path] = set()
+        self._births: dict[int, int] = {}
 
     def begin(self) -> None:
         """From here on processes that are started are this engine's."""
@@ -46,10 +51,23 @@ class Processes:
         self._shared_before = set(SHARED.glob("*"))
         self.begun = True
 
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Meanwhile the guardian is told of processes as they come."""
+        stop = threading.Event()
+        noting = threading.Thread(target=self._keep_noting, args=(stop,), name="vllm-noting", daemon=True)
+        noting.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            noting.join()
+
     def complete(self) -> None:
         """All have been started; what comes now belongs to others. Notes what a death would leave behind."""
         with self._lock:
             self._look()
+            self._note()
             self._complete = True
             self._before.clear()
 
@@ -66,6 +84,7 @@ class Processes:
             for path in self._shared:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
+            GUARD.forget(self)
 
     def end(self, shutdown: Callable[[float], None]) -> None:
         """End them by vLLM's own `shutdown`, and kill what is left then. Blocks."""
@@ -89,7 +108,18 @@ class Processes:
             with contextlib.suppress(processes.Error):
                 self._workers |= set(processes.Process(engine.pid).children(recursive=True))
         for pid in {each.pid for each in (*self._engines, *self._workers)}:
-            self._shared |= mapped(pid) - self._shared_before
+            birth = born(pid)
+            if birth is not None and self._births.setdefault(pid, birth) == birth:
+                self._shared |= mapped(pid) - self._shared_before
+
+    def _note(self) -> None:
+        GUARD.note(self, self._births, self._shared)
+
+    def _keep_noting(self, stop: threading.Event) -> None:
+        while not stop.wait(NOTE_EVERY):
+            with self._lock:
+                self._look()
+                self._note()
 
 
 def ended(worker: Any) -> bool:
@@ -99,13 +129,3 @@ def ended(worker: Any) -> bool:
         return bool(worker.status() == processes.STATUS_ZOMBIE)
     except processes.NoSuchProcess:
         return True
-
-
-def mapped(pid: int) -> set[Path]:
-    """The files in shared memory that a process has mapped; none for one that is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    except OSError:
-        return set()
-    names = (line.split(None, 5)[5] for line in lines if f" {SHARED}/" in line)
-    return {Path(name) for name in names if not name.endswith(" (deleted)")}

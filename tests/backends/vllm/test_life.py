@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from backends.vllm.guardian import born
 from tests.backends.conftest import ENVIRONMENT, checkpoint
+from tests.backends.vllm.conftest import configuration
 from tests.backends.vllm.test_server import LOADING, MESSAGES, wait_until
 from tests.conftest import servers
 from tests.dialects.test_orders import post, quiet, state
@@ -140,3 +142,26 @@ def test_the_end_of_the_server_calls_a_load_off(server: Running) -> None:
     assert server.stop(signal.SIGTERM, timeout=30) == 0
     print(f"ended after {time.monotonic() - began:.1f} s")
     wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in below), 5)
+
+
+def test_a_server_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    engine = {"dtype": "float32", "enforce_eager": True, "max_model_len": 512, "max_num_seqs": 16}
+    with servers(tmp_path) as start:
+        server = start(configuration({"tiny": ("tiny-llama", engine)}), timeout=LOADING, **ENVIRONMENT)
+        assert chat(server) == 4
+        below, areas = set(tree(server)) - {server.pid}, shared(server)
+        assert len(engines(server)) > 0
+        assert areas
+        (guardian,) = (pid for pid in below if b"guardian.py" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        assert holders(Path(f"/proc/{server.pid}/fd"), guardian, below) == []
+        server.process.kill()
+        wait_until(lambda: not any(born(pid) for pid in below), 30)
+    assert not [path for path in areas if path.exists()]
+
+
+def holders(descriptors: Path, guardian: int, below: set[int]) -> list[int]:
+    """Processes that hold the guardian's pipe beside it and the server."""
+    pipe = os.readlink(f"/proc/{guardian}/fd/0")
+    assert pipe in [os.readlink(each) for each in descriptors.iterdir()]
+    rest = below - {guardian}
+    return [pid for pid in rest for each in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(each) == pipe]

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import pytest
 
-from backends.vllm.processes import SHARED, Processes
+from backends.vllm.guardian import SHARED
+from backends.vllm.processes import NOTE_EVERY, Processes
+from tests.running import ROOT
 
 pytestmark = pytest.mark.vllm  # they need psutil, which comes with vLLM
 SPAWNED = multiprocessing.get_context("spawn")
@@ -96,6 +99,37 @@ def test_a_death_leaves_no_worker_once_it_is_ended(
     one.join(5)
     processes.end(lambda seconds: None)
     assert not any(alive(pid) for pid in workers)
+
+
+def test_a_server_that_is_killed_in_a_load_leaves_nothing() -> None:
+    script = "from tests.backends.vllm.test_processes import build_forever; build_forever()"
+    server = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    one, worker, name = server.stdout.readline().split()
+    area = SHARED / name
+    assert (alive(int(one)), alive(int(worker)), area.exists()) == (True, True, True)
+    server.kill()
+    server.communicate()
+    end = time.monotonic() + 20
+    while alive(int(one)) or alive(int(worker)) or area.exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def build_forever() -> None:
+    """As a server whose engine does not become ready: says what it has when the guardian knows of it."""
+    processes = Processes()
+    processes.begin()
+    with processes.noted():
+        memory = SharedMemory(create=True, size=16)
+        resource_tracker.unregister(f"/{memory.name}", "shared_memory")  # it would remove it too
+        started = SPAWNED.Process(target=engine, args=(memory.name,))
+        started.start()
+        while content(memory)[0] == 0:
+            time.sleep(0.01)
+        time.sleep(2 * NOTE_EVERY)
+        print(started.pid, *children(started.pid or 0), memory.name, flush=True)
+        time.sleep(600)
 
 
 def children(pid: int) -> list[int]:
