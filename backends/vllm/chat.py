@@ -40,7 +40,8 @@ async def render(
         conversation = messages(
             request.messages, knows_tools=template.tools, about_tools=about(way, template), contents=contents
         )
-        return await prompts.chat(loaded, conversation, values, cut), values
+        param = prompts.TOLD if request.extra.get(prompts.TOLD) else "messages"
+        return await prompts.chat(loaded, conversation, values, cut, param=param), values
 
 
 async def converse(loaded: Loaded, compiler: Compiler, request: ChatRequest) -> AsyncGenerator[Event, None]:

@@ -14,7 +14,7 @@ import logging.config
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -171,6 +171,19 @@ def stat_logger(library: Library, figures: Figures) -> Any:
         if name.endswith("_cls") and name not in kinds
     }
     return type(logger.__name__, (logger,), {**kinds, **parts})
+
+
+def appliers(tokenizer: Any, renderer: Any) -> Iterator[Callable[..., Any]]:
+    """The functions on a chat template's values' way to it: a name that they take for their own would not get there.
+
+    Tokenizers wrap one another, and only what is wrapped says what it takes.
+    """
+    for owner in (*type(tokenizer).__mro__, *type(renderer).__mro__):
+        for name in ("apply_chat_template", "_apply_chat_template"):
+            if callable(found := vars(owner).get(name)):
+                yield found
+        if callable(found := vars(sys.modules.get(owner.__module__, owner)).get("safe_apply_chat_template")):
+            yield found
 
 
 def stop_listening(client: Any) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -23,11 +24,11 @@ from backends.vllm.speech import Speech
 GENERATE, EMBED, CLASSIFY, TRANSCRIBE = "generate", "embed", "classify", "transcription"
 DECODED_AT_ONCE = 4
 MODALITIES: tuple[Modality, ...] = ("image", "audio")
-# What is the server's to say to the function that applies a template; `documents` alone is the client's.
+# What is the server's to say to the functions that apply a template; `documents` alone is the client's.
 RESERVED = frozenset(
     {"messages", "conversation", "tools", "chat_template", "tokenize", "add_generation_prompt", "tokenizer_kwargs"}
     | {"continue_final_message", "padding", "truncation", "max_length", "return_tensors", "return_dict"}
-    | {"return_assistant_tokens_mask", "tool_choice", "response_format"}
+    | {"return_assistant_tokens_mask", "tool_choice", "response_format", "conversations", "self", "args", "kwargs"}
 )
 # Templates differ in the name.
 SWITCHES = ("enable_thinking", "thinking")
@@ -46,19 +47,20 @@ class Template(Struct, frozen=True):
     reserved: frozenset[str] = RESERVED
 
     @classmethod
-    def of(cls, given: str | None, tokenizer: Any) -> Template | None:
+    def of(cls, given: str | None, tokenizer: Any, renderer: Any = None) -> Template | None:
         """None for a model that has no template, and so cannot chat."""
         text = given or template_text(tokenizer)
         if not text:
             return None
         switches = tuple(name for name in SWITCHES if re.search(rf"{{[%{{][^}}]*\b{name}\b", text))
-        return cls(given, "tools" in text, "reasoning_effort" in text, switches, RESERVED | _parameters(tokenizer))
+        reserved = RESERVED | _parameters(compat.appliers(tokenizer, renderer))
+        return cls(given, "tools" in text, "reasoning_effort" in text, switches, reserved)
 
 
-def _parameters(tokenizer: Any) -> frozenset[str]:
-    """What the function that applies the template takes, beside values for the template."""
-    apply = getattr(tokenizer, "apply_chat_template", None)
-    return frozenset(inspect.signature(apply).parameters if apply else ()) - {"documents"}
+def _parameters(appliers: Iterable[Callable[..., Any]]) -> frozenset[str]:
+    """What the functions that apply the template take, beside values for the template."""
+    names = itertools.chain.from_iterable(inspect.signature(apply).parameters for apply in appliers)
+    return frozenset(names) - {"documents"}
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -99,7 +101,7 @@ async def learn(engine: Engine, options: Options, template: str | None, adapters
     config = client.model_config
     tasks = await client.get_supported_tasks()
     tokenizer = client.renderer.tokenizer
-    own = Template.of(template, tokenizer) if GENERATE in tasks else None
+    own = Template.of(template, tokenizer, client.renderer) if GENERATE in tasks else None
     # A template that knows no tools leaves them to our own way.
     tools = engine.tools if own is not None and own.tools else None
     scores = compat.scoring_task(config, tasks)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from backends import Model
 from backends.choices.tools import function
-from backends.errors import ContextExceeded, Refused
+from backends.errors import BackendError, ContextExceeded, Refused
 from backends.requests import ChatRequest, Prompt, Sampling, Tokens, Tool
 from backends.vllm.loaded import Loaded, Template
 from backends.vllm.trouble import translated
@@ -45,6 +45,8 @@ class Cut(Struct, frozen=True):
         )
 
 
+# The field with the client's own values for the template.
+TOLD = "chat_template_kwargs"
 CUTTING = frozenset({"truncate_prompt_tokens", "add_special_tokens", "cache_salt"})
 WHOLE = Cut()
 # Times the context that a prompt to be cut may be long: all of it has to be read to find where to cut.
@@ -52,9 +54,14 @@ LONGER = 16
 
 
 async def chat(
-    loaded: Loaded, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any], cut: Cut = WHOLE
+    loaded: Loaded,
+    messages: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Any],
+    cut: Cut = WHOLE,
+    *,
+    param: str = "messages",
 ) -> Rendered:
-    """The conversation through the chat template, which sees `values`. Raises Refused."""
+    """The conversation through the chat template, which sees `values`. Raises Refused, naming `param`."""
     template = loaded.template or Template()
     chosen = loaded.library.ChatParams(
         chat_template=template.text,
@@ -62,12 +69,17 @@ async def chat(
         chat_template_kwargs={"add_generation_prompt": True, "tokenize": False, **values},
     )
     tokens = loaded.library.TokenizeParams(max_total_tokens=None, add_special_tokens=cut.special or False)
-    with translated(loaded.library, "messages"):
-        try:
+    try:
+        with translated(loaded.library, param):
             rendered: Rendered
             _, (rendered,) = await loaded.client.renderer.render_chat_async([list(messages)], chosen, tokens)
-        except ValueError as error:
-            raise Refused("The model's chat template does not take this conversation.", param="messages") from error
+    except BackendError:
+        raise
+    except Exception as error:
+        # A template may stumble in any way over values that are not ours.
+        if not isinstance(error, ValueError) and param != TOLD:
+            raise
+        raise Refused(f"The model's chat template does not take these {param}.", param=param) from error
     return _cut(rendered, cut, loaded)
 
 
@@ -140,15 +152,26 @@ def template_values(request: ChatRequest, template: Template, tools: Sequence[To
 
 def _wanted(extra: Mapping[str, Any], template: Template) -> dict[str, Any]:
     """The client's own values for the template, and how the last message ends."""
-    values = dict(extra.get("chat_template_kwargs", ()))
-    for name in values.keys() & template.reserved:
-        param = f"chat_template_kwargs.{name}"
-        raise Refused(f"{param} is not for the template to be told.", param=param)
+    values = dict(extra.get(TOLD, ()))
+    _check_names(values, template)
+    documents = values.get("documents")
+    if documents is not None and not (isinstance(documents, list) and all(isinstance(one, dict) for one in documents)):
+        param = f"{TOLD}.documents"
+        raise Refused(f"{param} must be a list of objects.", param=param)
     if extra.get("continue_final_message"):
         values |= {"add_generation_prompt": False, "continue_final_message": True}
     elif "add_generation_prompt" in extra:
         values["add_generation_prompt"] = extra["add_generation_prompt"]
     return values
+
+
+def _check_names(values: Mapping[str, Any], template: Template) -> None:
+    """Raises Refused for a name that is no variable of a template's, or one that we or vLLM give it."""
+    for name in values:
+        if name in template.reserved:
+            raise Refused(f"{TOLD}.{name} is not for the template to be told.", param=f"{TOLD}.{name}")
+        if not name.isidentifier() or name.startswith("_"):
+            raise Refused(f"{TOLD}: {name[:40]!r} is not for the template to be told.", param=TOLD)
 
 
 def length(rendered: Rendered) -> int:
