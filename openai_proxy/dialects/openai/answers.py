@@ -219,7 +219,10 @@ def _offsets(entries: Sequence[events.TokenLogprob]) -> list[int]:
 
 
 def _legacy_top(entry: events.TokenLogprob) -> dict[str, float] | None:
-    return None if entry.logprob is None else {other.token: other.logprob for other in entry.top}
+    """The likeliest tokens and the one that stands there, which may be one more than were asked for."""
+    if entry.logprob is None:
+        return None
+    return {other.token: other.logprob for other in entry.top} | {entry.token: entry.logprob}
 
 
 def prompt_logprobs(found: events.PromptLogprobs | None) -> PromptLogprobs | UnsetType:

@@ -79,6 +79,9 @@ def test_a_completion(client: openai.OpenAI) -> None:
     assert found is not None
     assert (found.tokens, found.token_logprobs, found.text_offset) == (["one", " two"], [0.0, 0.0], [0, 3])
     assert found.top_logprobs == [{"one": 0.0}, {" two": 0.0}]
+    none = client.completions.create(model="echo", prompt="one two", logprobs=0).choices[0].logprobs
+    assert none is not None
+    assert none.top_logprobs == [{"one": 0.0}, {" two": 0.0}]
     assert scored.choices[0].finish_reason == "length"
     by_default = client.completions.create(model="echo", prompt=" w" * 20)
     assert by_default.usage is not None
