@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from openai_proxy.dialects.openai.fields import Label, Metadata, Positive, ReasoningEffort, TextFields
+from openai_proxy.dialects.openai.fields import Label, Metadata, Positive, ReasoningEffort, TextFields, whole
 
-FunctionName = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+FunctionName = Annotated[str, whole("[a-zA-Z0-9_-]{1,64}")]
 
 
 class TextPart(Struct, tag="text", forbid_unknown_fields=True):

@@ -10,6 +10,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+
+def whole(pattern: str) -> Meta:
+    """A text that `pattern` matches to its very end: before a last line break there is an end for `$`, but only in
+    Python, which is why the description of the API keeps it.
+    """
+    return Meta(pattern=rf"^{pattern}\Z", extra_json_schema={"pattern": f"^{pattern}$"})
+
+
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

@@ -20,6 +20,7 @@ from openai_proxy.config import Limits
 from openai_proxy.decode import Given
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.checks import able, served_model
+from openai_proxy.dialects.openai.fields import whole
 from openai_proxy.dialects.openai.transcripts import TranscriptFrames, transcript
 from openai_proxy.errors import InvalidRequest, UnsupportedMediaType
 from openai_proxy.forms import boundary_of, read_form
@@ -36,7 +37,7 @@ class TranslationBody(Struct, kw_only=True, forbid_unknown_fields=True):
 
     file: bytes
     model: str | None = None
-    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")] | None = None
+    language: Annotated[str, whole("[a-z]{2,3}")] | None = None
     prompt: str | None = None
     response_format: Format = "json"
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None

@@ -28,6 +28,12 @@ REFUSALS = [
     ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools.0.type", "unsupported_parameter"),
     ({"tools": [{"type": "web"}]}, "tools.0.type", "invalid_value"),
     ({"tools": [tool("bad name")]}, "tools.0.function.name", "invalid_value"),
+    ({"tools": [tool("get_weather\n")]}, "tools.0.function.name", "invalid_value"),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "n\n", "schema": {}}}},
+        "response_format.json_schema.name",
+        "invalid_value",
+    ),
     ({"tools": [tool(parameters={"type": "array"})]}, "tools.0.function.parameters", "invalid_value"),
     ({"tools": [tool()], "parallel_tool_calls": "no"}, "parallel_tool_calls", "invalid_value"),
     ({"parallel_tool_calls": True}, "parallel_tool_calls", "invalid_value"),

@@ -132,6 +132,7 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"response_format": "xml"}, "response_format", "invalid_value"),
     ({"response_format": "diarized_json"}, "response_format", "invalid_value"),
     ({"language": "english"}, "language", "invalid_value"),
+    ({"language": "en\n"}, "language", "invalid_value"),
     ({"stream": "perhaps"}, "stream", "invalid_value"),
     ({"stream": "true", "response_format": "srt"}, "response_format", "invalid_value"),
     ({"stream": "true", "response_format": "verbose_json"}, "response_format", "invalid_value"),
