@@ -94,7 +94,10 @@ class Calls:
 
     def flush(self) -> list[str | ToolDelta]:
         held, self._held = self._held, ""
-        return [held] if held and self._state == "text" else []
+        # After a call white space and the beginning of a tag are no text: they would have led to the next one.
+        if self._state != "text" or (self._after_call and OPEN.startswith(held.lstrip())):
+            return []
+        return [held] if held else []
 
     def _text(self, found: list[str | ToolDelta]) -> bool:
         before, tag, after = self._held.partition(OPEN)

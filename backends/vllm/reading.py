@@ -54,13 +54,15 @@ class Reader:
         whole = all(getattr(part, "engine_based_streaming", False) for part in both if part is not None)
         self._spelling = None if whole else Spelling(loaded, self._prompt, special=self.special)
         self._kept: str | None = None if whole else ""
+        self._after_call = False
+        self._blank = ""
 
     def read(self, new: Any, *, finished: bool) -> Piece:
         """What an output of the engine brings."""
         ids = list(new.token_ids)
         parts = [(new.text, ids)] if self._spelling is None else self._spelling.spell(new.text, ids)
         pieces = [self._read(*part, finished=finished and at == len(parts)) for at, part in enumerate(parts, 1)]
-        piece = pieces[0] if len(pieces) == 1 else _joined(pieces)
+        piece = self._worded(pieces[0] if len(pieces) == 1 else _joined(pieces))
         if self._kept is None:
             return piece
         if piece.text or piece.reasoning or piece.tools:
@@ -68,6 +70,17 @@ class Reader:
             return piece
         self._kept += new.text
         return Piece(self._kept) if finished else piece
+
+    def _worded(self, piece: Piece) -> Piece:
+        """Without the white space that stands between calls and after them, unless words follow it."""
+        if piece.tools:
+            self._after_call, self._blank = True, ""
+        if not self._after_call:
+            return piece
+        text = self._blank + piece.text
+        self._blank = "" if text.strip() else text
+        self._after_call = bool(self._blank or piece.tools or not text)
+        return structs.replace(piece, text="" if self._blank else text)
 
     def _read(self, text: str, ids: list[int], *, finished: bool) -> Piece:
         message = self._parser.parse_delta(

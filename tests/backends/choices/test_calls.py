@@ -70,6 +70,17 @@ def test_id_and_name_come_once_and_whole() -> None:
     assert second == ToolDelta(0, arguments="}")
 
 
+def test_what_would_have_led_to_another_call_is_no_text() -> None:
+    call = f"<tool_call>{written('f', {})}</tool_call>"
+    for led in ("\n", " \n\n", *("\n<tool_call>"[:length] for length in range(2, 13)), "<t"):
+        for parts in ([call, led], [call, *led], [call + led], [call, f"\n{call}", led]):
+            said, calls = read(Calls(markup=True), parts)
+            assert (said, len(calls)) == ("", 1 + (len(parts) == 3 and parts[1] != led[0]))
+    for words in ("\n<tools", "\n<b", " a <tool", "\n< "):
+        assert read(Calls(markup=True), [call, words])[0] == words
+    assert read(Calls(markup=True), ["no call\n<tool"])[0] == "no call\n<tool"
+
+
 def test_text_after_a_call_is_passed_on() -> None:
     said, calls = read(Calls(markup=True), [f"<tool_call>{written('f', {})}</tool_call>", "\n done <tool"])
     assert said == "\n done <tool"

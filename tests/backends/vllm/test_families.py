@@ -103,6 +103,23 @@ def test_calls_and_reasoning_are_told_apart(name: str, size: int) -> None:
     assert (content.strip(), reasoning.strip()) == (case.content, case.reasoning)
 
 
+@pytest.mark.parametrize("size", [1, 10_000], ids=["token by token", "whole"])
+@pytest.mark.parametrize("name", ["granite4", "hermes3 on llama"])
+def test_what_stands_between_calls_is_no_text_where_an_answer_is_cut(name: str, size: int) -> None:
+    said = CASES[name].said
+    second = said.rindex("\n<", 0, said.index("New"))  # the first call's end is just before
+    for end in range(second, said.index("New")):
+        content, _, calls = heard(structs.replace(CASES[name], said=said[:end]), size)
+        assert (content, calls[0].name) == ("", "weather")
+
+
+def test_words_after_a_call_keep_their_white_space() -> None:
+    case = CASES["granite4"]
+    told = case.said[: case.said.index("</tool_call>") + len("</tool_call>")] + "\n That is all.\n"
+    content, _, calls = heard(structs.replace(case, said=told), 1)
+    assert (content, len(calls)) == ("\n That is all.\n", 1)
+
+
 WORDS = ("1 < 2, {so} [it] is.", '{"city": "R\u00f6m"}', "[1, 2]", "<b>R\u00f6m</b>")
 
 
