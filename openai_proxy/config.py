@@ -82,7 +82,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model_name: Annotated[Count, Meta(description="characters of a model's name")] = 200
     regex: Annotated[Count, Meta(description="characters of a regex")] = 1024
     choices: Annotated[Count, Meta(description="options of a choice")] = 256
-    grammar: Annotated[Count, Meta(description="characters of a grammar")] = 16_384
+    grammar: Annotated[Count, Meta(description="characters of a grammar, or of a choice in all")] = 16_384
     grammar_rules: Annotated[Count, Meta(description="rules of a grammar")] = 256
     schema_bytes: Annotated[Count, Meta(description="a JSON schema")] = 65_536
     schema_depth: Annotated[Count, Meta(description="depth of a JSON schema")] = 16

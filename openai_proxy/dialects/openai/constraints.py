@@ -74,6 +74,9 @@ def _check(wanted: Constraint, limits: Limits, param: str) -> None:
             check_regex(pattern, limits, param)
         case Choice(options=options):
             at_most(options, limits.choices, param)
+            # Options become a grammar, and such long ones take seconds to compile.
+            if sum(map(len, options)) > limits.grammar:
+                raise SchemaTooComplex(f"{param} takes {limits.grammar} characters in all at most.", param=param)
             if not options or not all(options):
                 raise InvalidRequest(f"{param} needs at least one option, none of them empty.", param=param)
         case Grammar(text=text):

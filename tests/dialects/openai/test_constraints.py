@@ -149,6 +149,14 @@ def test_patterns_too_complex(pattern: str) -> None:
         check_regex(pattern, Limits(), "r")
 
 
+def test_a_choice_is_as_long_as_a_grammar_in_all() -> None:
+    ask(limits=LIMITS, choice=["a" * 20, "b" * 20])
+    for over in ({"choice": ["a" * 20, "b" * 21]}, {"structured_outputs": {"choice": ["a" * 41]}}):
+        with pytest.raises(SchemaTooComplex) as caught:
+            ask(limits=LIMITS, **over)
+        assert str(caught.value.param).endswith("choice")
+
+
 @pytest.mark.parametrize("choice", [[], [""], ["a", ""]])
 def test_choices_have_text(choice: list[str]) -> None:
     with pytest.raises(InvalidRequest):
