@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 from backends.constraints.compile import Job
 from backends.constraints.compiler import Compiler
-from backends.errors import Unsupported
+from backends.errors import Refused, Unsupported
 from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
 
 # What a json_object may be, so that a small model comes to an end.
@@ -100,7 +100,7 @@ def rules(name: str, constraint: Constraint) -> str:
 
 
 def json_of(schema: Mapping[str, Any], param: str) -> str:
-    """A Lark element for JSON of `schema`. Raises Unsupported naming a keyword that cannot be enforced."""
+    """A Lark element for JSON of `schema`. Raises Refused, or Unsupported naming a keyword that cannot be enforced."""
     bounded = _bounded(schema, param)
     bounded["x-guidance"] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
     return f"%json {json.dumps(bounded)}"
@@ -136,6 +136,8 @@ def _bounded(schema: Mapping[str, Any], param: str) -> dict[str, Any]:
             raise Unsupported(f"The schema keyword {key!r} cannot be enforced by this engine.", param=param)
         if key == "x-guidance":
             continue
+        if key == "multipleOf" and isinstance(value, int | float) and value <= 0:  # the library takes some of them
+            raise Refused("The schema keyword 'multipleOf' must be above 0.", param=param)
         made[key] = _bounded_value(key, value, param)
     _bound(made)
     return made
@@ -165,7 +167,7 @@ def _slashed(pattern: str) -> str:
     """A regex between slashes; it always means the whole answer, so anchors at its ends say nothing."""
     if pattern.startswith("^"):
         pattern = pattern[1:]
-    if re.search(r"(?<!\\)(\\\\)*\$$", pattern):
+    if re.search(r"(?<!\\)(\\\\)*\$\Z", pattern):
         pattern = pattern[:-1]
     special = {"/": r"\/", "\n": r"\n", "\r": r"\r", "\0": r"\x00", "\\\0": r"\x00"}
     return re.sub(r"\\.|[/\n\r\0]", lambda found: special.get(found.group(), found.group()), pattern, flags=re.DOTALL)

@@ -55,6 +55,15 @@ def test_schemas_are_enforced(schema: dict[str, object], good: str, bad: str) ->
     assert not accepts(JsonSchema(schema), bad)
 
 
+@pytest.mark.parametrize("value", [0, -1, -0.5, -0.0])
+def test_a_multiple_is_of_a_number_above_0(value: float) -> None:
+    with pytest.raises(Refused, match="multipleOf") as refused:
+        constraint.rules("start", JsonSchema({"properties": {"a": {"items": [{"multipleOf": value}]}}}))
+    assert refused.value.param == "response_format"
+    assert type(refused.value) is Refused
+    constraint.rules("start", JsonSchema({"properties": {"multipleOf": {"enum": [{"multipleOf": value}]}}}))
+
+
 def test_an_x_guidance_of_the_client_cannot_loosen_a_schema() -> None:
     loose = JsonSchema({"type": "array", "oneOf": [{"minItems": 1}, {"maxItems": 3}], "x-guidance": {"lenient": True}})
     assert compiled(Job("lark", constraint.rules("start", loose))).error
@@ -75,6 +84,7 @@ def test_choices_are_taken_to_the_letter(options: list[str]) -> None:
         ("a\nb", "a\nb"),
         (r"\\$", "\\"),
         (r"x\$", "x$"),
+        ("a\n$", "a\n"),
         ("(a|b){2}", "ab"),
         ("a\0", "a\0"),
         ("[\0b]", "\0"),

@@ -20,6 +20,11 @@ def test_what_is_no_pattern(pattern: str) -> None:
     assert error(pattern)
 
 
+def test_an_anchor_stands_at_the_very_end() -> None:
+    assert constraint.rules("start", Regex("a$")) == "start: /a/\n"
+    assert constraint.rules("start", Regex("a$\n")) == "start: /a$\\n/\n"
+
+
 @pytest.mark.parametrize("pattern", [r"\p{L}+", "[0-9]{3}-[0-9]{4}", "(?i)yes|no", r"[\s\S]*", '[^"\\\\]+'])
 def test_patterns_of_the_engine(pattern: str) -> None:
     assert not error(pattern)
