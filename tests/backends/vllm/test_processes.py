@@ -37,7 +37,7 @@ def content(memory: SharedMemory) -> memoryview[int]:
 @pytest.fixture
 def built() -> Iterator[Callable[[], tuple[Processes, Any, SharedMemory]]]:
     """Build engines one after the other."""
-    areas = []
+    areas, engines = [], []
 
     def build() -> tuple[Processes, Any, SharedMemory]:
         processes = Processes()
@@ -45,6 +45,7 @@ def built() -> Iterator[Callable[[], tuple[Processes, Any, SharedMemory]]]:
         areas.append(memory := SharedMemory(create=True, size=16))
         started = SPAWNED.Process(target=engine, args=(memory.name,))
         started.start()
+        engines.append(started)
         end = time.monotonic() + 60
         while content(memory)[0] == 0:
             assert time.monotonic() < end
@@ -56,7 +57,7 @@ def built() -> Iterator[Callable[[], tuple[Processes, Any, SharedMemory]]]:
         memory.close()
         if (SHARED / memory.name).exists():
             memory.unlink()
-    for left in multiprocessing.active_children():
+    for left in engines:  # and not the engines that other tests share
         left.kill()
         left.join()
 
