@@ -1,82 +1,95 @@
-"""One engine, three ways to ask it: streamed, whole, and through vLLM's own server. All say the same."""
+"""Our server beside vLLM's own, over the same checkpoint: the same requests are answered in the same words."""
 
 from __future__ import annotations
 
-import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
+import openai
 import pytest
 
-from backends.events import Delta
-from tests.backends.conftest import Served
-from tests.backends.vllm.asking import says
+from tests.backends.conftest import CONTEXT, ENVIRONMENT, checkpoint
+from tests.backends.vllm.conftest import LOADING
+from tests.backends.vllm.prompts import ENGLISH, OTHER, PROMPTS, TOKENS
+from tests.running import Running
 
 pytestmark = pytest.mark.vllm
 
-ENGLISH = (
-    "What is the capital of France?",
-    "Name three colours.",
-    "Write a haiku about rain.",
-    "How do birds fly?",
-    "Translate 'good morning' into Spanish.",
-    "Count from one to ten.",
-    "Give me a recipe for pancakes.",
-    "Who wrote Hamlet?",
-    "Explain gravity to a child.",
-    "Write a limerick.",
-    "List the planets.",
-    "What is 12 times 12?",
-    "Describe the sea.",
-    "Why do cats purr?",
-    "Tell me a joke.",
-    "Write an SQL query that counts users.",
-    "Print hello in C.",
-    'Quote: "He said \\"no\\"."',
-    "Use a tab\there and a newline\nthere.",
-    "A" * 300,
-)
-OTHER = (
-    "Say \U0001f600 three times.",
-    "\U0001f468\u200d\U0001f469\u200d\U0001f467 is a family. Repeat it.",
-    "Repeat: \U0001f1eb\U0001f1f7 \U0001f1e9\U0001f1ea \U0001f1ef\U0001f1f5",
-    "Repeat: na\u00efve caf\u00e9 \u2014 \u201cquoted\u201d",
-    "\u4f60\u597d\uff0c\u4f60\u662f\u8c01\uff1f",
-    "\u65e5\u672c\u306e\u9996\u90fd\u306f\u3069\u3053\u3067\u3059\u304b\uff1f",
-    "\ud55c\uad6d\uc5b4\ub85c \uc778\uc0ac\ud574 \uc8fc\uc138\uc694.",
-    "\u041a\u0430\u043a \u0434\u0435\u043b\u0430?",
-    "\u0645\u0631\u062d\u0628\u0627",
-    "Repeat: e\u0301 a\u0308 \u200b.",
-)
-PROMPTS = (*ENGLISH, *OTHER, *(f"Write one sentence about the number {number}." for number in range(20)))
-TOKENS = 12
-
-
-async def own_server(client: Any) -> Any:
-    """vLLM's handler of chats, over the engine that is there."""
-    from starlette.datastructures import State
-    from vllm.entrypoints.launchers.api_server.app_state import init_app_state
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser
-    from vllm.utils.argparse_utils import FlexibleArgumentParser
-
-    arguments = make_arg_parser(FlexibleArgumentParser()).parse_args(["--model", client.model_config.model])
-    arguments.served_model_name = ["m"]
-    state = State()
-    await init_app_state(client, state, arguments, await client.get_supported_tasks())
-    return state.openai_serving_chat
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
+TOOLS: list[Any] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
+MIXED = (*ENGLISH[:4], *OTHER)
 
 
 @pytest.fixture(scope="module")
-def handler(vllm_chat: Served) -> Any:
-    own = vllm_chat.backend._loaded
-    assert own is not None
-    return vllm_chat.runner.run(own_server(own.client))
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
+    """A client of vLLM's own server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--model", checkpoint("smollm2"), "--served-model-name", "small", "--enforce-eager"]
+    command += ["--dtype", "float32", "--max-model-len", str(CONTEXT), "--max-num-seqs", "16"]
+    log = tmp_path_factory.mktemp("theirs") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env={**os.environ, **ENVIRONMENT}, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        wait_until_healthy(process, f"http://127.0.0.1:{port}/health")
+        yield openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
-def theirs(served: Served, handler: Any, **body: Any) -> Any:
-    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+def wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> None:
+    end = time.monotonic() + LOADING
+    while time.monotonic() < end:
+        assert process.poll() is None, "vLLM's server ended"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.5)
+    raise AssertionError("vLLM's server did not become ready")
 
-    request = ChatCompletionRequest.model_validate({"model": "m", "temperature": 0.0, "max_tokens": TOKENS, **body})
-    return served.runner.run(handler.create_chat_completion(request)).choices[0]
+
+@pytest.fixture(scope="module")
+def ours(vllm_server: Running) -> Iterator[openai.OpenAI]:
+    with vllm_server.client() as client:
+        yield client
+
+
+def chat(client: openai.OpenAI, prompt: str, **more: Any) -> Any:
+    messages: list[Any] = [{"role": "user", "content": prompt}]
+    return client.chat.completions.create(
+        model="small", messages=messages, **{"temperature": 0, "max_tokens": TOKENS, **more}
+    )
+
+
+def streamed(chunks: Any) -> tuple[str, list[str], str | None]:
+    """The text of a stream, the tokens of its log probabilities and why it ended."""
+    text, tokens, reason = "", [], None
+    for chunk in chunks:
+        for part in chunk.choices:
+            text += part.delta.content or ""
+            tokens += [entry.token for entry in (part.logprobs.content or ())] if part.logprobs else []
+            reason = part.finish_reason or reason
+    return text, tokens, reason
+
+
+def close(mine: list[Any], others: list[Any]) -> bool:
+    """Whether log probabilities are of the same tokens and as near as floats are."""
+    return [entry.token for entry in mine] == [entry.token for entry in others] and [
+        entry.logprob for entry in mine
+    ] == pytest.approx([entry.logprob for entry in others], abs=1e-3)
 
 
 def test_there_are_fifty_prompts() -> None:
@@ -84,34 +97,58 @@ def test_there_are_fifty_prompts() -> None:
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=range(len(PROMPTS)))
-def test_the_answer_is_the_same(vllm_chat: Served, handler: Any, prompt: str) -> None:
-    events = vllm_chat.events(says(prompt, max_tokens=TOKENS))
-    streamed = "".join(event.text for event in events if isinstance(event, Delta))
-    whole = vllm_chat.answer(says(prompt, max_tokens=TOKENS)).answers[0]
-    their = theirs(vllm_chat, handler, messages=[{"role": "user", "content": prompt}])
-    assert streamed == whole.text == their.message.content
-    assert whole.reason == their.finish_reason
+def test_a_chat_is_the_same(ours: openai.OpenAI, theirs: openai.OpenAI, prompt: str) -> None:
+    whole, other = chat(ours, prompt), chat(theirs, prompt)
+    [mine], [their] = whole.choices, other.choices
+    assert streamed(chat(ours, prompt, stream=True)) == (mine.message.content, [], mine.finish_reason)
+    assert (mine.message.content, mine.finish_reason) == (their.message.content, their.finish_reason)
+    assert whole.usage.prompt_tokens == other.usage.prompt_tokens
+    assert whole.usage.completion_tokens == other.usage.completion_tokens
 
 
-@pytest.mark.parametrize("prompt", [*ENGLISH[:3], *OTHER[:5]], ids=range(8))
-def test_the_logprobs_are_the_same(vllm_chat: Served, handler: Any, prompt: str) -> None:
-    ours = vllm_chat.answer(says(prompt, max_tokens=TOKENS, logprobs=2)).answers[0]
-    messages = [{"role": "user", "content": prompt}]
-    their = theirs(vllm_chat, handler, messages=messages, logprobs=True, top_logprobs=2)
-    assert ours.logprobs is not None
-    assert b"".join(entry.data for entry in ours.logprobs).startswith(ours.text.rstrip("\ufffd").encode())
-    for mine, entry in zip(ours.logprobs, their.logprobs.content, strict=False):
-        assert mine.token == entry.token
-        assert mine.logprob == pytest.approx(entry.logprob, abs=1e-3)
+@pytest.mark.parametrize("prompt", MIXED, ids=range(len(MIXED)))
+def test_log_probabilities_are_the_same(ours: openai.OpenAI, theirs: openai.OpenAI, prompt: str) -> None:
+    wanted = {"logprobs": True, "top_logprobs": 3}
+    [mine], [their] = chat(ours, prompt, **wanted).choices, chat(theirs, prompt, **wanted).choices
+    assert mine.message.content == their.message.content
+    entries, others = mine.logprobs.content, their.logprobs.content
+    others = others[: len(entries)]  # theirs has one for the token that ends an answer, which says nothing
+    assert close(entries, others)
+    assert all(close(entry.top_logprobs, other.top_logprobs) for entry, other in zip(entries, others, strict=True))
+    text, tokens, _ = streamed(chat(ours, prompt, stream=True, **wanted))
+    assert (text, tokens) == (mine.message.content, [entry.token for entry in entries])
 
 
-def test_several_at_once_do_not_mix(vllm_chat: Served) -> None:
-    async def all_at_once() -> list[str]:
-        async def one(prompt: str) -> str:
-            events = vllm_chat.backend.run(says(prompt, max_tokens=TOKENS))
-            return "".join([event.text async for event in events if isinstance(event, Delta)])
+@pytest.mark.parametrize("prompt", MIXED, ids=range(len(MIXED)))
+def test_a_completion_is_the_same(ours: openai.OpenAI, theirs: openai.OpenAI, prompt: str) -> None:
+    def asked(client: openai.OpenAI, **more: Any) -> Any:
+        return client.completions.create(model="small", prompt=prompt, temperature=0, max_tokens=TOKENS, **more)
 
-        return await asyncio.gather(*(one(prompt) for prompt in ENGLISH[:8] * 4))
+    [mine], [their] = asked(ours).choices, asked(theirs).choices
+    assert (mine.text, mine.finish_reason) == (their.text, their.finish_reason)
+    # A strict client refuses legacy chunks, which have no finish_reason until the last.
+    with openai.OpenAI(base_url=ours.base_url, api_key="none", max_retries=0) as loose:
+        pieces = [part.text for chunk in asked(loose, stream=True) for part in chunk.choices]
+    assert "".join(pieces) == mine.text
 
-    texts = vllm_chat.runner.run(all_at_once())
-    assert texts[:8] == texts[8:16] == texts[16:24] == texts[24:]
+
+@pytest.mark.parametrize("prompt", MIXED, ids=range(len(MIXED)))
+def test_tools_that_may_not_be_called_change_nothing(ours: openai.OpenAI, theirs: openai.OpenAI, prompt: str) -> None:
+    given = {"tools": TOOLS, "tool_choice": "none"}
+    [mine], [their] = chat(ours, prompt, **given).choices, chat(theirs, prompt, **given).choices
+    assert mine.message.content == their.message.content
+    assert streamed(chat(ours, prompt, stream=True, **given))[0] == mine.message.content
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Weather in Paris?", "\u65e5\u672c\u306e\u9996\u90fd\u306e\u5929\u6c17\u306f\uff1f"]
+)
+def test_a_forced_call_is_the_same_streamed(ours: openai.OpenAI, prompt: str) -> None:
+    given = {"tools": TOOLS, "tool_choice": "required", "max_tokens": 60}
+    [call] = chat(ours, prompt, **given).choices[0].message.tool_calls
+    arguments, name = "", ""
+    for chunk in chat(ours, prompt, stream=True, **given):
+        for piece in (chunk.choices[0].delta.tool_calls or ()) if chunk.choices else ():
+            name += piece.function.name or ""
+            arguments += piece.function.arguments or ""
+    assert (name, arguments) == (call.function.name, call.function.arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from backends.events import Delta, Finish, Outcome, Usage
 from backends.requests import Message, Text
 from tests.backends.conftest import CONTEXT, Served
 from tests.backends.vllm.asking import continues, says
+from tests.backends.vllm.prompts import ENGLISH, TOKENS
 
 pytestmark = pytest.mark.vllm
 QUESTION = "What is the capital of France?"
@@ -22,7 +24,7 @@ def text(outcome: Outcome) -> str:
 
 def test_it_knows_what_it_serves(vllm_chat: Served) -> None:
     model = vllm_chat.backend.model
-    assert model.kinds == {"chat", "completion"}
+    assert model.kinds == {"chat", "completion", "tokenize"}
     assert (model.context, model.vocabulary) == (CONTEXT, 49152)
 
 
@@ -168,3 +170,15 @@ def test_nothing_cannot_be_continued(vllm_chat: Served, prompt: Any) -> None:
     with pytest.raises(Refused) as refused:
         vllm_chat.answer(continues(prompt))
     assert refused.value.param == "prompt"
+
+
+def test_several_at_once_do_not_mix(vllm_chat: Served) -> None:
+    async def all_at_once() -> list[str]:
+        async def one(prompt: str) -> str:
+            events = vllm_chat.backend.run(says(prompt, max_tokens=TOKENS))
+            return "".join([event.text async for event in events if isinstance(event, Delta)])
+
+        return await asyncio.gather(*(one(prompt) for prompt in ENGLISH[:8] * 4))
+
+    texts = vllm_chat.runner.run(all_at_once())
+    assert texts[:8] == texts[8:16] == texts[16:24] == texts[24:]
