@@ -209,6 +209,12 @@ def _resolved(names: Mapping[str, tuple[str, ...]]) -> Library:
     return library
 
 
+def let_go() -> None:
+    """Of the engines that have ended: the keys of this cache of vLLM's hold their tokenizers."""
+    with contextlib.suppress(ImportError, AttributeError):
+        pkgutil.resolve_name("vllm.utils.func_utils:_supports_kw").cache_clear()
+
+
 def give_back() -> None:
     """Give memory that was freed back to the system, where the C library keeps it otherwise."""
     with contextlib.suppress(AttributeError, OSError):  # not glibc

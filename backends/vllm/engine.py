@@ -280,6 +280,7 @@ class Engine:
             finally:
                 if ending.done():
                     self._ending = None
+            compat.let_go()
             gc.collect()
             await _in_thread(compat.give_back)
 

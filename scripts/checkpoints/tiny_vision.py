@@ -61,7 +61,9 @@ def make(source: Path, folder: Path) -> None:
         json.dumps({"processor_class": "Idefics3Processor", "image_seq_len": seen})
     )
     torch.manual_seed(SEED)
-    model = Idefics3ForConditionalGeneration(configuration(reader, made.get_vocab_size(), made.token_to_id("<image>")))
+    image = made.token_to_id("<image>")
+    assert image is not None
+    model = Idefics3ForConditionalGeneration(configuration(reader, made.get_vocab_size(), image))
     model.save_pretrained(folder)
 
 
