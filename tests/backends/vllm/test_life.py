@@ -20,9 +20,9 @@ from tests.conftest import servers
 from tests.dialects.test_orders import post, quiet, state
 from tests.running import Running
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 # Of the front end, in MB: what an interpreter keeps of what it has once had.
-KEPT = 300
+KEPT = 80
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.backends.vllm.conftest import LOADING
 from tests.backends.vllm.prompts import ENGLISH, OTHER, PROMPTS, TOKENS
 from tests.running import Running
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}
 TOOLS: list[Any] = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]

@@ -18,7 +18,7 @@ from tests.backends.vllm.conftest import LOADING, configuration
 from tests.conftest import servers
 from tests.running import Running
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
 NAMES = ("first", "second")
 NOISE = ("nanobind", "leaked", "Loading safetensors", "FutureWarning", "NUMA", "Triton is not installed", "Traceback")
