@@ -89,23 +89,23 @@ async def prompt(
     """A text or token ids, of which the tokenizer keeps `keep` tokens if that is a number. `room`: at least one token
     must be left for an answer. Raises ContextExceeded.
     """
-    wanted = {"prompt": given} if isinstance(given, str) else {"prompt_token_ids": list(given)}
     special = {} if cut.special is None else {"add_special_tokens": cut.special}
-    tokens = loaded.library.TokenizeParams(max_total_tokens=None, truncate_prompt_tokens=keep, **special)
-    with translated(loaded.library, param):
-        rendered: Rendered
-        (rendered,) = await loaded.client.renderer.render_cmpl_async([wanted], tokens)
-    made = _cut(rendered, cut, loaded)
+    made = _cut(await _rendered(loaded, given, param, truncate_prompt_tokens=keep, **special), cut, loaded)
     check_fits(made, loaded, param, room=room)
     return made
 
 
 async def tokenized(loaded: Loaded, text: str, *, special: bool) -> Rendered:
     """A text of any length."""
-    tokens = loaded.library.TokenizeParams(max_total_tokens=None, add_special_tokens=special)
-    with translated(loaded.library, "prompt"):
+    return await _rendered(loaded, text, "prompt", add_special_tokens=special)
+
+
+async def _rendered(loaded: Loaded, given: Prompt, param: str, **options: Any) -> Rendered:
+    wanted = {"prompt": given} if isinstance(given, str) else {"prompt_token_ids": list(given)}
+    tokens = loaded.library.TokenizeParams(max_total_tokens=None, **options)
+    with translated(loaded.library, param):
         rendered: Rendered
-        (rendered,) = await loaded.client.renderer.render_cmpl_async([{"prompt": text}], tokens)
+        (rendered,) = await loaded.client.renderer.render_cmpl_async([wanted], tokens)
     return rendered
 
 
