@@ -28,7 +28,11 @@ class Presence:
     """
 
     def __init__(
-        self, name: str, backend: Backend, finish: Callable[[], Awaitable[None]], changed: Callable[[], None]
+        self,
+        name: str,
+        backend: Backend,
+        finish: Callable[[], Coroutine[None, None, None]],
+        changed: Callable[[], None],
     ) -> None:
         self.name = name
         self.backend = backend
@@ -139,13 +143,10 @@ class Presence:
         await wake()
 
     async def _leave(self, aim: Place) -> None:
-        if self.place == "ready" and not await self._try(self._finish_all()):
+        if self.place == "ready" and not await self._try(self._finish()):
             return
         if self.aim == aim:
             await self._release(aim)
-
-    async def _finish_all(self) -> None:
-        await self._finish()
 
     async def _release(self, place: Place) -> None:
         """Give the engine's memory back, by its own sleep where it has one."""
