@@ -21,10 +21,12 @@ class Sample(Struct, frozen=True):
 class Figure(Struct, frozen=True):
     """Numbers of one name. A name with a colon is the engine's own and is shown as it is, with its own labels.
 
-    Any other name is shown as ours, with the model as a label. Names hold their unit (seconds, tokens, ratio).
+    Any other name is shown as ours, openai_proxy_OF_NAME, with the model as a label. Names hold their unit (seconds,
+    tokens, ratio).
     """
 
     name: str
     kind: Kind
     text: str
     samples: Sequence[Sample]
+    of: Literal["engine", "upstream"] = "engine"

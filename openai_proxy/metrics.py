@@ -35,7 +35,7 @@ class Engines(Collector):
         for model, source in self.sources.items():
             for figure in source():
                 own = {} if ":" in figure.name else {"model": model}
-                name = f"openai_proxy_engine_{figure.name}" if own else figure.name
+                name = f"openai_proxy_{figure.of}_{figure.name}" if own else figure.name
                 family = families.setdefault(name, Metric(name, figure.text, figure.kind))
                 for sample in figure.samples:
                     family.add_sample(name + sample.suffix, {**own, **sample.labels}, sample.value)
