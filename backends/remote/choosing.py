@@ -14,6 +14,7 @@ from backends.remote.upstream import REQUEST, Upstream
 
 SLACK = 1.25  # how much more than its even share a prefix's own upstream may hold
 MASK = (1 << 64) - 1
+SPAN = 1 << 52  # of the numbers that a float between 0 and 1 tells apart, both excluded
 
 
 class Hints(Struct, frozen=True):
@@ -72,11 +73,14 @@ def prefix(candidates: Sequence[Upstream], hints: Hints) -> Upstream:
     """
     if not hints.prefix:
         return least(candidates, hints)
-    roomy = [upstream for upstream in candidates if not upstream.report.full] or candidates
-    loads = [upstream.outstanding + upstream.report.waiting for upstream in roomy]
-    allowed = SLACK * (sum(loads) + 1) / sum([upstream.share for upstream in roomy])
-    own = [each for each, load in zip(roomy, loads, strict=True) if load < ceil(allowed * each.share)]
-    return _highest(own, digest(hints.prefix))
+    roomy = [upstream for upstream in candidates if not upstream.full] or candidates
+    total, shares = 1, 0.0
+    for upstream in roomy:
+        total += upstream.outstanding + upstream.waiting
+        shares += upstream.share
+    allowed = SLACK * total / shares
+    within = [each for each in roomy if each.outstanding + each.waiting < ceil(allowed * each.share)]
+    return _highest(within, digest(hints.prefix))
 
 
 STRATEGIES: Mapping[StrategyName, Choose] = {
@@ -93,14 +97,16 @@ def digest(key: bytes) -> int:
 
 
 def _highest(candidates: Sequence[Upstream], key: int) -> Upstream:
-    """The first of `key`'s order of all upstreams that is among these; each comes first in proportion to its weight."""
-    if len(candidates) == 1:
-        return candidates[0]
-    return max(candidates, key=lambda upstream: upstream.weight / -log(_mixed(key ^ upstream.seed)))
+    """The first of `key`'s order of all upstreams that is among these; each comes first in proportion to its weight.
 
-
-def _mixed(number: int) -> float:
-    """Evenly between 0 and 1, both excluded (the finalizer of splitmix64)."""
-    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & MASK
-    return (((number ^ (number >> 31)) >> 12) + 0.5) / (1 << 52)
+    Mixes as splitmix64 does, in line because a call costs as much as the mixing.
+    """
+    best, highest = candidates[0], 0.0
+    for upstream in candidates:
+        number = key ^ upstream.seed
+        number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+        number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & MASK
+        score = -upstream.weight / log(((number >> 12) + 0.5) / SPAN)
+        if score > highest:
+            best, highest = upstream, score
+    return best

@@ -12,12 +12,12 @@ class Circuit:
     a hundred streams that break at once open it once, and an old one that ends well does not close it.
     """
 
-    __slots__ = ("_failures", "_most", "_pause", "changed", "open", "trying", "until")
+    __slots__ = ("_most", "_pause", "changed", "failures", "open", "trying", "until")
 
     def __init__(self, most: int, pause: float) -> None:
         self._most = most
         self._pause = pause
-        self._failures = 0
+        self.failures = 0
         self.changed = -inf
         self.open = False
         self.trying = False
@@ -35,7 +35,7 @@ class Circuit:
         """True when this closed it."""
         if began < self.changed:
             return False
-        self._failures = 0
+        self.failures = 0
         if self.open:
             self.close(now)
             return True
@@ -45,8 +45,8 @@ class Circuit:
         """True when this opened it, for the first time or again."""
         if began < self.changed:
             return False
-        self._failures += 1
-        if not self.open and self._failures < self._most:
+        self.failures += 1
+        if not self.open and self.failures < self._most:
             return False
         self.open, self.trying = True, False
         self.changed, self.until = now, now + self._pause
@@ -60,5 +60,5 @@ class Circuit:
     def close(self, now: float) -> None:
         """Start anew: it succeeded, or another server is there now."""
         self.open = self.trying = False
-        self._failures = 0
+        self.failures = 0
         self.changed = now

@@ -53,7 +53,8 @@ class Lease:
 
     def succeeded(self) -> None:
         """The upstream did what it should, which a well-made refusal of a bad request is too."""
-        self.answered()
+        if not self._answered:
+            self.answered()
         self._outcome = "succeeded"
 
     def failed(self, kind: Failure) -> None:
@@ -82,9 +83,12 @@ class Lease:
         upstream.work -= self._work
         upstream.counts[outcome] += 1
         if outcome == "succeeded":
-            upstream.went_well(self._began, keeper.clock())
+            upstream.window.good += 1
+            if upstream.circuit.failures:
+                upstream.recovers(self._began, keeper.clock())
         elif outcome in ("abandoned", "busy"):
             upstream.circuit.abandoned(self._began)
         else:
             upstream.went_wrong(self._began, keeper.clock())
-            keeper.suspect(upstream)
+            if outcome != "error" and outcome != "malformed":
+                keeper.suspect(upstream)  # who answers badly is there all the same

@@ -25,7 +25,7 @@ def look(upstreams: Sequence[Upstream], now: float) -> None:
     slow = [(_slow(upstreams, upstream), upstream) for upstream in upstreams]
     worst = sorted([*failing, *slow], key=lambda each: -each[0][0])
     for (degree, why), upstream in worst:
-        if degree > 1 and not now < upstream.ejected_until and _spare(upstreams, now):
+        if degree > 1 and not _idle(upstream, now) and _spare(upstreams, now):
             upstream.eject(min(PAUSE * (upstream.ejections + 1), LONGEST), why, now)
             upstream.first_byte = None  # what it takes once it is back is another matter
     for upstream in upstreams:
@@ -36,8 +36,12 @@ def look(upstreams: Sequence[Upstream], now: float) -> None:
 
 def _spare(upstreams: Sequence[Upstream], now: float) -> bool:
     """Whether one more may be without work."""
-    without = sum(1 for each in upstreams if now < each.ejected_until or each.down or each.drained or each.circuit.open)
-    return (without + 1) * 2 <= len(upstreams)
+    return (sum(_idle(each, now) for each in upstreams) + 1) * 2 <= len(upstreams)
+
+
+def _idle(upstream: Upstream, now: float) -> bool:
+    """Whether it gets no work already."""
+    return now < upstream.ejected_until or upstream.down or upstream.drained or upstream.circuit.open
 
 
 def _failing(windows: Sequence[Window], upstream: Upstream) -> tuple[float, str]:

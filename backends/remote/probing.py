@@ -60,6 +60,7 @@ class Prober:
         """Probe all at once, and go on. Needs a running event loop."""
         if self._loop is None:
             self._due = dict.fromkeys(self._due, -inf)
+            self._wake = asyncio.Event()
             self._loop = asyncio.create_task(self._run(), name="probes")
 
     async def close(self) -> None:
@@ -73,7 +74,8 @@ class Prober:
 
     def hurry(self, upstream: Upstream) -> None:
         """Something broke there: look soon."""
-        self._due[upstream.index] = self._begun[upstream.index] + HURRY
+        soon = self._begun[upstream.index] + HURRY
+        self._due[upstream.index] = min(self._due[upstream.index], soon)
         self._wake.set()
 
     async def _run(self) -> None:

@@ -44,14 +44,14 @@ class Upstream:
     """`clear` is a shortcut for the hot path: nothing is known that keeps work away or lessens its share.
 
     `outstanding` counts requests, `work` their estimated tokens and REQUEST for each. `share` is the weight, less
-    during slow start. Times are those of the pool's clock, in seconds.
+    during slow start; `waiting` and `full` are what the last probe reported. Times are in seconds, of the pool's clock.
     """
 
     __slots__ = (
         *("_down", "_drained", "_known", "_misses", "_reason", "_slow_start", "_undrained"),
         *("answered", "busy_until", "changed", "circuit", "clear", "counts", "credit", "ejected", "ejected_until"),
-        *("ejections", "first_byte", "index", "last", "name", "options", "outstanding", "ramps", "report", "retries"),
-        *("seed", "share", "slots", "weight", "why_ejected", "window", "work"),
+        *("ejections", "first_byte", "index", "full", "last", "name", "options", "outstanding", "ramps", "retries"),
+        *("seed", "share", "slots", "waiting", "weight", "why_ejected", "window", "work"),
     )
 
     def __init__(self, index: int, options: UpstreamOptions, model: Options, seed: int = 0) -> None:
@@ -64,7 +64,7 @@ class Upstream:
         self.outstanding = self.work = self.last = 0
         self.credit = 0.0
         self.circuit = Circuit(model.circuit_failures, model.circuit_pause)
-        self.report = Report()
+        self.waiting, self.full = 0, False
         self.window = Window()
         self.counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self.retries = 0
@@ -127,7 +127,7 @@ class Upstream:
 
     def probed(self, good: bool, refused: bool, reason: str, report: Report, now: float) -> None:
         """A probe ended: one that is refused makes it down at once, others only MISSES of them in a row."""
-        self.report = report
+        self.waiting, self.full = report.waiting, report.full
         if good:
             self._misses = 0
             self._goes_up(now)
@@ -145,7 +145,10 @@ class Upstream:
 
     def _goes_up(self, now: float) -> None:
         if self._down:
+            # What was counted before is no fault of the server that is there now.
             self.circuit.close(now)
+            self.window = Window()
+            self.first_byte = None
             self.comes_back(now)
         if self._down or not self._known:
             self.changed = now
@@ -176,12 +179,11 @@ class Upstream:
         self.answered = now
         known = self.first_byte
         self.first_byte = now - began if known is None else known + SMOOTHING * (now - began - known)
-        if self.circuit.open and self.circuit.succeeded(began, now):  # others need not wait until this answer ends
-            self.comes_back(now)
+        if self.circuit.open:
+            self.recovers(began, now)  # others need not wait until this answer ends
 
-    def went_well(self, began: float, now: float) -> None:
-        """A request that was sent at `began` got its answer."""
-        self.window.good += 1
+    def recovers(self, began: float, now: float) -> None:
+        """A request that was sent at `began` went well, after others that did not."""
         if self.circuit.succeeded(began, now):
             self.comes_back(now)
 
