@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "check the configuration",
     "keys": "make, list and revoke API keys",
     "doctor": "see what can run on this machine, and what is missing",
+    "fake-upstream": "serve OpenAI's API without a model, well or badly, for tests",
 }
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 EPILOG = """\
@@ -60,7 +61,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
         )
         if name == given:
-            module = importlib.import_module(f"openai_proxy.cli.{name}")
+            module = importlib.import_module(f"openai_proxy.cli.{name.replace('-', '_')}")
             module.describe(command)
             command.set_defaults(run=module.run)
     return parser.parse_args(arguments)

@@ -1,0 +1,138 @@
+"""Sounds and pictures: `POST /v1/audio/...` and `POST /v1/images/generations`."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+import time
+import zlib
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from openai_proxy.fake_upstream.answers import Stream, Whole, encode, event
+from openai_proxy.fake_upstream.requests import Order, Refusal
+from openai_proxy.fake_upstream.texts import whole_text
+
+TEXT = b"text/plain; charset=utf-8"
+# How long every sound is said to be, in seconds.
+HEARD = 1.0
+RATE = 16_000
+BOUNDARY = re.compile(r'boundary="?([^";]+)')
+NAME = re.compile(rb'\bname="([^"]*)"')
+CLOCK = "00:00:00{0}000 --> 00:00:01{0}000\n"
+
+
+class ImageBody(Struct):
+    prompt: str
+    model: str | None = None
+    n: Annotated[int, Meta(ge=1, le=10)] | None = None
+    response_format: Literal["url", "b64_json"] | None = None
+
+
+class SpeechBody(Struct):
+    input: str
+    model: str | None = None
+
+
+def png() -> bytes:
+    """A picture of one red pixel."""
+
+    def part(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = part(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + part(b"IDAT", zlib.compress(b"\0\xff\0\0")) + part(b"IEND", b"")
+
+
+def wav() -> bytes:
+    """A tenth of a second of silence."""
+    samples = bytes(RATE // 10 * 2)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, RATE * 2, 2, 16)
+    return (
+        struct.pack("<4sI4s", b"RIFF", 36 + len(samples), b"WAVE")
+        + form
+        + struct.pack("<4sI", b"data", len(samples))
+        + samples
+    )
+
+
+PICTURE, SOUND = png(), wav()
+
+
+def images(order: Order) -> Whole:
+    body = order.decoded(ImageBody)
+    order.model(body.model)
+    data = base64.b64encode(PICTURE).decode()
+    one = {"url": f"data:image/png;base64,{data}"} if body.response_format == "url" else {"b64_json": data}
+    return Whole(encode({"created": int(time.time()), "data": [one] * (body.n or 1)}))
+
+
+def speech(order: Order) -> Whole:
+    body = order.decoded(SpeechBody)
+    order.model(body.model)
+    return Whole(SOUND, kind=b"audio/wav")
+
+
+def transcription(order: Order) -> Whole | Stream:
+    return _heard(order, "transcribe")
+
+
+def translation(order: Order) -> Whole | Stream:
+    return _heard(order, "translate")
+
+
+def _heard(order: Order, task: str) -> Whole | Stream:
+    fields = form(order)
+    order.model(fields.get("model", b"").decode(errors="replace"))
+    if "file" not in fields:
+        raise Refusal(400, "file is required", param="file")
+    text = whole_text(order.script)
+    if fields.get("stream") == b"true":
+        return _stream(order, text)
+    language = fields.get("language", b"en").decode(errors="replace")
+    shape = fields.get("response_format", b"json")
+    match shape:
+        case b"text":
+            return Whole(f"{text}\n".encode(), kind=TEXT)
+        case b"srt":
+            return Whole(f"1\n{CLOCK.format(',')}{text}\n\n".encode(), kind=TEXT)
+        case b"vtt":
+            return Whole(f"WEBVTT\n\n{CLOCK.format('.')}{text}\n\n".encode(), kind=b"text/vtt; charset=utf-8")
+        case b"verbose_json":
+            return Whole(encode(_verbose(text, task, language)))
+        case b"json":
+            return Whole(encode({"text": text, "usage": {"type": "duration", "seconds": HEARD}}))
+    raise Refusal(400, f"response_format cannot be {shape[:50].decode(errors='replace')!r}", param="response_format")
+
+
+def _verbose(text: str, task: str, language: str) -> dict[str, object]:
+    segment = {"id": 0, "seek": 0, "start": 0.0, "end": HEARD, "text": text, "tokens": [], "temperature": 0.0}
+    measured = {"avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0}
+    usage = {"type": "duration", "seconds": HEARD}
+    told = {"task": task, "language": language, "duration": HEARD, "text": text}
+    return {**told, "segments": [{**segment, **measured}], "usage": usage}
+
+
+def _stream(order: Order, text: str) -> Stream:
+    def chunk(number: int) -> bytes:
+        return event(encode({"type": "transcript.text.delta", "delta": order.script.piece(number)}))
+
+    count = order.script.pieces
+    usage = {"type": "tokens", "input_tokens": 1, "output_tokens": count, "total_tokens": count + 1}
+    last = event(encode({"type": "transcript.text.done", "text": text, "usage": usage}))
+    return Stream(count, chunk, finish=last)
+
+
+def form(order: Order) -> dict[str, bytes]:
+    """The fields of a form with a file, by name. Raises Refusal."""
+    found = BOUNDARY.search(order.request.header(b"content-type") or "")
+    if found is None:
+        raise Refusal(400, "the body must be multipart/form-data")
+    fields: dict[str, bytes] = {}
+    for part in (b"\r\n" + order.request.body).split(b"\r\n--" + found[1].encode("latin-1"))[1:-1]:
+        head, _, value = part.partition(b"\r\n\r\n")
+        if name := NAME.search(head):
+            fields[name[1].decode(errors="replace")] = value
+    return fields
