@@ -1,0 +1,1 @@
+"""Engines elsewhere: any server that speaks OpenAI's API."""
