@@ -28,6 +28,7 @@ from backends.requests import (
 BACKENDS = {
     "echo": "backends.echo:Echo",
     "llama_cpp": "backends.llama_cpp:LlamaCpp",
+    "remote": "backends.remote:Remote",
     "vllm": "backends.vllm:Vllm",
 }
 
@@ -53,13 +54,15 @@ class Model(Struct, frozen=True, kw_only=True):
     `kinds` are the requests it takes; `parameters` the names of the fields of `Sampling`, of the requests and of
     `extra` that it honours: the edge refuses the others before the backend sees them. `modalities` are what a chat may
     hold beside text. Sizes are in tokens; `dimensions` is the width of an embedding. Before an engine was loaded once
-    it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have.
+    it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have. A model that
+    `relays` lies behind another server of OpenAI's API: it is given requests with their `form`.
     """
 
     kinds: frozenset[Kind]
     parameters: frozenset[str] = frozenset()
     modalities: frozenset[Modality] = frozenset()
     certain: bool = True
+    relays: bool = False
     context: int | None = None
     vocabulary: int | None = None
     dimensions: int | None = None
@@ -87,6 +90,9 @@ class Backend(Protocol):
     loop whenever somebody reads the metrics.
     After `close` it may be started again.
 
+    A backend that has several engines for its model, tries another one and gives those that fail a pause, says so by
+    `resilient = True`: nothing of that is then done on top of it.
+
     A backend whose engine can give its memory back without ending has two methods more: `async sleep() -> bool`, False
     where this engine cannot after all, and `async wake()`, which raises as `start` does. The others are closed.
     """
@@ -111,7 +117,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     """What a backend is built from: its model's name, its own `options` table and how many requests run at once.
 
     `model` says what to load and `engine` how, in the engine's own words, for backends that take them; `adapters` are
-    LoRA adapters by the name that a request's `model` has when it means one.
+    LoRA adapters by the name that a request's `model` has when it means one. `upstreams` are servers behind this one.
     `changed` is to be called after each change of `state`; it must be called in the event loop.
     """
 
@@ -120,13 +126,14 @@ class Setup(Struct, frozen=True, kw_only=True):
     engine: Mapping[str, Any] = {}
     adapters: Mapping[str, str] = {}
     options: Mapping[str, Any] = {}
+    upstreams: Sequence[Mapping[str, Any]] = ()
     slots: int | None = None
     changed: Callable[[], None] = lambda: None
 
     def refuse_engine(self, backend: str) -> None:
-        """For backends that take none of `model`, `engine` and `adapters`. Raises ValueError when one is set."""
-        for setting, value in (("model", self.model), ("engine", self.engine), ("adapters", self.adapters)):
-            if value:
+        """For backends that take only `options`. Raises ValueError when another setting is there."""
+        for setting in ("model", "engine", "adapters", "upstreams"):
+            if getattr(self, setting):
                 raise ValueError(f"model {self.name}: {backend} has no setting {setting!r}; it takes options")
 
 

@@ -8,6 +8,8 @@ BackendError
 │   ├── ContextExceeded     prompt and answer do not fit the model's context
 │   └── SchemaTooComplex    a schema, grammar or pattern costs too much to compile
 ├── Unavailable             never started: the engine loads, restarts or is gone; safe to try again
+├── Rejected                another server answered with an error of its own
+│   └── Busy                never started: it had no room
 ├── Overloaded              never started: no room for this request now
 ├── EngineTimeout           work was started and the engine went silent
 └── EngineFailed            work was started and the engine broke
@@ -55,6 +57,35 @@ class Unavailable(BackendError):
     def __init__(self, message: str | None = None, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Rejected(BackendError):
+    """The server behind this one refused the request.
+
+    `status`, `kind` and `code` are what it said, in OpenAI's terms; `started`: it may have worked on the request.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        kind: str,
+        code: str,
+        param: str | None = None,
+        retry_after: float | None = None,
+        started: bool = False,
+    ) -> None:
+        super().__init__(message, param=param)
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.retry_after = retry_after
+        self.started = started
+
+
+class Busy(Rejected):
+    """The server behind this one had no room for the request, and did not begin."""
 
 
 class Overloaded(BackendError):

@@ -2,7 +2,8 @@
 
 A backend's `run` yields events in this order: any Progress, then Delta, Segment, Embedding or Score, one Finish a
 choice, one Usage last. PromptLogprobs come before the first Delta of their choice. Only a tokenizer's answer is one
-Tokens alone. Failure is always an exception, never an event.
+Tokens alone. A server behind this one may answer with Relayed, then Usage. Failure is always an exception, never an
+event.
 """
 
 from __future__ import annotations
@@ -135,7 +136,27 @@ class Usage(Struct, frozen=True, tag=True):
     seconds: float = 0.0
 
 
-Event: TypeAlias = Progress | PromptLogprobs | Delta | Finish | Embedding | Score | Segment | Tokens | Usage
+class Answering(Struct, frozen=True, tag=True):
+    """Another model answers in place of the one that was asked; comes before everything else."""
+
+    model: str
+
+
+class Relayed(Struct, frozen=True, tag=True):
+    """A piece of an answer that another server of OpenAI's API wrote, for requests that have a `form`.
+
+    `data` are whole server-sent events without the end mark, with what the client did not ask for left out; or all of
+    a JSON body. `pieces` is how many events of the engine it stands for: about as many tokens. Usage follows as an
+    event of its own.
+    """
+
+    data: bytes
+    pieces: int = 1
+
+
+Event: TypeAlias = (
+    Answering | Relayed | Progress | PromptLogprobs | Delta | Finish | Embedding | Score | Segment | Tokens | Usage
+)
 
 
 class Call(Struct):
@@ -158,7 +179,11 @@ class Answer(Struct):
 
 
 class Outcome(Struct):
-    """What a finished stream amounts to: choices, vectors and scores in order of their index, segments as they came."""
+    """What a finished stream amounts to: choices, vectors and scores in order of their index, segments as they came.
+
+    Or all of it in one piece, `relayed`, as another server wrote it. `model` is the one that answered, if not the one
+    that was asked.
+    """
 
     answers: list[Answer]
     vectors: list[bytes]
@@ -166,6 +191,8 @@ class Outcome(Struct):
     scores: list[float] = field(default_factory=list)
     tokens: Tokens | None = None
     segments: list[Segment] = field(default_factory=list)
+    relayed: bytes | None = None
+    model: str | None = None
 
     @classmethod
     async def of(cls, events: AsyncGenerator[Event]) -> Outcome:
@@ -198,6 +225,10 @@ class Outcome(Struct):
             _put(self.vectors, event.index, event.vector, b"")
         elif type(event) is Score:
             _put(self.scores, event.index, event.value, 0.0)
+        elif type(event) is Answering:
+            self.model = event.model
+        elif type(event) is Relayed:
+            self.relayed = event.data
         elif type(event) is Tokens:
             self.tokens = event
         elif type(event) is Segment:

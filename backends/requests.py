@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 Tokens: TypeAlias = tuple[int, ...]
 Prompt: TypeAlias = str | Tokens
@@ -151,8 +151,22 @@ class NamedTool(Struct, frozen=True):
 ToolChoice: TypeAlias = Literal["auto", "none", "required"] | NamedTool
 
 
+class Form(Struct, frozen=True):
+    """A request as its client wrote it in OpenAI's API: for engines that are such a server themselves.
+
+    `fields` are those of the body that are set, undecoded; they were checked and say the same as the request. Whoever
+    gives a form takes `Relayed` for an answer, of the same route: as a stream or whole.
+    """
+
+    fields: Mapping[str, Raw]
+    stream: bool = False
+
+
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """A conversation to continue; answers with Delta, one Finish a choice, then Usage."""
+    """A conversation to continue; answers with Delta, one Finish a choice, then Usage.
+
+    `repeatable`: the client does not mind if work on it is done twice, where it once came to nothing.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -162,6 +176,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     parallel_tool_calls: bool | None = None
     reasoning_effort: str | None = None
     extra: Mapping[str, Any] = {}
+    form: Form | None = None
+    repeatable: bool = False
 
 
 class CompletionRequest(Struct, frozen=True, kw_only=True):
@@ -175,6 +191,8 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     echo: bool = False
     extra: Mapping[str, Any] = {}
+    form: Form | None = None
+    repeatable: bool = False
 
 
 class EmbeddingRequest(Struct, frozen=True, kw_only=True):
@@ -188,6 +206,7 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     truncate_prompt_tokens: int | None = None
     extra: Mapping[str, Any] = {}
+    form: Form | None = None
 
 
 class ScoreRequest(Struct, frozen=True, kw_only=True):

@@ -36,9 +36,9 @@ class Admission:
     def waiting(self) -> int:
         return len(self._waiting) + self.loading
 
-    def retry_after(self) -> float:
-        """Seconds until a request that came now would probably get its slot."""
-        return self.service_seconds * (self.waiting + 1) / self.slots
+    def retry_after(self, position: int | None = None) -> float:
+        """Seconds until the request at a place in the queue, or one that came now, would probably get its slot."""
+        return self.service_seconds * (self.waiting + 1 if position is None else position) / self.slots
 
     def take(self) -> bool:
         """Take a slot if one is free and nobody waits for it."""
@@ -57,7 +57,7 @@ class Admission:
         if self.take():
             return time.monotonic()
         if self.waiting >= self.queue or (self._waiting and self.waiting_tokens + tokens > self.queue_tokens):
-            raise QueueFull(retry_after=self.retry_after())
+            raise QueueFull(retry_after=self.retry_after(), queue_position=self.waiting + 1)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self.waiting_tokens += tokens
@@ -68,16 +68,18 @@ class Admission:
         return time.monotonic()
 
     async def _wait(self, turn: asyncio.Future[None], timeout: float) -> None:
+        position = 0
         try:
             async with asyncio.timeout(timeout):
                 await turn
         except BaseException as error:
             if turn in self._waiting:
+                position = self._waiting.index(turn) + 1
                 self._waiting.remove(turn)
             elif turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._pass_on()
             if isinstance(error, TimeoutError):
-                raise QueueTimeout(retry_after=self.retry_after()) from None
+                raise QueueTimeout(retry_after=self.retry_after(position), queue_position=position) from None
             raise
 
     def release(self, since: float) -> None:

@@ -11,10 +11,14 @@ PAUSE = 10.0
 
 
 class Circuit:
-    """Closed until `FAILURES` failures in a row; then open for `PAUSE` seconds; then one request may try."""
+    """Closed until `FAILURES` failures in a row; then open for `PAUSE` seconds; then one request may try.
 
-    def __init__(self) -> None:
+    One that does not `watch` stays closed.
+    """
+
+    def __init__(self, *, watch: bool = True) -> None:
         self.failures = 0
+        self._watch = watch
         self._opened = 0.0
         self._probing = False
 
@@ -33,7 +37,7 @@ class Circuit:
         self._probing = False
 
     def failed(self) -> None:
-        self.failures += 1
+        self.failures += self._watch
         self._opened = time.monotonic()
         self._probing = False
 

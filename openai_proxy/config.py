@@ -115,6 +115,9 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     queue_tokens: Annotated[
         int, Meta(ge=0, le=10**12, description="prompt tokens (estimated) that may wait for a slot")
     ] = 1_000_000
+    fallback: Annotated[
+        tuple[str, ...], Meta(description="models that are asked in turn when this one cannot begin; chats and texts")
+    ] = ()
     load: Annotated[
         Literal["start", "request"], Meta(description="load it when the server starts, or when it is first asked")
     ] = "start"
@@ -130,6 +133,9 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Mapping[str, str], Meta(description='LoRA adapters, each a model to clients: name = "folder"; vllm')
     ] = {}
     options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
+    upstreams: Annotated[
+        tuple[Mapping[str, Any], ...], Meta(description="the servers behind it, each a table with a url; remote")
+    ] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,6 +150,7 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             engine=self.engine,
             adapters=self.adapters,
             options=self.options,
+            upstreams=self.upstreams,
             slots=self.slots,
             changed=changed,
         )

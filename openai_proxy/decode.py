@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -22,8 +22,8 @@ from openai_proxy.errors import InvalidJson, InvalidRequest, UnknownParameter
 T = TypeVar("T", bound=Struct)
 P = ParamSpec("P")
 R = TypeVar("R")
-# Fields that are there and not null.
-Given: TypeAlias = Set[str]
+# The fields that are there and not null, undecoded.
+Given: TypeAlias = Mapping[str, msgspec.Raw]
 
 OFF_LOOP = 256_000
 DEEPEST = 64
@@ -46,7 +46,7 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 
 async def decode(body: bytes, kind: type[T]) -> tuple[T, Given]:
-    """The body as `kind`, and the names of the fields it sets; large bodies are decoded off the event loop.
+    """The body as `kind`, and the fields it sets; large bodies are decoded off the event loop.
 
     Raises InvalidJson or InvalidRequest.
     """
@@ -76,8 +76,8 @@ def decode_now(body: bytes, kind: type[T]) -> tuple[T, Given]:
     if body.count(b"{") + body.count(b"[") > DEEPEST or len(body.translate(None, NO_DIGITS)) >= LONG:
         _bounded(STRING.sub(b"0", body))
     if b"null" in body:
-        return value, {name for name, raw in top.items() if bytes(raw) != b"null"}
-    return value, top.keys()
+        return value, {name: raw for name, raw in top.items() if bytes(raw) != b"null"}
+    return value, top
 
 
 def _too_deep() -> InvalidJson:

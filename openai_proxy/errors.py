@@ -45,11 +45,13 @@ class EdgeError(Exception):
         *,
         param: str | None = None,
         retry_after: float | None = None,
+        queue_position: int | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         self.message = message or type(self).__doc__ or ""
         self.param = param
         self.retry_after = retry_after
+        self.queue_position = queue_position
         self.headers = headers
         super().__init__(self.message)
 
@@ -151,7 +153,11 @@ class ClientSlow(ClientGone):
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """An error as a client sees it: `status` and the four fields of OpenAI's error object."""
+    """An error as a client sees it: `status` and the four fields of OpenAI's error object.
+
+    For whom no slot was free, `queue_position` is the place in the queue, counted from 1, and `estimated_wait` the
+    seconds until its turn would probably have come.
+    """
 
     status: int
     type: str
@@ -160,6 +166,8 @@ class Fault(Struct, frozen=True, kw_only=True):
     param: str | None = None
     retry_after: int | None = None
     started: bool = False
+    queue_position: int | None = None
+    estimated_wait: float | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -221,7 +229,10 @@ def describe(error: BaseException, request_id: str) -> Fault:
     if not isinstance(error, EdgeError | engine.BackendError):
         message = f"The server had an internal error (request {request_id})."
         return Fault(status=500, type="server_error", code="internal_error", message=message, started=True)
+    if isinstance(error, engine.Rejected):
+        return _passed_on(error)
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    position, wait = (error.queue_position, error.retry_after) if isinstance(error, EdgeError) else (None, None)
     return Fault(
         status=row.status,
         type=row.type,
@@ -230,7 +241,23 @@ def describe(error: BaseException, request_id: str) -> Fault:
         param=error.param,
         retry_after=_whole_seconds(error) if row.status in RETRIABLE else None,
         started=row.started,
+        queue_position=position,
+        estimated_wait=None if position is None else wait,
         headers=error.headers if isinstance(error, EdgeError) else (),
+    )
+
+
+def _passed_on(error: engine.Rejected) -> Fault:
+    """What another server answered."""
+    wait = error.retry_after is not None or error.status in RETRIABLE
+    return Fault(
+        status=error.status,
+        type=error.kind,
+        code=error.code,
+        message=error.message[:2000],
+        param=error.param,
+        retry_after=_whole_seconds(error) if wait else None,
+        started=error.started,
     )
 
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TypeAlias
 
 from backends import Setup, State, check_together
-from backends.errors import Unavailable
-from backends.events import Delta, Event, Usage
+from backends.errors import BackendError, Busy, ContextExceeded, Overloaded, Unavailable
+from backends.events import Answering, Delta, Event, Relayed, Usage
 from backends.requests import Request
 from openai_proxy.config import Config, ModelConfig
-from openai_proxy.errors import Draining, ModelNotFound, QueueTimeout
+from openai_proxy.errors import Draining, EdgeError, ModelNotFound, QueueFull, QueueTimeout
 from openai_proxy.metrics import Metrics
 from openai_proxy.served import Served
 from openai_proxy.ticker import Ticker
 from openai_proxy.turn import Turn, estimate, outcome
+
+Translate: TypeAlias = Callable[[Served], Request]
+
+# By these a model says that it did not begin to work, and another one may.
+NOT_BEGUN = (Unavailable, Overloaded, Busy, ContextExceeded, QueueFull, QueueTimeout)
+
+log = logging.getLogger("openai_proxy.router")
 
 
 class Router:
@@ -119,12 +128,46 @@ class Router:
         if served.name not in self.models:
             served.counted.forget()
 
-    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+    def run(self, request: Request, translate: Translate | None = None) -> AsyncGenerator[Event, None]:
         """Answer a request with its engine's events. Close it early to stop the engine's work.
 
-        Raises BackendError, ModelNotFound, QueueFull, QueueTimeout or Draining.
+        Where the model has others to fall back to, `translate` makes the request for them. Raises BackendError,
+        ModelNotFound, QueueFull, QueueTimeout or Draining.
         """
         served = self.find(request.model)
+        if translate is not None and served.config.fallback:
+            return self._run_any(served, request, translate)
+        return self._run(served, request)
+
+    async def _run_any(self, served: Served, request: Request, translate: Translate) -> AsyncGenerator[Event, None]:
+        """Answer by the first model that begins to. What cannot begin is not begun twice, nor told twice."""
+        first: Exception | None = None
+        for name in (served.name, *served.config.fallback):
+            if first is not None:
+                try:
+                    request = translate(self.find(name))
+                except (EdgeError, BackendError):
+                    continue  # it cannot do what is asked
+            events = self._run(self.find(request.model), request)
+            begun = False
+            try:
+                async for event in events:
+                    if not begun and first is not None:
+                        yield Answering(request.model)
+                    begun = True
+                    yield event
+                return
+            except NOT_BEGUN as error:
+                if begun:
+                    raise
+                first = first or error
+                log.info("model %s cannot begin: %s", request.model, error)
+            finally:
+                await events.aclose()
+        assert first is not None
+        raise first
+
+    async def _run(self, served: Served, request: Request) -> AsyncGenerator[Event, None]:
         slot = served.take() or await self._queue(served, estimate(request))
         with Turn(served, slot, self.ticker, self.timeouts, request) as turn:
             while True:
@@ -136,6 +179,8 @@ class Router:
                         turn.steps += 1
                         if type(event) is Delta:
                             turn.pieces += 1
+                        elif type(event) is Relayed:
+                            turn.pieces += event.pieces
                         elif type(event) is Usage:
                             turn.used(event)
                         yield event

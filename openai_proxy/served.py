@@ -33,7 +33,8 @@ log = logging.getLogger("openai_proxy.models")
 class Served:
     """A configured model. Raises ValueError when its backend does not exist or refuses the options.
 
-    `well` says that a request need not wait for the engine, `on_demand` that one would bring it back. `patience` tells
+    `well` says that a request need not wait for the engine, `on_demand` that one would bring it back; a `resilient`
+    backend looks after retries and failures by itself. `patience` tells
     how many seconds what runs may take to end.
     """
 
@@ -55,7 +56,8 @@ class Served:
         self._restarting = False
         self.backend: Backend = resolve(config.backend)(config.setup(name, self.changed))
         self.admission = Admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
-        self.circuit = Circuit()
+        self.resilient: bool = getattr(self.backend, "resilient", False)
+        self.circuit = Circuit(watch=not self.resilient)
         self.counted = Counted(name, metrics)
         self.presence = Presence(name, self.backend, self._finished, self.changed)
         self._idling: asyncio.Task[None] | None = None

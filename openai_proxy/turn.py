@@ -79,7 +79,7 @@ class Turn:
 
     async def pause(self, error: Unavailable) -> None:
         """Wait a moment before the engine is asked once more. Raises `error` when it was, or when it had begun."""
-        if self._retried or self.steps:
+        if self._retried or self.steps or self.served.resilient:
             raise error
         self._retried = True
         self.served.counted.retries.inc()
@@ -101,6 +101,8 @@ class Turn:
         if now >= self.slot + self.timeouts.request:
             return "request"
         waited = now - self._since
+        if in_one_piece(self.request):
+            return None
         if self.steps:
             return "between_tokens" if waited >= self.timeouts.between_tokens else None
         patience = self.timeouts.first_token
@@ -144,6 +146,12 @@ class Turn:
 def outcome(error: BaseException) -> str:
     """The label of how a request failed: the name of our own error class, else canceled."""
     return type(error).__name__ if isinstance(error, BackendError | EdgeError) else "canceled"
+
+
+def in_one_piece(request: Request) -> bool:
+    """Whether another server writes the answer and was not asked for a stream: there is no first token to wait for."""
+    form = getattr(request, "form", None)
+    return form is not None and not form.stream
 
 
 def estimate(request: Request) -> int:

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.types import Receive, Scope, Send
 
 from backends.events import Event
@@ -62,6 +62,12 @@ class Incoming(Struct):
         head: Mapping[bytes, bytes] = self.scope["state"]["head"]
         return head.get(b"content-type", b"")
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the client says, by an Idempotency-Key, that it may be answered twice."""
+        head: Mapping[bytes, bytes] = self.scope["state"]["head"]
+        return b"idempotency-key" in head
+
     def note_model(self, name: str) -> None:
         """Say in the access log which model answers."""
         self.scope["state"]["model"] = name
@@ -94,12 +100,14 @@ RenderFault: TypeAlias = Callable[[Fault], bytes]
 
 
 class ErrorBody(Struct):
-    """OpenAI's error object."""
+    """OpenAI's error object; and for whom no slot was free the place in the queue and the probable wait in seconds."""
 
     message: str
     type: str
     param: str | None
     code: str
+    queue_position: int | UnsetType = UNSET
+    estimated_wait: float | UnsetType = UNSET
 
 
 class Envelope(Struct):
@@ -110,7 +118,11 @@ class Envelope(Struct):
 
 def render_fault(fault: Fault) -> bytes:
     """OpenAI's error object, as JSON."""
-    return msgspec.json.encode(Envelope(ErrorBody(fault.message, fault.type, fault.param, fault.code)))
+    error = ErrorBody(fault.message, fault.type, fault.param, fault.code)
+    if fault.queue_position is not None:
+        error.queue_position = fault.queue_position
+        error.estimated_wait = round(fault.estimated_wait or 0.0, 1)
+    return msgspec.json.encode(Envelope(error))
 
 
 def fault_headers(fault: Fault) -> list[tuple[bytes, bytes]]:

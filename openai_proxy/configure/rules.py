@@ -22,6 +22,8 @@ def check(config: Config, report: Report, whole: bool) -> None:
     if whole:
         check_default_model(config, report)
     built = [check_backend(name, model, report) for name, model in config.models.items()]
+    for name, model in config.models.items():
+        check_fallback(name, model, config, report)
     if all(built):
         check_models_together(config, report)
 
@@ -106,6 +108,18 @@ def check_default_model(config: Config, report: Report) -> None:
     near = [owner] if owner else difflib.get_close_matches(name, config.models, n=1)
     hint = f"; did you mean {shown(near[0])}?" if near else known(config.models)
     report(("default_model",), f"default_model is {shown(name)}, which is no model{hint}")
+
+
+def check_fallback(name: str, model: ModelConfig, config: Config, report: Report) -> None:
+    """Every model to fall back to is another one."""
+    for number, other in enumerate(model.fallback):
+        path = ("models", name, "fallback", number)
+        if other == name:
+            report(path, f"the model {shown(name)} cannot fall back to itself")
+        elif other not in config.models:
+            near = difflib.get_close_matches(other, config.models, n=1)
+            hint = f"; did you mean {shown(near[0])}?" if near else known(config.models)
+            report(path, f"{shown(other)} is no model{hint}")
 
 
 def known(models: Mapping[str, ModelConfig]) -> str:

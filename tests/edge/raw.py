@@ -138,7 +138,7 @@ def error_of(answer: bytes) -> dict[str, Any]:
     assert "server" not in head
     assert len(body) == int(head["content-length"]) <= 4096
     error: dict[str, Any] = json.loads(body)["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) - {"queue_position", "estimated_wait"} == {"message", "type", "param", "code"}
     return error
 
 

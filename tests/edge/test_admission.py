@@ -38,6 +38,7 @@ def test_slots_then_the_queue_then_nothing() -> None:
         with pytest.raises(QueueFull) as caught:
             await admission.acquire(1, 1)
         assert caught.value.retry_after == admission.retry_after() > 0
+        assert caught.value.queue_position == 3
         admission.release(first)
         await turns()
         assert [task.done() for task in waiting] == [True, False]

@@ -128,7 +128,10 @@ def test_overload_is_answered_at_once_and_liveness_goes_on(server: Running) -> N
         answer = await exchange(data.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
         statuses[raw.status(answer)] += 1
         if raw.status(answer) != 200:
-            assert raw.error_of(answer)["code"] in ("queue_full", "overloaded")
+            error = raw.error_of(answer)
+            assert error["code"] in ("queue_full", "overloaded")
+            assert error["queue_position"] >= 1
+            assert error["estimated_wait"] >= 0
             assert 1 <= int(raw.head_of(answer)["retry-after"]) <= 120
             assert "x-should-retry" not in raw.head_of(answer)
 

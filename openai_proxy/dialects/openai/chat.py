@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backends import Model
 from backends.errors import Unsupported
-from backends.requests import ChatRequest
+from backends.requests import ChatRequest, Form
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given
 from openai_proxy.dialects import Edge
@@ -36,11 +36,11 @@ def chats(edge: Edge) -> Texts[ChatBody]:
 
 def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits: Limits) -> ChatRequest:
     """The body as the engine is asked. Raises InvalidRequest, Unsupported and their kin, each naming the field."""
-    for name in fields & REFUSED.keys():
+    for name in fields.keys() & REFUSED.keys():
         raise Unsupported(REFUSED[name], param=name)
     if body.modalities is not None and body.modalities != ["text"]:
         raise Unsupported("This server answers a chat with text only.", param="modalities")
-    given, choice = ((), "none") if fields.isdisjoint(TOOLS) else tools(body, model, limits)
+    given, choice = ((), "none") if fields.keys().isdisjoint(TOOLS) else tools(body, model, limits)
     if body.reasoning_effort is not None:
         able(model, "reasoning_effort")
     wanted = constraint(body, fields, model, limits)
@@ -57,7 +57,14 @@ def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits:
         parallel_tool_calls=body.parallel_tool_calls,
         reasoning_effort=body.reasoning_effort,
         extra=options(body, fields, model, limits),
+        form=_form(body, fields, model),
     )
+
+
+def _form(body: ChatBody, fields: Given, model: Model) -> Form | None:
+    if not model.relays or body.include_reasoning is False:  # what the model thinks is taken out here
+        return None
+    return Form(fields, bool(body.stream))
 
 
 def _alternatives(body: ChatBody) -> int | None:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from backends.events import Delta, Embedding, Event, Finish, Progress, PromptLogprobs, Score, Segment, Tokens, Usage
+from backends.events import (
+    Answering,
+    Delta,
+    Embedding,
+    Event,
+    Finish,
+    Progress,
+    PromptLogprobs,
+    Relayed,
+    Score,
+    Segment,
+    Tokens,
+    Usage,
+)
 from openai_proxy.dialects.openai.answers import encode, logprobs, tool_piece
 from openai_proxy.dialects.openai.chunks import Chunks
 
@@ -25,13 +38,17 @@ class ChatFrames(Chunks):
     def render(self, event: Event) -> bytes:
         if type(event) is Delta:
             return self._delta(event)
+        if type(event) is Relayed:
+            return self.relay(event)
         match event:
             case Finish():
                 return self._opening(event.index) + self._finish(event)
+            case Answering():
+                return self.move(event)
             case Usage():
                 self.usage = event
                 return b""
-            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens() | Delta():
+            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens() | Delta() | Relayed():
                 return b""
             case _:
                 assert_never(event)

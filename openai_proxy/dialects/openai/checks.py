@@ -7,6 +7,7 @@ from collections.abc import Iterable, Set, Sized
 from backends import Kind, Model
 from backends.errors import Unsupported
 from openai_proxy.config import Limits
+from openai_proxy.decode import Given
 from openai_proxy.errors import InvalidRequest, TooManyItems
 from openai_proxy.router import Router
 from openai_proxy.served import Served
@@ -19,9 +20,14 @@ def served_model(router: Router, name: str | None, kind: Kind, limits: Limits) -
     if name and len(name) > limits.model_name:
         raise InvalidRequest(f"model is longer than {limits.model_name} characters.", param="model")
     served = router.find(name or None)
+    check_kind(served, kind)
+    return served
+
+
+def check_kind(served: Served, kind: Kind) -> None:
+    """Raises Unsupported when the model takes no requests of that kind."""
     if kind not in served.model.kinds:
         raise Unsupported(f"The model {served.name} does not take {kind} requests.", param="model")
-    return served
 
 
 def at_most(items: Sized, limit: int, param: str) -> None:
@@ -48,8 +54,8 @@ def token_ids(tokens: Iterable[int], model: Model, param: str) -> None:
         raise InvalidRequest(f"{param}: token ids end at {model.vocabulary - 1}.", param=param)
 
 
-def all_able(model: Model, fields: Set[str], parameters: Set[str]) -> None:
+def all_able(model: Model, fields: Given, parameters: Set[str]) -> None:
     """`able` for every one of these parameters that is among the fields a body sets."""
-    missing = (fields & parameters) - model.parameters
+    missing = (fields.keys() & parameters) - model.parameters
     if missing:
         able(model, min(missing))

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from backends.events import Delta, Embedding, Event, Finish, Progress, PromptLogprobs, Score, Segment, Tokens, Usage
+from backends.events import (
+    Answering,
+    Delta,
+    Embedding,
+    Event,
+    Finish,
+    Progress,
+    PromptLogprobs,
+    Relayed,
+    Score,
+    Segment,
+    Tokens,
+    Usage,
+)
 from openai_proxy.dialects.openai.answers import encode, legacy_logprobs, text_length
 from openai_proxy.dialects.openai.chunks import Chunks
 
@@ -22,9 +35,13 @@ class CompletionFrames(Chunks):
         match event:
             case Delta():
                 return self._delta(event)
+            case Relayed():
+                return self.relay(event)
             case Finish(index=index, reason=reason):
                 choice = b'{"index":%d,"text":"","logprobs":null,"finish_reason":"%s"}' % (index, reason.encode())
                 return self.head + choice + self.tail
+            case Answering():
+                return self.move(event)
             case Usage():
                 self.usage = event
                 return b""

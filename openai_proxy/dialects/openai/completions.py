@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from backends import Model
 from backends.errors import Unsupported
-from backends.requests import CompletionRequest, Prompt
+from backends.requests import CompletionRequest, Form, Prompt
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given
 from openai_proxy.dialects import Edge
@@ -83,6 +83,7 @@ def completion_request(
         ),
         echo=bool(body.echo),
         extra=options(body, fields, model, limits),
+        form=Form(fields, bool(body.stream)) if model.relays else None,
     )
 
 

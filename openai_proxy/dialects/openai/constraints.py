@@ -23,7 +23,7 @@ NAMES = {JsonObject: "json_object", JsonSchema: "json_schema", Regex: "regex", C
 
 def constraint(body: TextFields, fields: Given, model: Model, limits: Limits) -> Constraint | None:
     """What the answer must look like. Raises InvalidRequest, Unsupported or SchemaTooComplex."""
-    if fields.isdisjoint(FIELDS):
+    if fields.keys().isdisjoint(FIELDS):
         return None
     found = list(_constraints(body))
     if not found:

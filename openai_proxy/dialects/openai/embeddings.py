@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from backends import Model
 from backends.events import Outcome
-from backends.requests import EmbeddingRequest
+from backends.requests import EmbeddingRequest, Form
 from openai_proxy.config import Limits
-from openai_proxy.decode import decode
+from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.checks import able, at_most, served_model
 from openai_proxy.dialects.openai.fields import Label, Positive, Token, Truncation
@@ -67,19 +67,21 @@ class Embeddings:
         self.edge = edge
 
     async def __call__(self, incoming: Incoming) -> Reply:
-        body, _ = await decode(incoming.body, EmbeddingBody)
+        body, fields = await decode(incoming.body, EmbeddingBody)
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, "embedding", limits)
         incoming.note_model(served.name)
-        request = embedding_request(body, served.called(body.model), served.model, limits)
+        request = embedding_request(body, fields, served.called(body.model), served.model, limits)
         outcome = await Outcome.of(self.edge.router.run(request))
+        if outcome.relayed is not None:
+            return Reply(outcome.relayed)
         shown = _base64 if body.encoding_format == "base64" else _floats
         data = [EmbeddingItem(index, shown(vector)) for index, vector in enumerate(outcome.vectors)]
         counted = EmbeddingUsage(outcome.usage.prompt, outcome.usage.prompt)
         return Reply(msgspec.json.encode(EmbeddingList(data, request.model, counted)))
 
 
-def embedding_request(body: EmbeddingBody, name: str, model: Model, limits: Limits) -> EmbeddingRequest:
+def embedding_request(body: EmbeddingBody, fields: Given, name: str, model: Model, limits: Limits) -> EmbeddingRequest:
     """The body as the engine is asked. Raises InvalidRequest, TooManyItems or Unsupported."""
     inputs = prompts(body.input, "input")
     at_most(inputs, limits.inputs, "input")
@@ -94,7 +96,11 @@ def embedding_request(body: EmbeddingBody, name: str, model: Model, limits: Limi
     if body.truncate_prompt_tokens is not None:
         able(model, "truncate_prompt_tokens")
     return EmbeddingRequest(
-        model=name, inputs=inputs, dimensions=body.dimensions, truncate_prompt_tokens=body.truncate_prompt_tokens
+        model=name,
+        inputs=inputs,
+        dimensions=body.dimensions,
+        truncate_prompt_tokens=body.truncate_prompt_tokens,
+        form=Form(fields) if model.relays else None,
     )
 
 

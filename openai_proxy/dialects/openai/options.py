@@ -54,12 +54,12 @@ class Templated(Protocol):
 
 def options(body: TextFields, fields: Given, model: Model, limits: Limits) -> dict[str, Any]:
     """The engine's options that the body sets. Raises InvalidRequest, TooManyItems or Unsupported."""
-    if fields.isdisjoint(ALL):
+    if fields.keys().isdisjoint(ALL):
         return {}
     for name, only in UNSEARCHED.items():
         if name in fields and getattr(body, name) != only:
             raise Unsupported(f"{name} is not supported: there is no beam search.", param=name)
-    names = fields & (EXTRA | OF_CHATS if isinstance(body, ChatBody) else EXTRA)
+    names = fields.keys() & (EXTRA | OF_CHATS if isinstance(body, ChatBody) else EXTRA)
     wanted = {name: getattr(body, name) for name in sorted(names) if not _changes_nothing(body, name)}
     for name in wanted:
         able(model, NAMES.get(name, name), name)

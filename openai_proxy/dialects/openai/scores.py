@@ -169,7 +169,7 @@ async def scored(
 
 def _names(fields: Given) -> tuple[str, str]:
     """The pair of names that a body uses. Raises InvalidRequest."""
-    used = fields & {name for pair in SIDES for name in pair}
+    used = fields.keys() & {name for pair in SIDES for name in pair}
     for pair in SIDES:
         missing = [name for name in pair if name not in used]
         if used <= set(pair) and not missing:

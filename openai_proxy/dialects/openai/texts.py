@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Generic, TypeVar
 
 from msgspec import Struct, structs
@@ -17,9 +18,10 @@ from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import identity
 from openai_proxy.dialects.openai.chat_body import ChatBody
-from openai_proxy.dialects.openai.checks import served_model
+from openai_proxy.dialects.openai.checks import check_kind, served_model
 from openai_proxy.dialects.openai.fields import TextFields
 from openai_proxy.dialects.openai.sampling import includes_usage
+from openai_proxy.served import Served
 from openai_proxy.wire import Frames, Incoming, Reply, Stream
 
 Body = TypeVar("Body", bound=TextFields)
@@ -57,11 +59,20 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         incoming.note_model(served.name)
         name = served.called(body.model)
         request = await beside(incoming.body, self.translate, body, fields, name, served.model, limits)
+        if incoming.repeatable:
+            request = structs.replace(request, repeatable=True)
         include_usage = includes_usage(body)
-        events = self.edge.router.run(request)
+        events = self.edge.router.run(request, partial(self._for_another, body, fields))
         if "include_reasoning" in fields and isinstance(body, ChatBody) and not body.include_reasoning:
             events = without_reasoning(events)
         if body.stream:
             return Stream(events, self.frames(identity(self.prefix), int(time.time()), request.model, include_usage))
         outcome = await Outcome.of(events)
-        return Reply(self.completed(identity(self.prefix), int(time.time()), request.model, outcome))
+        if outcome.relayed is not None:
+            return Reply(outcome.relayed)
+        return Reply(self.completed(identity(self.prefix), int(time.time()), outcome.model or request.model, outcome))
+
+    def _for_another(self, body: Body, fields: Given, served: Served) -> ChatRequest | CompletionRequest:
+        """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that."""
+        check_kind(served, self.kind)
+        return self.translate(body, fields, served.name, served.model, self.edge.config.limits)

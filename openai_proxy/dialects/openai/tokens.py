@@ -123,7 +123,7 @@ def tokenize_request(body: TokenizeBody, fields: Given, served: Served, limits: 
         return TokenizeRequest(model=name, prompt=chat, special=bool(body.add_special_tokens), strings=strings)
     if body.prompt is None:
         raise InvalidRequest("prompt is required, or messages.", param="prompt")
-    for field in sorted(fields & OF_CHATS):
+    for field in sorted(fields.keys() & OF_CHATS):
         raise InvalidRequest(f"{field} is only allowed with messages.", param=field)
     at_most_characters(body.prompt, limits.tokenize, "prompt")
     special = body.add_special_tokens is not False

@@ -7,6 +7,7 @@ Source: https://platform.openai.com/docs/api-reference/audio, as the `openai` Py
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -17,7 +18,6 @@ from backends.events import Outcome
 from backends.requests import Granularity, TranscriptionRequest
 from openai_proxy import media
 from openai_proxy.config import Limits
-from openai_proxy.decode import Given
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.checks import able, served_model
 from openai_proxy.dialects.openai.fields import whole
@@ -83,7 +83,7 @@ class Transcriptions:
 
 
 def transcription_request(
-    body: TranslationBody, fields: Given, task: Task, name: str, model: Model, limits: Limits
+    body: TranslationBody, fields: Set[str], task: Task, name: str, model: Model, limits: Limits
 ) -> TranscriptionRequest:
     """The form as the engine is asked. Raises InvalidRequest or Refused, each naming the field."""
     for field in ABLE:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from audio.subtitles import Line, srt, vtt
 from backends.events import (
+    Answering,
     Delta,
     Embedding,
     Event,
@@ -18,6 +19,7 @@ from backends.events import (
     Outcome,
     Progress,
     PromptLogprobs,
+    Relayed,
     Score,
     Segment,
     Tokens,
@@ -160,7 +162,17 @@ class TranscriptFrames:
             case Usage():
                 self.usage = event
                 return b""
-            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens() | Finish():
+            case (
+                Answering()
+                | Progress()
+                | PromptLogprobs()
+                | Embedding()
+                | Relayed()
+                | Score()
+                | Segment()
+                | Tokens()
+                | Finish()
+            ):
                 return b""
             case _:
                 assert_never(event)
