@@ -1,1 +1,5 @@
-"""OpenAI-compatible servers elsewhere, several for one model."""
+"""The backend `remote`: a proxy for any number of servers that speak OpenAI's API."""
+
+from backends.remote.remote import Remote
+
+__all__ = ["Remote"]

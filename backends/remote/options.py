@@ -111,7 +111,6 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     circuit_failures: Annotated[Positive, Meta(description="in a row, after which an upstream gets a pause")] = 5
     circuit_pause: Annotated[Seconds, Meta(description="that pause, after which one request may try")] = 10.0
     eject: Annotated[bool, Meta(description="leave out an upstream that does far worse than the others")] = True
-    affinity_header: Annotated[str | None, Meta(description="client's header that names a session")] = None
 
     @classmethod
     def read(cls, name: str, table: Mapping[str, Any]) -> Options:
@@ -133,8 +132,6 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"{place}: two upstreams are called {name!r}; give each a name of its own")
         if not re.fullmatch(r"/[!-~]*", self.probe_path):
             raise ValueError(f"{place}: probe_path must be a path that begins with a slash, such as /health")
-        if self.affinity_header is not None and not TOKEN.fullmatch(self.affinity_header):
-            raise ValueError(f"{place}: affinity_header is no name of a header")
         for upstream in self.upstreams:
             if upstream.proxy is not None and self.client == "own":
                 raise ValueError(f'{place}: upstream {upstream.called}: proxy needs the option client = "aiohttp"')

@@ -85,6 +85,11 @@ class Upstream:
         return self._down
 
     @property
+    def unknown(self) -> bool:
+        """Nothing has told yet whether it is there."""
+        return not self._known
+
+    @property
     def drained(self) -> bool:
         return self._drained
 

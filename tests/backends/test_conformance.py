@@ -32,7 +32,9 @@ from backends.requests import (
     TokenizeRequest,
     TranscriptionRequest,
 )
+from openai_proxy.fake_upstream.script import Script
 from tests.sounds import tone
+from tests.upstream import threaded
 
 T = TypeVar("T")
 TESTS = Path(__file__).parent
@@ -45,7 +47,7 @@ class Plan(Struct, frozen=True):
     """How to build a backend for these tests, and where its own tests lie.
 
     `slow` are extra fields that make an answer last; `idle` are parameters that a stand-in takes without effect.
-    `shared` is a fixture that has started such a backend already.
+    `shared` is a fixture that has started such a backend already; `upstream`: it needs a server to ask.
     """
 
     backend: str
@@ -54,6 +56,7 @@ class Plan(Struct, frozen=True):
     model: str | None = None
     engine: bool = False
     shared: str = ""
+    upstream: bool = False
     slow: dict[str, Any] = {}
     idle: frozenset[str] = frozenset()
 
@@ -66,6 +69,7 @@ PLANS = (
         slow={"script": {"delay": 60.0}},
         idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
     ),
+    Plan("remote", "remote", upstream=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
     Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
@@ -95,9 +99,11 @@ class Started:
         return self.run(gathered(self.backend.run(request)))
 
 
-def build(plan: Plan) -> Backend:
+def build(plan: Plan, url: str = "http://127.0.0.1:9") -> Backend:
     places = PLACES if plan.engine else {}
-    return resolve(plan.backend)(Setup(name="conforming", model=plan.model, options={**plan.options, **places}))
+    upstreams = [{"url": url}] if plan.upstream else []
+    setup = Setup(name="conforming", model=plan.model, options={**plan.options, **places}, upstreams=upstreams)
+    return resolve(plan.backend)(setup)
 
 
 @pytest.fixture(
@@ -116,8 +122,8 @@ def started(request: pytest.FixtureRequest) -> Iterator[Started]:
         served = request.getfixturevalue(request.param.shared)
         yield Started(request.param, served.backend, served.runner)
         return
-    with asyncio.Runner() as runner:
-        backend = build(request.param)
+    with asyncio.Runner() as runner, threaded(models=("conforming",), script=Script(delay=0.01)) as upstream:
+        backend = build(request.param, upstream.url)
         runner.run(backend.start())
         yield Started(request.param, backend, runner)
         runner.run(backend.close())
@@ -170,7 +176,8 @@ def test_every_backend_takes_part() -> None:
 def test_it_is_ready_and_says_what_it_takes(started: Started) -> None:
     assert started.backend.state.name == "ready"
     assert started.backend.model.kinds
-    assert started.backend.model.dimensions or "embedding" not in started.backend.model.kinds
+    model = started.backend.model
+    assert model.dimensions or model.relays or "embedding" not in model.kinds
 
 
 def test_every_honoured_parameter_has_a_test_of_its_own(started: Started) -> None:
@@ -208,7 +215,7 @@ def test_every_input_gets_one_vector(started: Started) -> None:
         pytest.skip("makes no vectors")
     vectors = [event for event in started.events(ask("embedding")) if isinstance(event, Embedding)]
     assert sorted(event.index for event in vectors) == [0, 1]
-    assert {len(event.vector) for event in vectors} == {4 * (started.backend.model.dimensions or 0)}
+    assert {len(event.vector) for event in vectors} == {4 * (started.backend.model.dimensions or 8)}
 
 
 def test_every_document_gets_one_score_and_the_query_itself_the_best(started: Started) -> None:

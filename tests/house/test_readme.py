@@ -9,6 +9,7 @@ import pytest
 from starlette.routing import Route
 
 from backends import BACKENDS
+from backends.remote.figures import figures
 from backends.vllm.figures import OWN
 from openai_proxy import __version__
 from openai_proxy.app import create_app
@@ -77,8 +78,10 @@ def test_every_metric(section: dict[str, str]) -> None:
     created = {name for name in names if name.endswith("_created")}
     told = set(re.findall(r"`(openai_proxy_\w+)`", section["Metrics"]))
     engines = {f"openai_proxy_engine_{name}" for name in OWN}
-    assert {name for name in told if name.removesuffix("_total") not in engines} == names - created
-    assert {name.removesuffix("_total") for name in told} >= engines
+    pool = figures((), 0, 0.0)
+    upstreams = {f"openai_proxy_upstream_{figure.name}" for figure in pool}
+    assert {name for name in told if name.removesuffix("_total") not in engines | upstreams} == names - created
+    assert {name.removesuffix("_total") for name in told} >= engines | upstreams
 
 
 def test_every_error(section: dict[str, str]) -> None:

@@ -29,7 +29,6 @@ SAFE = {"url": "https://box"}
         ({"upstreams": [BOX], "client": "httpx"}, "client"),
         ({"upstreams": [BOX], "probe_path": "health"}, "probe_path must be a path"),
         ({"upstreams": [BOX], "probe_path": "/a b"}, "probe_path must be a path"),
-        ({"upstreams": [BOX], "affinity_header": "x y"}, "affinity_header is no name"),
         ({"upstreams": [BOX, {"url": "http://box:8000/v1"}]}, "two upstreams are called 'box:8000'"),
         ({"upstreams": [{**BOX, "proxy": "http://proxy:3128"}]}, 'upstream box:8000: proxy needs .*"aiohttp"'),
     ],

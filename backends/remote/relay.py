@@ -1,0 +1,75 @@
+"""One answer of an upstream -> events, as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+
+from msgspec import structs
+
+from backends.events import Event, Relayed
+from backends.remote.answers import events_of_whole
+from backends.remote.bodies import Call, wants_usage
+from backends.remote.chunks import events_of
+from backends.remote.faults import fault_in_stream
+from backends.remote.http import Answer
+from backends.remote.stream import Stream
+from backends.remote.unreadable import Unreadable
+from backends.requests import ChatRequest, CompletionRequest, Request
+
+LARGEST_ANSWER = 256_000_000
+EVENTS = b"text/event-stream"
+JSON = b"application/json"
+ENDED_EARLY = "The server behind this model ended its answer too early."
+NO_ANSWER = "The server behind this model sent something that is no answer of OpenAI's API."
+
+
+async def relayed(
+    answer: Answer, call: Call, request: Request, hide: Callable[[str], str]
+) -> AsyncGenerator[Event, None]:
+    """The events of an answer with status 200. Raises Unreadable, HttpError and, for an error in a stream, Rejected."""
+    kind = answer.headers.get(b"content-type", b"")
+    if call.stream and isinstance(request, ChatRequest | CompletionRequest):
+        if kind.startswith(EVENTS):
+            async for event in _streamed(answer, request, hide):
+                yield event
+            return
+        request = structs.replace(request, form=None)  # all at once after all: our own chunks are made of it
+    if not kind.startswith(JSON):
+        raise Unreadable(NO_ANSWER)
+    for event in events_of_whole(request, await answer.whole(LARGEST_ANSWER)):
+        yield event
+
+
+async def _streamed(
+    answer: Answer, request: ChatRequest | CompletionRequest, hide: Callable[[str], str]
+) -> AsyncGenerator[Event, None]:
+    stream, form = Stream(request.model), request.form
+    while not stream.done:
+        data = await answer.read()
+        if not data:
+            break
+        block = stream.feed(data)
+        if block and form is not None:
+            yield Relayed(block, stream.pieces)
+        elif block:
+            for event in _events(block):
+                yield event
+    if stream.error is not None:
+        raise fault_in_stream(stream.error, hide)
+    if not stream.done and stream.finished < _choices(request):
+        raise Unreadable(ENDED_EARLY)
+    if form is not None and stream.usage_event and wants_usage(form):
+        yield Relayed(stream.usage_event, 0)
+    if stream.usage is not None:
+        yield stream.usage.usage
+
+
+def _events(block: bytes) -> Iterator[Event]:
+    for event in block.split(b"\n\n"):
+        if event:
+            yield from events_of(event.removeprefix(b"data: "))
+
+
+def _choices(request: ChatRequest | CompletionRequest) -> int:
+    prompts = len(request.prompts) if isinstance(request, CompletionRequest) else 1
+    return prompts * request.sampling.n

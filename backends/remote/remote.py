@@ -1,0 +1,151 @@
+"""The backend `remote`: one model at any number of servers of OpenAI's API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+
+from msgspec import structs
+
+from backends import KINDS, Model, Setup, State
+from backends.errors import BackendError, Overloaded, Unavailable
+from backends.events import Event
+from backends.figures import Figure
+from backends.remote.attempt import Again, attempt
+from backends.remote.choosing import Hints
+from backends.remote.lease import Lease
+from backends.remote.options import Options
+from backends.remote.pool import NoUpstream, Pool
+from backends.remote.probing import ProbeResult
+from backends.remote.server import Server
+from backends.remote.upstream import Upstream
+from backends.requests import ChatRequest, CompletionRequest, Request
+
+SLOTS = 1024
+FIRST_LOOK = 2.0
+PREFIX = 2048
+BYTES_PER_TOKEN = 4
+PARAMETERS = frozenset(
+    {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
+    | {"logprobs", "prompt_logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "chat_echo"}
+    | {"json_object", "json_schema", "regex", "choice", "grammar", "token_prompts", "dimensions", "use_activation"}
+    | {"top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "priority", "stop_token_ids", "script"}
+    | {"include_stop_str_in_output", "bad_words", "allowed_token_ids", "skip_special_tokens", "cache_salt"}
+    | {"spaces_between_special_tokens", "truncate_prompt_tokens", "truncation_side", "thinking_token_budget"}
+    | {"add_special_tokens", "return_tokens_as_token_ids", "add_generation_prompt", "continue_final_message"}
+    | {"chat_template_kwargs", "language", "prompt", "translate", "segment_timestamps", "word_timestamps"}
+)
+
+
+class Remote:
+    """A model behind other servers. Options: `backends.remote.options`."""
+
+    resilient = True
+    shareable = True
+
+    def __init__(self, setup: Setup) -> None:
+        for setting in ("model", "engine", "adapters"):
+            if getattr(setup, setting):
+                raise ValueError(f"model {setup.name}: remote has no setting {setting!r}; it takes upstreams")
+        self.name = setup.name
+        self.options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
+        self.pool = Pool(self.options, self._probe)
+        self.slots = setup.slots or self.pool.slots or SLOTS
+        self.model = Model(
+            kinds=frozenset(KINDS.values()),
+            parameters=PARAMETERS,
+            modalities=frozenset({"image", "audio"}),
+            relays=True,
+        )
+        self._changed = setup.changed
+        self._servers: tuple[Server, ...] = ()
+        self._started = False
+
+    @property
+    def state(self) -> State:
+        if not self._started:
+            return State("loading" if self._servers else "stopped")
+        upstreams = self.pool.upstreams
+        if all(each.down for each in upstreams):
+            return State("restarting", f"none of {len(upstreams)} upstreams can be reached")
+        return State("ready")
+
+    async def start(self) -> None:
+        """Read keys and certificates, then look for the upstreams: at most two seconds, then they may come later."""
+        try:
+            self._servers = tuple(Server(each.options, self.name, self.options) for each in self.pool.upstreams)
+        except ValueError as error:
+            raise Unavailable(str(error)) from error
+        self.pool.start()
+        end = time.monotonic() + FIRST_LOOK
+        while any(each.unknown for each in self.pool.upstreams) and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # nobody tells, and it is rare
+        self._started = True
+        self._changed()
+
+    async def close(self) -> None:
+        self._started = False
+        await self.pool.close()
+        for server in self._servers:
+            await server.close()
+        self._servers = ()
+        self._changed()
+
+    def figures(self) -> Iterable[Figure]:
+        """What the metrics show of the upstreams."""
+        return self.pool.figures()
+
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Answer by one upstream; another one is tried where that is safe. Closing it early closes the connection."""
+        if not self._started:
+            raise Unavailable
+        tried: list[Upstream] = []
+        problem: BackendError | None = None
+        while True:
+            with self._lease(request, tried, problem) as lease:
+                begun = False
+                try:
+                    async with aclosing(attempt(self._servers[lease.upstream.index], lease, request)) as events:
+                        async for event in events:
+                            begun = True
+                            yield event
+                    return
+                except Again as failure:
+                    problem = failure.error
+                    tried.append(lease.upstream)
+                    if begun or not (failure.safe or _repeatable(request)) or len(tried) > self.options.retries:
+                        raise problem from failure.__cause__
+
+    def _lease(self, request: Request, tried: Sequence[Upstream], problem: BackendError | None) -> Lease:
+        try:
+            return self.pool.lease(_hints(request), tried)
+        except NoUpstream as error:
+            if problem is not None:
+                raise problem from error
+            kind = Overloaded if error.reason == "full" else Unavailable
+            raise kind(str(error), retry_after=error.retry_after) from error
+
+    async def _probe(self, upstream: Upstream) -> ProbeResult:
+        server = self._servers[upstream.index]
+        result = await server.probe()
+        listed = server.listed.get(server.model)
+        if listed is not None and listed.max_model_len != self.model.context:
+            self.model = structs.replace(self.model, context=listed.max_model_len)
+        return result
+
+
+def _repeatable(request: Request) -> bool:
+    """Whether a request may be sent again though work on it may have begun: what only reads changes nothing."""
+    return not isinstance(request, ChatRequest | CompletionRequest) or request.repeatable
+
+
+def _hints(request: Request) -> Hints:
+    form = getattr(request, "form", None)
+    if form is None:
+        return Hints()
+    fields = form.fields
+    prompt = bytes(fields.get("messages") or fields.get("prompt") or fields.get("input") or b"")
+    session = fields.get("prompt_cache_key") or fields.get("user") or b""
+    return Hints(len(prompt) // BYTES_PER_TOKEN, prompt[:PREFIX], bytes(session))

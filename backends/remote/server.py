@@ -1,0 +1,79 @@
+"""One upstream over HTTP: how it is asked, probed, and what its failures are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backends.remote.bodies import Call
+from backends.remote.credentials import read_certificates, read_key
+from backends.remote.http import Answer, Peer, connector
+from backends.remote.http.errors import HttpError, NotConnected
+from backends.remote.listing import Listed, read_listing
+from backends.remote.options import Options, UpstreamOptions
+from backends.remote.probing import ProbeResult
+from backends.remote.reports import Report, read_report
+
+LARGEST_LISTING = 4_000_000
+LARGEST_METRICS = 16_000_000
+
+
+class Server:
+    """An upstream's address, key and connections. Raises ValueError for a key or certificate that cannot be read."""
+
+    def __init__(self, options: UpstreamOptions, model: str, shared: Options) -> None:
+        self.name = options.called
+        self.model = options.model or model
+        self.secret = read_key(options)
+        self.listed: Mapping[str, Listed] = {}
+        self._address = options.address
+        self._probe_path = shared.probe_path
+        self._reports = shared.strategy == "prefix"
+        self._targets: dict[str, bytes] = {}
+        own = "".join(f"{name.lower()}: {value}\r\n" for name, value in options.headers.items())
+        self._headers = b"accept-encoding: identity\r\n" + own.encode("ascii") + self.secret.header
+        self._connector = connector(
+            Peer(
+                self._address.origin,
+                connect_timeout=shared.connect_timeout,
+                idle_timeout=shared.keep_alive,
+                max_idle=shared.idle_connections,
+                tls=read_certificates(options),
+                proxy=options.proxy,
+            ),
+            shared.client,
+        )
+
+    async def send(self, call: Call) -> Answer:
+        """Ask, and wait for the head of the answer. Raises HttpError."""
+        target = self._targets.get(call.path)
+        if target is None:
+            target = self._targets[call.path] = self._address.target(f"/{call.path}")
+        return await self._connector.send(b"POST", target, call.head + self._headers, call.body)
+
+    async def close(self) -> None:
+        await self._connector.close()
+
+    async def probe(self) -> ProbeResult:
+        """Whether it answers; and where that is a list of models, what they are. A server's refusal is an answer."""
+        try:
+            status, body = await self._get(self._probe_path, LARGEST_LISTING)
+            if status >= 500:
+                return ProbeResult(False, reason=f"a probe was answered with status {status}")
+            if status == 200:
+                self.listed = read_listing(body)
+            return ProbeResult(True, report=await self._report() if self._reports else Report())
+        except NotConnected as error:
+            return ProbeResult(False, refused=True, reason=str(error))
+        except HttpError as error:
+            return ProbeResult(False, reason=str(error))
+
+    async def _report(self) -> Report:
+        status, body = await self._get("/metrics", LARGEST_METRICS)
+        return read_report(body) if status == 200 else Report()
+
+    async def _get(self, path: str, limit: int) -> tuple[int, bytes]:
+        answer = await self._connector.send(b"GET", self._address.target(path), self._headers, b"")
+        try:
+            return answer.status, await answer.whole(limit)
+        finally:
+            answer.close()

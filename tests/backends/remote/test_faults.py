@@ -1,0 +1,122 @@
+"""What a server's error answers become."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from backends.errors import ContextExceeded, EngineFailed, Rejected
+from backends.remote.faults import clean, fault, fault_in_stream, retry_after
+
+
+def answer(**error: object) -> bytes:
+    return json.dumps({"error": error}).encode()
+
+
+def test_status_and_words_are_passed_on() -> None:
+    error = fault(400, answer(message="n is bad", type="invalid_request_error", code="bad_n", param="body.n"), {})
+    assert isinstance(error, Rejected)
+    assert (error.status, error.kind, error.code, error.param) == (400, "invalid_request_error", "bad_n", "n")
+    assert error.message == "n is bad"
+    assert not error.started
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "started"),
+    [
+        (404, "invalid_request_error", "not_found", False),
+        (422, "invalid_request_error", "invalid_value", False),
+        (429, "rate_limit_error", "rate_limit_exceeded", False),
+        (500, "server_error", "engine_failed", True),
+        (502, "server_error", "engine_failed", True),
+        (503, "server_error", "overloaded", False),
+        (504, "timeout_error", "upstream_timeout", True),
+    ],
+)
+def test_what_other_servers_call_it_is_put_in_our_terms(status: int, kind: str, code: str, started: bool) -> None:
+    error = fault(status, answer(message="m", type="BadRequestError", code=status), {})
+    assert isinstance(error, Rejected)
+    assert (error.status, error.kind, error.code, error.started) == (status, kind, code, started)
+
+
+@pytest.mark.parametrize("status", [401, 403, 407])
+def test_our_own_key_is_no_fault_of_the_clients(status: int) -> None:
+    error = fault(status, answer(message="Incorrect API key provided: sk-abcdef123"), {})
+    assert isinstance(error, Rejected)
+    assert (error.status, error.code) == (502, "upstream_unauthorized")
+    assert "sk-" not in error.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        answer(message="too long", code="context_length_exceeded"),
+        answer(message="too long", type="exceed_context_size_error", code=400),
+        answer(message="too long", type="BadRequestError", code=400, param="input_text"),
+    ],
+)
+def test_too_long_a_prompt_is_known_by_any_name(body: bytes) -> None:
+    assert isinstance(fault(400, body, {}), ContextExceeded)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"5", b'{"error":5}', b'{"error":{"message":5}}', b"\xff"])
+def test_what_says_nothing_gets_a_sentence(body: bytes) -> None:
+    error = fault(500, body, {})
+    assert isinstance(error, Rejected)
+    assert "500" in error.message
+
+
+@pytest.mark.parametrize("body", [b'{"error":"no"}', b'{"message":"no"}', b'{"object":"error","message":"no"}'])
+def test_other_shapes_are_understood(body: bytes) -> None:
+    assert fault(400, body, {}).message == "no"
+
+
+def test_other_statuses_are_no_answer() -> None:
+    assert isinstance(fault(302, b"", {}), EngineFailed)
+
+
+def test_an_error_in_a_stream_has_the_status_that_it_tells() -> None:
+    error = fault_in_stream(answer(message="slow down", code=429))
+    assert isinstance(error, Rejected)
+    assert error.status == 429
+    assert isinstance(fault_in_stream(answer(message="m", code="x")), Rejected)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("see http://10.0.0.7:8000/v1/x?y=z for more", "see [address] for more"),
+        ("connect to 192.168.1.5:8000 failed", "connect to [address] failed"),
+        ("localhost:8000 is down", "[address] is down"),
+        ("Incorrect API key provided: sk-proj-ab***yz.", "Incorrect API key provided: [key]"),
+        ("Bearer abc.def was sent", "[key] was sent"),
+        ("plain words, 3.5 of 4.0", "plain words, 3.5 of 4.0"),
+    ],
+)
+def test_addresses_and_keys_are_left_out(said: str, shown: str) -> None:
+    assert clean(said) == shown
+
+
+def test_the_very_key_is_left_out_whatever_it_looks_like() -> None:
+    assert "hunter2" not in clean("your key hunter2 is bad", lambda text: text.replace("hunter2", "***"))
+
+
+def test_words_are_bounded() -> None:
+    assert len(clean("x" * 10_000)) == 2000
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"7", 7.0),
+        (b"99999", 120.0),
+        (b"soon", None),
+        (b"", None),
+        (b"-1", None),
+        (b"Thu, 01 Jan 1970 00:01:40 GMT", 90.0),
+        (b"Thu, 01 Jan 1970 00:00:05 GMT", 0.0),
+    ],
+)
+def test_retry_after_in_both_forms(value: bytes, seconds: float | None) -> None:
+    assert retry_after({b"retry-after": value}, now=10.0) == seconds
