@@ -17,5 +17,6 @@ def shared_fake() -> Iterator[Upstream]:
 
 @pytest.fixture
 def fake(shared_fake: Upstream) -> Upstream:
+    shared_fake.wait_for(lambda seen: not seen.running)
     shared_fake.reset()
     return shared_fake

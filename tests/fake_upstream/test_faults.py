@@ -76,8 +76,6 @@ def test_trickle(fake: Upstream) -> None:
     begin = time.monotonic()
     with connected(fake) as connection:
         connection.sendall(chat(script="fault=trickle,chunks=1"))
-        until(connection, b"\r\n\r\n")
-        assert len(connection.recv(65536)) < 20
         until(connection, b'"object"')
     assert time.monotonic() - begin > 0.2
 
@@ -195,15 +193,9 @@ def test_a_length_that_is_too_large(fake: Upstream, stream: bool) -> None:
 
 
 def test_split_at_every_byte(fake: Upstream) -> None:
-    with connected(fake) as connection:
-        connection.sendall(chat(script="fault=split,chunks=2"))
-        until(connection, b"\r\n\r\n")
-        pieces = []
-        while piece := connection.recv(65536):
-            pieces.append(piece)
-    assert len(pieces) > 20
-    assert b"".join(pieces).endswith(b"0\r\n\r\n")
-    assert fake.seen().last[0].writes > 500
+    answer = asked(fake, chat(script="fault=split,chunks=2"))
+    assert contents(events(unchunked(answer))) == ["0000000 ", "0000001 "]
+    assert fake.seen().last[0].writes == 1 + len(body_of(answer))
 
 
 def test_all_at_once(fake: Upstream) -> None:
@@ -229,17 +221,17 @@ def test_down_for_a_while(fake: Upstream) -> None:
         busy.sendall(chat(script="delay=1"))
         until(busy, b"0000000 ")
         begin = time.monotonic()
-        assert fake.script(down=0.5)["down"] is None
+        assert fake.script(down=1)["down"] is None
         assert everything(idle) == b""
         everything(busy)
         wait_for(lambda: not listens(fake))
-        assert fake.seen().cut == 1
+        fake.wait_for(lambda seen: seen.cut == 1)
     wait_for(lambda: listens(fake))
-    assert 0.5 <= time.monotonic() - begin < 5
+    assert time.monotonic() - begin >= 1
     assert status(asked(fake, chat())) == 200
 
 
 def test_down_by_a_request(fake: Upstream) -> None:
-    assert asked(fake, chat(script="down=0.5")) == b""
+    assert asked(fake, chat(script="down=1")) == b""
     wait_for(lambda: not listens(fake))
     wait_for(lambda: listens(fake))

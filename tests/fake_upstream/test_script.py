@@ -56,16 +56,14 @@ def test_the_pace(fake: Upstream) -> None:
     with connected(fake) as connection:
         connection.sendall(chat(script="chunks=5,first=0.2,pause=0.2,delay=0.05"))
         connection.recv(10)
-        first = time.monotonic()
+        assert time.monotonic() - begin >= 0.19
         until(connection, b"0000000 ")
-        chunk = time.monotonic()
+        assert time.monotonic() - begin >= 0.39
         everything(connection)
-    assert first - begin >= 0.199
-    assert chunk - first >= 0.19
-    assert time.monotonic() - chunk >= 0.19
+        assert time.monotonic() - begin >= 0.59
     begin = time.monotonic()
     assert status(asked(fake, get("/v1/models", "x-fake: latency=0.1,first=60"))) == 200
-    assert time.monotonic() - begin >= 0.099
+    assert 0.09 <= time.monotonic() - begin < 60
 
 
 def test_several_chunks_a_write(fake: Upstream) -> None:
