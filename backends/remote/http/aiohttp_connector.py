@@ -76,6 +76,7 @@ class AiohttpConnector:
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
+        self._context = peer.context  # the system's CAs take a while to load: now, not between streams
         self._session: aiohttp.ClientSession | None = None
         self._running = 0
         self._closed = False
@@ -136,7 +137,7 @@ class AiohttpConnector:
         traces = aiohttp.TraceConfig()
         traces.on_connection_reuseconn.append(_note_reuse)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=peer.idle_timeout, ssl=peer.context or True),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=peer.idle_timeout, ssl=self._context or True),
             timeout=aiohttp.ClientTimeout(connect=peer.connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=OURS,

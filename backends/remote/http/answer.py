@@ -94,7 +94,7 @@ class OwnAnswer:
                 self._parse_head(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             ours = error.__context__
-            self._end(ours if isinstance(ours, Malformed) else Malformed(str(error)))
+            self._end(ours if isinstance(ours, Malformed) else Malformed(str(error)), error)
             return
         if len(self._pieces) > before:
             self._room = self._largest_head

@@ -1,7 +1,6 @@
 """Our own HTTP/1.1 client for the hot path, on httptools: the cheapest per request and per read of a stream.
 
-It does what a relay needs and no more: keep-alive to one origin, TLS, one request at a time on a connection. No
-proxies, redirects, cookies or content codings.
+It does what a relay needs and no more: keep-alive to one origin, and TLS; no proxies, redirects, cookies or codings.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ class OwnConnector:
         if peer.proxy:
             raise ValueError("A proxy needs aiohttp's client.")
         self._peer = peer
+        self._context = peer.context  # the system's CAs take a while to load: now, not between streams
         self._idle = Idle(peer.max_idle, peer.idle_timeout)
         self._host = b" HTTP/1.1\r\nhost: " + peer.authority.encode() + b"\r\n"
 
@@ -55,10 +55,10 @@ class OwnConnector:
         try:
             async with asyncio.timeout(peer.connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._idle), peer.host, peer.port, ssl=peer.context, server_hostname=name
+                    lambda: Connection(loop, self._idle), peer.host, peer.port, ssl=self._context, server_hostname=name
                 )
         except (OSError, UnicodeError) as error:
             raise NotConnected from error
-        if not connection.usable:
-            raise Broken
-        return connection
+        if connection.usable:
+            return connection
+        raise Broken

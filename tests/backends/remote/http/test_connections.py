@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_last_in_first_out(own: Via, number: int) -> None:
                 answer.close()
             assert server.connections == number
             for _ in range(max(0, number - 3)):
-                await asyncio.wait_for(server.ended.acquire(), 1)
+                await asyncio.wait_for(server.ended.acquire(), 5)
             for _ in range(3):
                 assert await ask(connector) == (200, b"hello")
             assert server.connections == number
@@ -48,6 +49,37 @@ def test_idle_timeout(via: Via) -> None:
             await connector.close()
 
     via.run(test())
+
+
+def test_each_idle_connection_has_its_own_time(own: Via) -> None:
+    async def test() -> None:
+        async with Scripted((answers(HELLO),)) as server:
+            connector = own.connect(server.port, idle_timeout=0.4)
+            first, second = await post(connector), await post(connector)
+            assert await first.whole(10) == await second.whole(10) == b"hello"
+            first.close()
+            await asyncio.sleep(0.2)
+            second.close()
+            await asyncio.wait_for(server.ended.acquire(), 5)
+            await asyncio.wait_for(server.ended.acquire(), 5)
+            await connector.close()
+
+    own.run(test())
+
+
+def test_no_keeping_at_all(own: Via) -> None:
+    """Without time or without room, each request has its own connection."""
+
+    async def test(**options: Any) -> None:
+        async with Scripted((answers(HELLO),)) as server:
+            connector = own.connect(server.port, **options)
+            for _ in range(3):
+                assert await ask(connector) == (200, b"hello")
+            assert server.connections == 3
+            await connector.close()
+
+    own.run(test(idle_timeout=0.0))
+    own.run(test(max_idle=0))
 
 
 def test_closed_while_idle(via: Via) -> None:
@@ -82,7 +114,7 @@ def test_data_while_idle(own: Via) -> None:
             connector = own.connect(server.port)
             assert await ask(connector) == (200, b"hello")
             asked.set()
-            await asyncio.wait_for(server.ended.acquire(), 1)
+            await asyncio.wait_for(server.ended.acquire(), 5)
             assert await ask(connector) == (200, b"ok")
             await connector.close()
 
@@ -197,13 +229,13 @@ def test_close(via: Via) -> None:
             assert await ask(connector) == (200, b"hello")
             await connector.close()
             if via.client == "own":
-                await asyncio.wait_for(server.ended.acquire(), 0.2)
+                await asyncio.wait_for(server.ended.acquire(), 5)
             with pytest.raises(NotConnected):
                 await post(connector)
             more.set()
             assert await running.whole(10) == b"hello!"
             running.close()
-            await asyncio.wait_for(server.ended.acquire(), 0.2)
+            await asyncio.wait_for(server.ended.acquire(), 5)
             await connector.close()
 
     via.run(test())

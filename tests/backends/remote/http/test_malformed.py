@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from backends.remote.http.errors import Broken, HttpError, Malformed
+from backends.remote.http.heads import check
 from tests.backends.remote.http.conftest import Via, ask, post
 from tests.backends.remote.http.scripted import CHUNKED, HELLO, OK, Line, Script, Scripted, answers
 
@@ -125,6 +126,28 @@ def test_bad_chunks(via: Via, data: bytes) -> None:
     """What came before a bad chunk is read, then the error is raised."""
     read = via.run(refused(via, says(CHUNKED + b"6\r\nbefore\r\n" + data), Malformed))
     assert b"beforehello".startswith(read)
+
+
+def test_who_speaks_first(own: Via) -> None:
+    """A greeting is no answer, whether it comes before the request was sent or after."""
+
+    async def script(line: Line) -> None:
+        await line.send(b"220 mail.example ESMTP\r\n")
+        await line.left()
+
+    async def test() -> None:
+        async with Scripted((script,)) as server:
+            connector = own.connect(server.port)
+            with pytest.raises((Broken, Malformed)):
+                await post(connector)
+            await connector.close()
+
+    own.run(test())
+
+
+def test_both_lengths_whoever_let_them_pass() -> None:
+    with pytest.raises(Malformed):
+        check(200, "1.1", {b"transfer-encoding": b"chunked", b"content-length": b"5"})
 
 
 def test_bad_chunk_later(own: Via) -> None:

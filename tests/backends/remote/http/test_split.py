@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backends.remote.http.answer import OwnAnswer
 from backends.remote.http.connection import Connection
-from backends.remote.http.errors import Malformed
+from backends.remote.http.errors import Broken, Malformed
 from backends.remote.http.idle import Idle
 from tests.backends.remote.http.scripted import CHUNKED, HELLO
 
@@ -36,8 +38,8 @@ class Wire(asyncio.Transport):
         return 0
 
 
-def answered(*reads: bytes) -> tuple[int, bytes, bool]:
-    """Status, body and whether the connection is kept, when the socket's reads are these."""
+def answered(*reads: bytes, end: bool = False) -> tuple[int, bytes, bool]:
+    """Status, body and whether the connection is kept, when the socket's reads are these, and with `end` its end."""
 
     async def work() -> tuple[int, bytes, bool]:
         idle, wire = Idle(8, 8.0), Wire()
@@ -47,11 +49,15 @@ def answered(*reads: bytes) -> tuple[int, bytes, bool]:
         connection.send(b"", b"", answer)
         for read in reads:
             connection.data_received(read)
+        if end:
+            connection.eof_received()
         await answer.headed()
         body = await answer.whole(100)
         answer.close()
+        kept = not wire.closed
+        assert kept == (idle.take() is connection)
         idle.clear()
-        return answer.status, body, not wire.closed or idle.take() is not None
+        return answer.status, body, kept
 
     return asyncio.run(work())
 
@@ -59,8 +65,8 @@ def answered(*reads: bytes) -> tuple[int, bytes, bool]:
 @pytest.mark.parametrize("data", WHOLE)
 def test_every_cut(data: bytes) -> None:
     for cut in range(1, len(data)):
-        assert answered(data[:cut], data[cut:])[:2] == (200, WHOLE[data]), cut
-    assert answered(*(data[n : n + 1] for n in range(len(data))))[:2] == (200, WHOLE[data])
+        assert answered(data[:cut], data[cut:]) == (200, WHOLE[data], True), cut
+    assert answered(*(data[n : n + 1] for n in range(len(data)))) == (200, WHOLE[data], True)
 
 
 @pytest.mark.parametrize("garbage", [b"H", b"x", HELLO, b"\0", b"HTTP/1.1 200 OK\r\n"])
@@ -83,3 +89,16 @@ def test_long_head_at_every_cut() -> None:
                     answered(data[:cut], data[cut:])
             else:
                 assert answered(data[:cut], data[cut:])[:2] == (200, b"hello")
+
+
+@given(data=st.sampled_from(list(WHOLE)), at=st.integers(0, 200), put=st.binary(max_size=3), cut=st.integers(0, 200))
+@settings(max_examples=300, deadline=None)
+def test_anything(data: bytes, at: int, put: bytes, cut: int) -> None:
+    """Bytes that change, come or go make another answer or one of our errors, never anything else."""
+    data = data[:at] + put + data[at + 1 :]
+    try:
+        status, _, kept = answered(data[:cut], data[cut:], end=True)
+    except (Broken, Malformed):
+        return
+    assert 200 <= status <= 599
+    assert not kept
