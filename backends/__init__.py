@@ -89,6 +89,8 @@ class Backend(Protocol):
     A backend may have a method `figures() -> Iterable[Figure]`: what its engine tells of itself now, asked in the event
     loop whenever somebody reads the metrics.
     After `close` it may be started again.
+    A class whose models may be served by several processes at once, each with an object of its own, since no engine
+    lives in them, says so by an attribute: `shareable = True`.
 
     A backend that has several engines for its model, tries another one and gives those that fail a pause, says so by
     `resilient = True`: nothing of that is then done on top of it.
@@ -135,6 +137,11 @@ class Setup(Struct, frozen=True, kw_only=True):
         for setting in ("model", "engine", "adapters", "upstreams"):
             if getattr(self, setting):
                 raise ValueError(f"model {self.name}: {backend} has no setting {setting!r}; it takes options")
+
+
+def shareable(name: str) -> bool:
+    """Whether several processes may serve a model of this backend. Raises UnknownBackend."""
+    return bool(getattr(resolve(name), "shareable", False))
 
 
 class UnknownBackend(ValueError):

@@ -36,9 +36,19 @@ class Admission:
     def waiting(self) -> int:
         return len(self._waiting) + self.loading
 
+    @property
+    def ahead(self) -> int:
+        """How many requests a new one would have to wait for, beside those that run."""
+        return self.waiting
+
+    @property
+    def too_many_load(self) -> bool:
+        """Whether more wait for the engine to be loaded than may wait at all."""
+        return self.loading > self.queue
+
     def retry_after(self, position: int | None = None) -> float:
         """Seconds until the request at a place in the queue, or one that came now, would probably get its slot."""
-        return self.service_seconds * (self.waiting + 1 if position is None else position) / self.slots
+        return self.service_seconds * (self.ahead + 1 if position is None else position) / self.slots
 
     def take(self) -> bool:
         """Take a slot if one is free and nobody waits for it."""
@@ -56,16 +66,25 @@ class Admission:
             raise self.closed()
         if self.take():
             return time.monotonic()
-        if self.waiting >= self.queue or (self._waiting and self.waiting_tokens + tokens > self.queue_tokens):
-            raise QueueFull(retry_after=self.retry_after(), queue_position=self.waiting + 1)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        self.waiting_tokens += tokens
+        turn = self._join(tokens)
         try:
             await self._wait(turn, timeout)
         finally:
-            self.waiting_tokens -= tokens
+            self._left(tokens)
         return time.monotonic()
+
+    def _join(self, tokens: int) -> asyncio.Future[None]:
+        """Stand in line. Raises QueueFull."""
+        if self.waiting >= self.queue or (self._waiting and self.waiting_tokens + tokens > self.queue_tokens):
+            raise QueueFull(retry_after=self.retry_after(), queue_position=self.ahead + 1)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self.waiting_tokens += tokens
+        return turn
+
+    def _left(self, tokens: int) -> None:
+        """Somebody does not stand in line any more."""
+        self.waiting_tokens -= tokens
 
     async def _wait(self, turn: asyncio.Future[None], timeout: float) -> None:
         position = 0
@@ -74,13 +93,17 @@ class Admission:
                 await turn
         except BaseException as error:
             if turn in self._waiting:
-                position = self._waiting.index(turn) + 1
+                position = self._place(turn)
                 self._waiting.remove(turn)
             elif turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._pass_on()
             if isinstance(error, TimeoutError):
                 raise QueueTimeout(retry_after=self.retry_after(position), queue_position=position) from None
             raise
+
+    def _place(self, turn: asyncio.Future[None]) -> int:
+        """Where somebody stands in line, counted from 1."""
+        return self._waiting.index(turn) + 1
 
     def release(self, since: float) -> None:
         """Give a slot back and wake the next in line."""

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config
 from openai_proxy.dialects import DIALECTS, Dialect, Edge
 from openai_proxy.docs import POLICY, page
@@ -35,9 +36,9 @@ class Site(Starlette):
 class Application:
     """An ASGI application. Start-up returns at once: models load behind the open port."""
 
-    def __init__(self, config: Config, keys: Keys) -> None:
-        self.edge = Edge(config, keys)
-        self.revision = 1
+    def __init__(self, config: Config, keys: Keys, company: FindCompany = Company, revision: int = 1) -> None:
+        self.edge = Edge(config, keys, company)
+        self.revision = revision
         self.edge.metrics.config_revision.set(self.revision)
         self.dialects = self._dialects()
         routes = [
@@ -87,10 +88,11 @@ class Application:
         finally:
             await self.edge.router.close()
 
-    async def reload(self, config: Config, keys: Keys) -> None:
+    async def reload(self, config: Config, keys: Keys, revision: int | None = None) -> None:
         """Take a new, valid configuration. Raises ValueError, with the old one in force, when a backend refuses it.
 
-        Running requests keep the engine and the limits they began with.
+        Running requests keep the engine and the limits they began with. `revision` is its number; one more than that of
+        the old one if absent.
         """
         try:
             self.edge.router.reload(config)
@@ -99,7 +101,7 @@ class Application:
             raise
         self.edge.config = config
         self.edge.keys = keys
-        self.revision += 1
+        self.revision = revision or self.revision + 1
         self.edge.metrics.config_revision.set(self.revision)
 
     def reread(self, read: Callable[[], Awaitable[None]]) -> None:
@@ -107,6 +109,9 @@ class Application:
         self.edge.reload = read
 
 
-def create_app(config: Config, keys: Keys) -> Application:
-    """The application of a configuration. Raises ValueError when a backend refuses its options."""
-    return Application(config, keys)
+def create_app(config: Config, keys: Keys, company: FindCompany = Company, revision: int = 1) -> Application:
+    """The application of a configuration. Raises ValueError when a backend refuses its options.
+
+    `revision` is the number of the configuration, more than 1 in a process that began after a reload.
+    """
+    return Application(config, keys, company, revision)

@@ -28,6 +28,9 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...], Meta(description="peer addresses or networks whose X-Forwarded-For is believed")
     ] = ()
     allow_unauthenticated: Annotated[bool, Meta(description="serve other than loopback without any key")] = False
+    workers: Annotated[
+        int, Meta(ge=1, le=64, description="processes that serve; more than one needs backends without an engine")
+    ] = 1
     connections: Annotated[Count, Meta(description="open connections in all")] = 1000
     connections_per_peer: Annotated[Count, Meta(description="open connections of one peer address")] = 100
     keep_alive: Annotated[Seconds, Meta(description="an idle connection is closed after this")] = 15.0

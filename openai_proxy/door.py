@@ -84,13 +84,20 @@ class Door:
 
     def _reason(self, peer: str) -> Reason | None:
         server = self.edge.config.server
-        if self.inside - self.over >= server.connections:
+        if self._in_all() >= server.connections:
             return "total"
         if self.inside >= self.descriptors - self.elsewhere:
             return "descriptors"
-        if self.peers[peer] >= server.connections_per_peer and not self._trusted(server.trusted_proxies, peer):
+        if self._of(peer) >= server.connections_per_peer and not self._trusted(server.trusted_proxies, peer):
             return "peer"
         return None
+
+    def _in_all(self) -> int:
+        """Connections that are not one too many."""
+        return self.inside - self.over
+
+    def _of(self, peer: str) -> int:
+        return self.peers[peer]
 
     def _trusted(self, listed: tuple[str, ...], peer: str) -> bool:
         if self._proxies.listed != listed:

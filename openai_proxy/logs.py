@@ -6,13 +6,16 @@ too many wait, new ones are dropped and counted.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import re
+import select
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
 
@@ -53,16 +56,21 @@ class _Line(Struct, omit_defaults=True):
     time: str
     level: str
     logger: str
+    worker: int | None = None
     message: str | None = None
     access: Access | None = None
     exception: str | None = None
 
 
 class Writer:
-    """Writes lines to a binary stream from a thread of its own."""
+    """Writes lines to a binary stream from a thread of its own.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    Where other processes write to the same stream too, `shared`, no line of up to 4 kB is mixed with theirs.
+    """
+
+    def __init__(self, stream: BinaryIO, *, shared: bool = False) -> None:
         self._stream = stream
+        self._shared = shared
         self._waiting: deque[bytes | Callable[[], bytes]] = deque()
         self._dropped = 0
         self._wake = threading.Event()
@@ -100,20 +108,50 @@ class Writer:
             lines.append(b'{"level":"warning","message":"%d log lines were dropped"}\n' % self._dropped)
             self._dropped = 0
         try:
-            self._stream.write(b"".join(lines))
-            self._stream.flush()
+            for piece in _pieces(lines) if self._shared else (b"".join(lines),):
+                self._stream.write(piece)
+                self._stream.flush()
         except (OSError, ValueError):
             # Nobody reads the log any more: there is no place left to say so.
             self._closing.set()
 
 
-class LineHandler(logging.Handler):
-    """Renders log records as lines."""
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines in pieces that a pipe takes whole, or alone where one is longer."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line
+    yield piece
 
-    def __init__(self, writer: Writer, *, human: bool) -> None:
+
+class Direct:
+    """Writes lines at once, for a process that forks and so may have no threads. What finds no room is lost."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._descriptor = stream.fileno()
+        self._room = select.poll()
+        self._room.register(self._descriptor, select.POLLOUT)
+
+    def write(self, line: bytes | Callable[[], bytes]) -> None:
+        data = line if isinstance(line, bytes) else line()
+        with contextlib.suppress(OSError):
+            for begin in range(0, len(data), select.PIPE_BUF):
+                if self._room.poll(0):
+                    os.write(self._descriptor, data[begin : begin + select.PIPE_BUF])
+
+
+class LineHandler(logging.Handler):
+    """Renders log records as lines; with the number of the `worker` where there are several."""
+
+    def __init__(self, writer: Writer | Direct, *, human: bool, worker: int | None = None) -> None:
         super().__init__()
         self.writer = writer
         self.human = human
+        self.worker = worker
+        self._before = "" if worker is None else f"[{worker}] "
         self._stamp = (0, "")
 
     def access(self, access: Access) -> None:
@@ -123,8 +161,8 @@ class LineHandler(logging.Handler):
     def _access(self, now: float, access: Access) -> bytes:
         access.seconds = round(access.seconds, 6)
         if self.human:
-            return _short(now, "info", str(access), None)
-        return msgspec.json.encode(_Line(self._time(now), "info", ACCESS, access=access)) + b"\n"
+            return _short(now, "info", f"{self._before}{access}", None)
+        return msgspec.json.encode(_Line(self._time(now), "info", ACCESS, self.worker, access=access)) + b"\n"
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -133,13 +171,14 @@ class LineHandler(logging.Handler):
             self.handleError(record)
 
     def _json(self, record: logging.LogRecord) -> bytes:
-        line = _Line(self._time(record.created), record.levelname.lower(), record.name)
+        line = _Line(self._time(record.created), record.levelname.lower(), record.name, self.worker)
         line.message = redact(record.getMessage())
         line.exception = self._exception(record)
         return msgspec.json.encode(line) + b"\n"
 
     def _human(self, record: logging.LogRecord) -> bytes:
-        return _short(record.created, record.levelname.lower(), record.getMessage(), self._exception(record))
+        message = self._before + record.getMessage()
+        return _short(record.created, record.levelname.lower(), message, self._exception(record))
 
     def _exception(self, record: logging.LogRecord) -> str | None:
         if not record.exc_info:
@@ -169,15 +208,26 @@ def write_access(access: Access) -> None:
             handler.access(access)
 
 
-def start(*, human: bool | None = None, level: int = logging.INFO) -> Writer:
+def start(*, human: bool | None = None, worker: int | None = None) -> Writer:
     """Send every log of this process to standard error; close the writer at the end.
 
-    `human` chooses short lines instead of JSON; by default they are used at a terminal.
+    `human` chooses short lines instead of JSON; by default they are used at a terminal. `worker` is the number of this
+    process where there are several.
     """
-    writer = Writer(sys.stderr.buffer)
+    writer = Writer(sys.stderr.buffer, shared=worker is not None)
+    _lead(LineHandler(writer, human=sys.stderr.isatty() if human is None else human, worker=worker))
+    return writer
+
+
+def start_direct(*, human: bool | None = None) -> None:
+    """The same without a thread, for few lines."""
+    _lead(LineHandler(Direct(sys.stderr.buffer), human=sys.stderr.isatty() if human is None else human))
+
+
+def _lead(handler: LineHandler) -> None:
     root = logging.getLogger()
-    root.handlers[:] = [LineHandler(writer, human=sys.stderr.isatty() if human is None else human)]
-    root.setLevel(level)
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -187,7 +237,6 @@ def start(*, human: bool | None = None, level: int = logging.INFO) -> Writer:
     logging.captureWarnings(capture=True)
     # What a record would find out about its process and thread, which no line of ours says, costs a microsecond.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    return writer
 
 
 def redact(text: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import importlib.util
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from types import FrameType
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import uvicorn
 
@@ -24,6 +26,7 @@ from openai_proxy.protocol import Protocol as Connection
 
 Read: TypeAlias = Callable[[], tuple[Config, Keys]]
 
+BACKLOG = 2048
 FORCED = 1
 LAST_WORDS = 2.0
 FORCED_WAIT = 0.5
@@ -33,6 +36,14 @@ MEASURE_EVERY = 50
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 log = logging.getLogger("openai_proxy.server")
+
+
+def differences(old: Config, new: Config) -> Iterator[str]:
+    """What a new configuration says that a running server cannot take."""
+    if (new.server.host, new.server.port) != (old.server.host, old.server.port):
+        yield "server.host and server.port take effect at the next start"
+    if new.server.workers != old.server.workers:
+        yield "server.workers takes effect at the next start"
 
 
 class Router(Protocol):
@@ -57,6 +68,23 @@ class Application(Protocol):
     def edge(self) -> Edge: ...
     async def reload(self, config: Config, keys: Keys) -> None: ...
     def reread(self, read: Callable[[], Awaitable[None]]) -> None: ...
+
+
+def listening(application: Application, door: Door) -> uvicorn.Config:
+    """What uvicorn has to know."""
+    return uvicorn.Config(
+        cast(Any, application),
+        http=cast(Any, functools.partial(Connection, door=door)),
+        loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+    )
 
 
 class Process(uvicorn.Server):
@@ -112,6 +140,10 @@ class Process(uvicorn.Server):
 
     def _force(self) -> None:
         log.warning("second signal: ending now")
+        self.end_now()
+
+    def end_now(self) -> None:
+        """End without waiting for anything."""
         self.code = FORCED
         self.force_exit = self.should_exit = True
         if self._leaving is not None:
@@ -130,8 +162,7 @@ class Process(uvicorn.Server):
         lifecycle = self.edge.lifecycle
         log.info("leaving: %d running, the port closes in %g s", len(lifecycle.running), grace)
         await asyncio.sleep(grace)
-        for server in self.servers:
-            server.close()
+        self._close_port()
         lifecycle.phase = "draining"
         self.edge.router.turn_away()
         if not await lifecycle.idle(self.edge.config.server.drain):
@@ -139,6 +170,10 @@ class Process(uvicorn.Server):
             lifecycle.stop_running()
             await lifecycle.idle(LAST_WORDS)
         self.should_exit = True
+
+    def _close_port(self) -> None:
+        for server in self.servers:
+            server.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -156,8 +191,7 @@ class Process(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End every connection, then the application; never longer than a few seconds for the connections."""
-        for server in self.servers:
-            server.close()
+        self._close_port()
         for task in tuple(self._tasks):
             task.cancel()
         for connection in self._connections():
@@ -192,9 +226,8 @@ class Process(uvicorn.Server):
             await self._take(config, keys)
 
     async def _take(self, config: Config, keys: Keys) -> None:
-        old = self.edge.config.server
-        if (config.server.host, config.server.port) != (old.host, old.port):
-            log.warning("server.host and server.port take effect at the next start")
+        for text in differences(self.edge.config, config):
+            log.warning(text)
         await self.application.reload(config, keys)
         log.info("configuration taken")
 

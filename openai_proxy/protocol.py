@@ -52,6 +52,7 @@ class Protocol(HttpToolsProtocol):
         self.timeouts = settings.timeouts
         self.timeout_keep_alive = settings.server.keep_alive  # type: ignore[assignment]  # call_later takes fractions
         self.over: Reason | None = None
+        self.last = False
         self.active: RequestResponseCycle | None = None
         self.in_head = False
         self.in_body = False
@@ -132,6 +133,12 @@ class Protocol(HttpToolsProtocol):
         else:
             self.active.keep_alive = False
 
+    def retire(self) -> None:
+        """Answer what runs and at most one request more, then close: a new process takes the next connections."""
+        self.last = True
+        if self.active is not None and not self.active.response_complete:
+            self.active.keep_alive = False
+
     # Bytes in
 
     def data_received(self, data: bytes) -> None:
@@ -208,7 +215,7 @@ class Protocol(HttpToolsProtocol):
         self.scope["extensions"] = self.extensions
         super().on_headers_complete()
         self.cycle.transport = self.outlet  # type: ignore[assignment]
-        if self.over:
+        if self.over or self.last:
             self.cycle.keep_alive = False
         if self.scope["http_version"] == "1.0":
             self.cycle.waiting_for_100_continue = False

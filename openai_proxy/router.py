@@ -12,6 +12,7 @@ from backends import Setup, State, check_together
 from backends.errors import BackendError, Busy, ContextExceeded, Overloaded, Unavailable
 from backends.events import Answering, Delta, Event, Relayed, Usage
 from backends.requests import Request
+from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config, ModelConfig
 from openai_proxy.errors import Draining, EdgeError, ModelNotFound, QueueFull, QueueTimeout
 from openai_proxy.metrics import Metrics
@@ -30,8 +31,9 @@ log = logging.getLogger("openai_proxy.router")
 class Router:
     """All served models. `run` is the one way to an engine."""
 
-    def __init__(self, config: Config, metrics: Metrics, ticker: Ticker) -> None:
+    def __init__(self, config: Config, metrics: Metrics, ticker: Ticker, company: FindCompany = Company) -> None:
         self.metrics = metrics
+        self.company = company
         self.ticker = ticker
         self.timeouts = config.timeouts
         self.default_model = config.default_model
@@ -39,10 +41,10 @@ class Router:
         self.names = _names(config.models)
         self._ending: dict[asyncio.Task[None], Served] = {}
         self._watchers: set[asyncio.Event] = set()
-        self._draining = False
+        self._hushed = False
 
     def _served(self, name: str, model: ModelConfig) -> Served:
-        return Served(name, model, self.metrics, self._changed, lambda: self.timeouts.request)
+        return Served(name, model, self.metrics, self.stir, lambda: self.timeouts.request, self.company(name))
 
     def start(self) -> None:
         """Begin to load every model; returns at once."""
@@ -64,29 +66,34 @@ class Router:
         return self.models[known]
 
     def states(self) -> dict[str, State]:
-        """The state of every model, by name."""
-        return {name: served.state for name, served in self.models.items()}
+        """The state of every model, by name, as clients are told it."""
+        return {name: served.standing.state for name, served in self.models.items()}
 
     async def changes(self) -> AsyncGenerator[dict[str, State], None]:
-        """The states now, and again after every change, until `turn_away`. Changes that come faster are merged."""
+        """The states now, and again after every change, until `hush`. Changes that come faster are merged."""
         event = asyncio.Event()
         self._watchers.add(event)
         try:
-            while not self._draining:
+            while not self._hushed:
                 event.clear()
                 yield self.states()
                 await event.wait()
         finally:
             self._watchers.discard(event)
 
-    def _changed(self) -> None:
+    def stir(self) -> None:
+        """Have the states looked at again: one may be another."""
         for event in self._watchers:
             event.set()
 
+    def hush(self) -> None:
+        """Tell nobody of changes any more."""
+        self._hushed = True
+        self.stir()
+
     def turn_away(self) -> None:
         """Refuse all that wait for a slot, and tell nobody of changes any more: the server drains."""
-        self._draining = True
-        self._changed()
+        self.hush()
         for served in self.models.values():
             served.turn_away(Draining)
 
@@ -110,7 +117,7 @@ class Router:
         room = not fresh or self._fit()
         for served in fresh.values():
             served.start(before=() if room else self._ending)
-        self._changed()
+        self.stir()
 
     def _fit(self) -> bool:
         """Whether the backends find room for the engines of now beside those that are still ending."""
@@ -124,7 +131,10 @@ class Router:
         return True
 
     async def _end(self, served: Served) -> None:
-        await served.finish()
+        try:
+            await served.finish()
+        finally:
+            served.company.end()
         if served.name not in self.models:
             served.counted.forget()
 

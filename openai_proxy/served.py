@@ -8,19 +8,17 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 from backends import Backend, Model, State, StateName, resolve
 from backends.errors import Unavailable
 from backends.events import Usage
-from openai_proxy.admission import Admission
 from openai_proxy.circuit import Circuit
+from openai_proxy.company import Company, Order, Standing
 from openai_proxy.config import ModelConfig
 from openai_proxy.errors import EdgeError, QueueTimeout, WrongState
 from openai_proxy.metrics import Metrics
 from openai_proxy.presence import Place, Presence
-
-Order: TypeAlias = Literal["load", "unload", "sleep", "wake"]
 
 AIMS: dict[Order, Place] = {"load": "ready", "unload": "unloaded", "sleep": "sleeping", "wake": "ready"}
 
@@ -45,17 +43,19 @@ class Served:
         metrics: Metrics,
         changed: Callable[[], None],
         patience: Callable[[], float],
+        company: Company | None = None,
     ) -> None:
         self.name = name
         self.config = config
-        self.created = int(time.time())
+        self.company = company or Company(name)
+        self.created = self.company.created
         self.well = False
         self.on_demand = config.load == "request"
         self._tell = changed
         self._patience = patience
         self._restarting = False
         self.backend: Backend = resolve(config.backend)(config.setup(name, self.changed))
-        self.admission = Admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
+        self.admission = self.company.admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
         self.resilient: bool = getattr(self.backend, "resilient", False)
         self.circuit = Circuit(watch=not self.resilient)
         self.counted = Counted(name, metrics)
@@ -88,6 +88,14 @@ class Served:
         """Whether an operator has unloaded it."""
         return self.presence.aim == "unloaded" and not self.on_demand
 
+    @property
+    def standing(self) -> Standing:
+        """How it stands in all processes that serve it together: what clients are told."""
+        return self.company.together(self._standing_here())
+
+    def _standing_here(self) -> Standing:
+        return Standing(self.state, self.answers, self.withdrawn)
+
     def changed(self) -> None:
         """The engine's state is another: log and count deaths and restarts, then tell."""
         state = self.backend.state
@@ -105,6 +113,7 @@ class Served:
         elif state.name == "failed" and self._restarting:
             self._restarting = False
             log.error("model %s failed: %s", self.name, state.note)
+        self.company.tell(self._standing_here())
         self._tell()
 
     def start(self, before: Iterable[asyncio.Task[None]] = ()) -> None:
@@ -188,7 +197,7 @@ class Served:
         self.admission.loading += 1
         try:
             self._check()
-            if self.admission.loading > self.admission.queue:
+            if self.admission.too_many_load:
                 raise Unavailable(self._standing(), retry_after=SHORT_WAIT)
             async with asyncio.timeout(timeout):
                 while not self.well:
@@ -259,7 +268,7 @@ class Counted:
         """Gauges read what they show when they are asked, and cost nothing in between."""
         self.metrics.running.labels(self.name).set_function(lambda: served.admission.running)
         self.metrics.waiting.labels(self.name).set_function(lambda: served.admission.waiting)
-        self.metrics.model_ready.labels(self.name).set_function(lambda: float(served.ready))
+        self.metrics.model_ready.labels(self.name).set_function(lambda: is_in(served, "ready"))
         self.metrics.engines.sources.pop(self.name, None)
         figures = getattr(served.backend, "figures", None)
         if figures is not None:
@@ -287,4 +296,4 @@ class Counted:
 
 def is_in(served: Served, state: str) -> float:
     """1 while the model is in that state, as a gauge shows it."""
-    return float(served.state.name == state)
+    return float(served.standing.state.name == state)

@@ -7,29 +7,27 @@ ends the process within two seconds, SIGHUP reads the configuration again.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import logging
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
-import uvicorn
-
-from openai_proxy import logs
+from openai_proxy import logs, process
 from openai_proxy.app import Application, create_app
-from openai_proxy.config import Config
+from openai_proxy.config import Config, Server
 from openai_proxy.door import Door, raise_descriptors
 from openai_proxy.keys import Keys, exposed
 from openai_proxy.origins import is_loopback
-from openai_proxy.process import Process, Read
-from openai_proxy.protocol import Protocol
+from openai_proxy.process import BACKLOG, Process, Read, listening
+from openai_proxy.workers.supervisor import Supervisor
+from openai_proxy.workers.worker import prepare, serve
 
+Listeners: TypeAlias = dict[int, list[socket.socket]]
 Started: TypeAlias = Callable[[Application, Sequence[socket.socket]], None]
 
-BACKLOG = 2048
 REFUSED = 2
 HUMAN = {"auto": None, "text": True, "json": False}
 
@@ -60,11 +58,20 @@ def run(config: Config, keys: Keys, read: Read, *, watch: bool, started: Started
     try:
         check_safe(config, keys)
         descriptors = raise_descriptors()
-        sockets = bind(config.server.host, config.server.port)
+        listeners = listen(config.server)
     except UnsafeStart as error:
         return _give_up(str(error), REFUSED)
     except OSError as error:
         return _give_up(f"cannot listen on {config.server.host}:{config.server.port}: {error.strerror}", 1)
+    safely = functools.partial(_read_safely, read)
+    serve_them = _serve if config.server.workers == 1 else _supervise
+    return serve_them(config, keys, safely, listeners, descriptors, watch, started)
+
+
+def _serve(
+    config: Config, keys: Keys, read: Read, listeners: Listeners, descriptors: int, watch: bool, started: Started
+) -> int:
+    """Serve in this process."""
     try:
         application = create_app(config, keys)
     except ValueError as error:
@@ -72,33 +79,33 @@ def run(config: Config, keys: Keys, read: Read, *, watch: bool, started: Started
     writer = logs.start(human=HUMAN[config.server.log_format])
     try:
         _warn(config)
-        process = build(application, descriptors, read, watch=watch)
-        process.serving = functools.partial(started, application, sockets)
-        process.run(sockets)
-        return process.code
+        door = Door(application.edge, descriptors)
+        serving = Process(listening(application, door), application, door, read, watch=watch)
+        serving.serving = functools.partial(started, application, listeners[1])
+        serving.run(listeners[1])
+        return serving.code
     finally:
-        for listener in sockets:
+        for listener in listeners[1]:
             listener.close()
         writer.close()
 
 
-def build(application: Application, descriptors: int, read: Read, *, watch: bool) -> Process:
-    """The process around an application, ready to `run` on sockets."""
-    door = Door(application.edge, descriptors)
-    config = uvicorn.Config(
-        cast(Any, application),
-        http=cast(Any, functools.partial(Protocol, door=door)),
-        loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
-        ws="none",
-        lifespan="on",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-    )
-    return Process(config, application, door, functools.partial(_read_safely, read), watch=watch)
+def _supervise(
+    config: Config, keys: Keys, read: Read, listeners: Listeners, descriptors: int, watch: bool, started: Started
+) -> int:
+    """Supervise several processes; in each of these, serve."""
+    human = HUMAN[config.server.log_format]
+    try:
+        prepare(config, keys)
+        supervisor = Supervisor(config, keys, read, listeners, descriptors, process.WATCH_EVERY if watch else None)
+    except ValueError as error:
+        return _give_up(str(error), REFUSED)
+    logs.start_direct(human=human)
+    _warn(config)
+    found = supervisor.run()
+    if isinstance(found, int):
+        return found
+    return serve(found, lambda application: started(application, listeners[1]), human=human)
 
 
 def _read_safely(read: Read) -> tuple[Config, Keys]:
@@ -107,7 +114,20 @@ def _read_safely(read: Read) -> tuple[Config, Keys]:
     return config, keys
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def listen(server: Server) -> Listeners:
+    """Listening sockets for each worker, by its number from 1, all on one port. Raises OSError."""
+    if server.workers == 1:
+        return {1: bind(server.host, server.port)}
+    if server.port:
+        for listener in bind(server.host, server.port):  # nor may another server be there that shares its port
+            listener.close()
+    listeners = {1: bind(server.host, server.port, shared=True)}
+    for number in range(2, server.workers + 1):
+        listeners[number] = bind(server.host, listeners[1][0].getsockname()[1], shared=True)
+    return listeners
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Listening sockets on every address of `host`, all on one port. Raises OSError."""
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
@@ -116,6 +136,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
             listener = socket.socket(family, kind, protocol)
             sockets.append(listener)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             chosen = sockets[0].getsockname()[1] if port == 0 and len(sockets) > 1 else port

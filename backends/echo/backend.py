@@ -39,6 +39,7 @@ PARAMETERS = frozenset(
 class Echo:
     """The backend `echo`. One word is one token, but to the tokenizer one byte."""
 
+    shareable = True
     model = Model(
         kinds=frozenset(KINDS.values()),
         parameters=PARAMETERS,

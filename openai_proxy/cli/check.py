@@ -75,7 +75,8 @@ def print_problems(problems: tuple[Problem, ...], as_json: bool) -> None:
 def summarise(config: Config, keys: int, file: pathlib.Path | None) -> None:
     print(f"{file or 'the built-in configuration'} is right")
     port = f"port {config.server.port}" if config.server.port else "a free port"
-    print(f"listens on {config.server.host}, {port}")
+    workers = f", with {config.server.workers} workers" if config.server.workers > 1 else ""
+    print(f"listens on {config.server.host}, {port}{workers}")
     for name, model in config.models.items():
         also = f", also called {', '.join(model.aliases)}" if model.aliases else ""
         mark = ", serves requests that name no model" if name == config.default_model else ""

@@ -35,6 +35,7 @@ configuration again, SIGTERM and Ctrl-C let running answers finish, a second one
 SETTINGS = {
     "host": "server.host",
     "port": "server.port",
+    "workers": "server.workers",
     "key_file": "auth.key_file",
     "log_format": "server.log_format",
     "allow_unauthenticated": "server.allow_unauthenticated",
@@ -46,6 +47,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, metavar="N", help="port to listen on, 0 for a free one (default: 8000)")
+    workers = "processes that serve; more than one only where no model has an engine in the process (default: 1)"
+    parser.add_argument("--workers", type=int, metavar="N", help=workers)
     parser.add_argument("--key-file", metavar="FILE", help="file of API keys, made by `openai-proxy keys new`")
     model = "serve only this: a GGUF file, a configured model, or organisation/name or a folder for vLLM"
     parser.add_argument("--model", metavar="NAME", help=model)

@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from backends import Setup, check_together, resolve
+from backends import Setup, check_together, resolve, shareable
 from openai_proxy.config import Auth, Config, ModelConfig, Server
 from openai_proxy.configure.shape import Report, shown
 
@@ -26,6 +26,7 @@ def check(config: Config, report: Report, whole: bool) -> None:
         check_fallback(name, model, config, report)
     if all(built):
         check_models_together(config, report)
+        check_workers(config, report)
 
 
 def check_server(server: Server, report: Report) -> None:
@@ -136,6 +137,17 @@ def check_models_together(config: Config, report: Report) -> None:
         check_together(setups)
     except ValueError as error:
         report(("models",), str(error))
+
+
+def check_workers(config: Config, report: Report) -> None:
+    """Several processes serve only what has no engine in the process: else each would start one."""
+    if config.server.workers == 1:
+        return
+    for name, model in config.models.items():
+        if not shareable(model.backend):
+            reason = f'the engine of model {shown(name)}, backend "{model.backend}", lives in the server\'s process'
+            report(("server", "workers"), f"{reason}: it can be served by 1 worker, not by {config.server.workers}")
+            return
 
 
 def check_backend(name: str, model: ModelConfig, report: Report) -> bool:

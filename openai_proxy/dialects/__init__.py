@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from starlette.routing import BaseRoute
 
+from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
@@ -29,16 +30,20 @@ DIALECTS = {
 
 
 class Edge:
-    """What a dialect is given. `config` and `keys` change when the configuration is reloaded; ask them each time."""
+    """What a dialect is given. `config` and `keys` change when the configuration is reloaded; ask them each time.
 
-    def __init__(self, config: Config, keys: Keys) -> None:
+    `fleet` is there when several processes serve together.
+    """
+
+    def __init__(self, config: Config, keys: Keys, company: FindCompany = Company) -> None:
         self.config = config
         self.keys = keys
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
         self.ticker = Ticker()
-        self.router = Router(config, self.metrics, self.ticker)
+        self.router = Router(config, self.metrics, self.ticker, company)
         self.reload: Callable[[], Awaitable[None]] | None = None
+        self.fleet: Fleet | None = None
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
 
     def _canceled(self, model: str, reason: str) -> None:

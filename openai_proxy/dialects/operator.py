@@ -1,10 +1,12 @@
 """What operators and orchestrators ask: is it alive, is it ready, how is it doing; and what they order.
 
-They order a new configuration to be taken, and a model to be loaded, unloaded, put to sleep or woken.
+They order a new configuration to be taken, workers to be replaced, and a model to be loaded, unloaded, put to sleep or
+woken.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
@@ -18,11 +20,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from backends import State
+from openai_proxy.company import Order
 from openai_proxy.dialects import Dialect, Edge
 from openai_proxy.errors import InvalidRequest, NotFound
 from openai_proxy.metrics import CONTENT_TYPE
 from openai_proxy.openapi import Operation
-from openai_proxy.served import Order
+from openai_proxy.served import Served
 from openai_proxy.wire import Incoming, Reply
 
 PATHS: dict[Order, str] = {order: f"/admin/models/{{}}/{order}" for order in get_args(Order)}
@@ -45,6 +48,7 @@ def build(edge: Edge) -> Dialect:
             Route("/metrics", edge.endpoint(operator.measures), methods=["GET"]),
             Route("/events", operator.events, methods=["GET"]),
             Route("/admin/reload", edge.endpoint(operator.reload), methods=["POST"]),
+            Route("/admin/restart", edge.endpoint(operator.restart), methods=["POST"]),
             *(
                 Route(path.format("{id:path}"), edge.endpoint(partial(operator.order, order)), methods=["POST"])
                 for order, path in PATHS.items()
@@ -63,6 +67,9 @@ def build(edge: Edge) -> Dialect:
             Operation("GET", "/metrics", "Prometheus metrics; key with scope admin", media="text/plain"),
             Operation("GET", "/events", "Model states as server-sent events", media="text/event-stream"),
             Operation("POST", "/admin/reload", "Read the configuration anew; key with scope admin", reply=Readiness),
+            Operation(
+                "POST", "/admin/restart", "Replace all workers; key with scope admin", reply=Health, accepts=True
+            ),
             *(
                 Operation("POST", path.format("{id}"), SUMMARIES[order], reply=ModelState, accepts=True)
                 for order, path in PATHS.items()
@@ -109,15 +116,18 @@ class Operator:
         """
         router = self.edge.router
         if router.default_model is not None:
-            answers = router.find(None).answers
+            answers = router.find(None).standing.answers
         else:
-            answers = all(served.answers or served.withdrawn for served in router.models.values())
+            standings = [served.standing for served in router.models.values()]
+            answers = all(standing.answers or standing.withdrawn for standing in standings)
         ready = self.edge.lifecycle.phase == "serving" and answers
         body = msgspec.json.encode(Readiness("ready" if ready else "not ready", self._states()))
         return Reply(body, status=200 if ready else 503)
 
     async def measures(self, incoming: Incoming) -> Reply:
-        return Reply(self.edge.metrics.render(), headers=((b"content-type", CONTENT_TYPE.encode()),))
+        fleet = self.edge.fleet
+        text = self.edge.metrics.render() if fleet is None else await fleet.metrics()
+        return Reply(text, headers=((b"content-type", CONTENT_TYPE.encode()),))
 
     async def reload(self, incoming: Incoming) -> Reply:
         """Read the configuration anew; 400 with the reason, and the old one in force, if it is refused."""
@@ -134,8 +144,22 @@ class Operator:
         served = self.edge.router.find(incoming.scope["path_params"]["id"])
         incoming.note_model(served.name)
         served.order(order)
-        done = await served.settle(order, self.edge.config.timeouts.queue)
-        return Reply(msgspec.json.encode(_state(served.name, served.state)), status=200 if done else 202)
+        done = await self._carried_out(served, order, self.edge.config.timeouts.queue)
+        return Reply(msgspec.json.encode(_state(served.name, served.standing.state)), status=200 if done else 202)
+
+    async def _carried_out(self, served: Served, order: Order, timeout: float) -> bool:
+        """Whether it is within `timeout` seconds, by every process that serves the model."""
+        if self.edge.fleet is None:
+            return await served.settle(order, timeout)
+        own = served.settle(order, timeout)
+        return all(await asyncio.gather(own, self.edge.fleet.order(served.name, order, timeout)))
+
+    async def restart(self, incoming: Incoming) -> Reply:
+        """Replace the workers one after another, without losing a request; 202: it has begun."""
+        if self.edge.fleet is None:
+            raise NotFound("This server has no workers that could be replaced one after another.")
+        await self.edge.fleet.restart()
+        return Reply(msgspec.json.encode(Health("restarting")), status=202)
 
     async def events(self, request: Request) -> Response:
         """Server-sent events: the state of each model now, then each change. Low-rate, so sse-starlette frames it."""

@@ -10,6 +10,7 @@ from openai_proxy import configure, process
 from openai_proxy.config import Config
 from openai_proxy.keys import Keys
 from openai_proxy.server import run
+from openai_proxy.workers import crew
 
 
 def read() -> tuple[Config, Keys]:
@@ -18,7 +19,7 @@ def read() -> tuple[Config, Keys]:
 
 
 if __name__ == "__main__":
-    process.WATCH_EVERY = 0.2  # tests need not wait as long as people can
+    process.WATCH_EVERY = crew.FIRST_PAUSE = 0.2  # tests need not wait as long as people can
     CONFIG, KEYS = read()
     sys.exit(
         run(

@@ -22,9 +22,9 @@ from schemathesis.specs.openapi.checks import (
 from starlette.routing import Route
 
 from openai_proxy.app import create_app
+from openai_proxy.company import Order
 from openai_proxy.config import Config, Limits, ModelConfig
 from openai_proxy.keys import Keys
-from openai_proxy.served import Order
 from tests.running import Running
 
 CHECKS = [

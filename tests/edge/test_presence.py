@@ -13,10 +13,10 @@ from backends.errors import EngineFailed, Unavailable
 from backends.events import Delta, Event, Finish, Outcome, Usage
 from backends.requests import Request
 from openai_proxy.circuit import FAILURES
+from openai_proxy.company import Order
 from openai_proxy.config import Config, ModelConfig, Timeouts
 from openai_proxy.errors import Draining, QueueTimeout, WrongState
 from openai_proxy.router import Router
-from openai_proxy.served import Order
 from tests.edge.test_router import chat, metric, running
 
 ENGINE = "tests.edge.test_presence:Engine"

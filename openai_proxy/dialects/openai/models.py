@@ -78,7 +78,7 @@ def entry(name: str, served: Served) -> ModelEntry:
         aliases=list(served.config.aliases) if name == served.name else [],
         kinds=sorted(model.kinds) if model.certain else [],
         modalities=["text", *sorted(model.modalities)] if model.certain else [],
-        state=served.state.name,
+        state=served.standing.state.name,
         context_length=model.context,
         dimensions=model.dimensions,
         description=model.description,
