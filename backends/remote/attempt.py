@@ -27,12 +27,15 @@ NOT_REACHED = "The server behind this model cannot be reached."
 
 
 class Again(Exception):
-    """A try failed with `error`. `safe`: no work was begun, so that another upstream may be asked."""
+    """A try failed with `error`. `safe`: no work was begun, so that another upstream may be asked; `elsewhere`: and only
+    another one, as this one would say the same again.
+    """
 
-    def __init__(self, error: BackendError, *, safe: bool) -> None:
+    def __init__(self, error: BackendError, *, safe: bool, elsewhere: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
         self.safe = safe
+        self.elsewhere = elsewhere
 
 
 async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenerator[Event, None]:
@@ -71,10 +74,11 @@ def _told(error: BackendError, lease: Lease) -> NoReturn:
     """The server said itself what was wrong: as its answer, or as an event."""
     if isinstance(error, Busy):
         lease.busy(error.retry_after)
-        raise Again(error, safe=True) from error
+        raise Again(error, safe=True, elsewhere=True) from error
     if isinstance(error, EngineFailed) or (isinstance(error, Rejected) and error.status >= 500):
         lease.failed("error")
-        raise Again(error, safe=isinstance(error, Rejected) and not error.started) from error
+        idle = isinstance(error, Rejected) and not error.started
+        raise Again(error, safe=idle, elsewhere=idle) from error
     lease.succeeded()
     raise error
 
@@ -83,7 +87,7 @@ def _failed(error: HttpError, lease: Lease) -> NoReturn:
     match error:
         case NotConnected():
             lease.refused(str(error))
-            raise Again(Unavailable(NOT_REACHED), safe=True) from error
+            raise Again(Unavailable(NOT_REACHED), safe=True, elsewhere=True) from error
         case Stale():
             raise Again(Unavailable(NOT_REACHED), safe=True) from error
         case Malformed() | AnswerTooLarge():
