@@ -27,8 +27,8 @@ NOT_REACHED = "The server behind this model cannot be reached."
 
 
 class Again(Exception):
-    """A try failed with `error`. `safe`: no work was begun, so that another upstream may be asked; `elsewhere`: and only
-    another one, as this one would say the same again.
+    """A try failed with `error`. `safe`: no work was begun, so that another upstream may be asked; `elsewhere`: and
+    only another one, as this one would say the same again.
     """
 
     def __init__(self, error: BackendError, *, safe: bool, elsewhere: bool = False) -> None:
