@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections import Counter
@@ -157,6 +158,10 @@ def metrics(server: Running) -> Counter[str]:
 def upstream_row(name: str, model: str, upstream: str, outcome: str | None = None) -> str:
     labels = f'model="{model}",' + (f'outcome="{outcome}",' if outcome else "") + f'upstream="{upstream}"'
     return f"upstream_{name}{{{labels}}}"
+
+
+def open_descriptors(server: Running) -> int:
+    return len(os.listdir(f"/proc/{server.pid}/fd"))
 
 
 def happens(condition: Callable[[], object], timeout: float = 5) -> None:

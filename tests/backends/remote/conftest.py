@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 import pytest
 
-from tests.backends.remote.asking import asked, happens, metrics
+from tests.backends.remote.asking import asked, happens, metrics, open_descriptors
 from tests.backends.remote.serving import FORGIVING, SERVER, model, table
 from tests.conftest import servers
 from tests.running import Running
@@ -28,7 +27,7 @@ class Pair:
         self.good = good
         self.user = next(user for user in map(str, range(100)) if self._meets_bad(user))
         self.forget()
-        self.descriptors = self.open_descriptors()
+        self.descriptors = open_descriptors(server)
 
     def _meets_bad(self, user: str) -> bool:
         self.bad.reset()
@@ -49,16 +48,13 @@ class Pair:
         """How many requests came to either."""
         return self.arrived(self.bad), self.arrived(self.good)
 
-    def open_descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.server.pid}/fd"))
-
     def idle(self) -> bool:
         """Whether nothing is left of any request: no slot, no request at an upstream, no descriptor."""
         now = metrics(self.server)
         gauges = ("requests_running{", "requests_waiting{", "upstream_outstanding{")
         busy = any(value for name, value in now.items() if name.startswith(gauges))
         # Probes come and go: two for each model and upstream may be open.
-        return not busy and self.open_descriptors() <= self.descriptors + 4
+        return not busy and open_descriptors(self.server) <= self.descriptors + 4
 
 
 @pytest.fixture(scope="module", params=["own", "aiohttp"])
