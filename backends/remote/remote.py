@@ -79,7 +79,7 @@ class Remote:
         except ValueError as error:
             raise Unavailable(str(error)) from error
         self.pool.start()
-        end = time.monotonic() + FIRST_LOOK
+        end = time.monotonic() + (FIRST_LOOK if self.options.probe_every else 0.0)
         while any(each.unknown for each in self.pool.upstreams) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # nobody tells, and it is rare
         self._started = True

@@ -109,8 +109,8 @@ def test_one_of_three_dies(replicas: Replicas) -> None:
         )
         assert dead or len(stream.chunks) == 100
     assert {answer.status for answer in after} == {200}
-    for each in ("one", "three"):
-        replicas.upstreams[each].reset()
+    for survivor in ("one", "three"):
+        replicas.upstreams[survivor].reset()
     happens(lambda: slowest(server) < 2 * usual + 0.02, killed + 5 - time.monotonic())
     assert not replicas.is_up("two")
 
