@@ -17,6 +17,9 @@ BackendError
 
 from __future__ import annotations
 
+# A task is canceled with this word when its engine was given up, not when its client left.
+SILENT = "the engine was silent for too long"
+
 
 class BackendError(Exception):
     """The engine could not answer."""

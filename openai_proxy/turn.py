@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Literal, TypeAlias
 
-from backends.errors import BackendError, EngineFailed, EngineTimeout, Unavailable
+from backends.errors import SILENT, BackendError, EngineFailed, EngineTimeout, Unavailable
 from backends.events import Usage
 from backends.requests import (
     Audio,
@@ -95,7 +95,8 @@ class Turn:
         if timer is not None:
             self._expired = timer
             self.ticker.discard(self)
-            self.task.cancel()
+            # A long answer says nothing against the engine.
+            self.task.cancel(None if timer == "request" and self.steps else SILENT)
 
     def _due(self, now: float) -> Timer | None:
         if now >= self.slot + self.timeouts.request:
@@ -118,6 +119,7 @@ class Turn:
         if error is None:
             self.served.circuit.succeeded()
             self.served.counted.succeeded.inc()
+            self._count_pieces()
         else:
             self._failed(error)
 
@@ -130,11 +132,15 @@ class Turn:
             self.served.circuit.failed()
         else:
             self.served.circuit.abandoned()  # a long answer says nothing against the engine
-        if self.pieces:
-            self.served.counted.used(Usage(completion=self.pieces))  # an answer cut short still took its tokens
+        self._count_pieces()
         self.served.counted.ended(outcome(error))
         if timer is not None:
             raise error from None
+
+    def _count_pieces(self) -> None:
+        """An answer that was cut short, or whose server told no usage, still took its tokens."""
+        if self.pieces:
+            self.served.counted.used(Usage(completion=self.pieces))
 
     def _absorb(self) -> Timer | None:
         """The timer that ran out, if the cancellation that just arrived was this turn's own: then it is taken back."""

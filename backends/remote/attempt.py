@@ -8,11 +8,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import NoReturn
 
-from backends.errors import BackendError, Busy, EngineFailed, Unavailable
+from backends.errors import SILENT, BackendError, Busy, EngineFailed, Rejected, Unavailable
 from backends.events import Event
 from backends.remote.bodies import call
 from backends.remote.faults import fault
-from backends.remote.http import Answer
 from backends.remote.http.errors import AnswerTooLarge, Broken, HttpError, Malformed, NotConnected, Stale
 from backends.remote.lease import Lease
 from backends.remote.relay import NO_ANSWER, relayed
@@ -21,19 +20,22 @@ from backends.remote.unreadable import Unreadable
 from backends.requests import Request
 
 LARGEST_ERROR = 100_000
-# After so many seconds without a sign of life it is the upstream that was given up, not the client that went.
+# A client that leaves after so many seconds without a sign of life gave the upstream up.
 SILENCE = 10.0
 BROKE_OFF = "The server behind this model closed the connection before its answer was complete."
 NOT_REACHED = "The server behind this model cannot be reached."
 
 
 class Again(Exception):
-    """A try failed with `error`. `safe`: no work was begun, so that another upstream may be asked."""
+    """A try failed with `error`. `safe`: no work was begun, so that another upstream may be asked; `elsewhere`: and
+    only another one, as this one would say the same again.
+    """
 
-    def __init__(self, error: BackendError, *, safe: bool) -> None:
+    def __init__(self, error: BackendError, *, safe: bool, elsewhere: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
         self.safe = safe
+        self.elsewhere = elsewhere
 
 
 async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenerator[Event, None]:
@@ -47,7 +49,7 @@ async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenera
         try:
             lease.answered()
             if answer.status != 200:
-                await _refused(answer, server, lease)
+                raise fault(answer.status, await answer.whole(LARGEST_ERROR), answer.headers, server.secret.hide)
             async with aclosing(relayed(answer, asked, request, server.secret.hide)) as events:
                 async for event in events:
                     yield event
@@ -55,10 +57,12 @@ async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenera
             lease.succeeded()
         finally:
             answer.close()
-    except (asyncio.CancelledError, GeneratorExit):
-        if time.monotonic() - heard > SILENCE:
+    except (asyncio.CancelledError, GeneratorExit) as error:
+        if SILENT in error.args or time.monotonic() - heard > SILENCE:
             lease.failed("timeout")
         raise
+    except BackendError as error:
+        _told(error, lease)
     except HttpError as error:
         _failed(error, lease)
     except Unreadable as error:
@@ -66,15 +70,15 @@ async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenera
         raise Again(EngineFailed(error.message), safe=False) from error
 
 
-async def _refused(answer: Answer, server: Server, lease: Lease) -> NoReturn:
-    """An answer with another status than 200."""
-    error = fault(answer.status, await answer.whole(LARGEST_ERROR), answer.headers, server.secret.hide)
+def _told(error: BackendError, lease: Lease) -> NoReturn:
+    """The server said itself what was wrong: as its answer, or as an event."""
     if isinstance(error, Busy):
         lease.busy(error.retry_after)
-        raise Again(error, safe=True)
-    if answer.status >= 500:
+        raise Again(error, safe=True, elsewhere=True) from error
+    if isinstance(error, EngineFailed) or (isinstance(error, Rejected) and error.status >= 500):
         lease.failed("error")
-        raise Again(error, safe=False)
+        idle = isinstance(error, Rejected) and not error.started
+        raise Again(error, safe=idle, elsewhere=idle) from error
     lease.succeeded()
     raise error
 
@@ -83,7 +87,7 @@ def _failed(error: HttpError, lease: Lease) -> NoReturn:
     match error:
         case NotConnected():
             lease.refused(str(error))
-            raise Again(Unavailable(NOT_REACHED), safe=True) from error
+            raise Again(Unavailable(NOT_REACHED), safe=True, elsewhere=True) from error
         case Stale():
             raise Again(Unavailable(NOT_REACHED), safe=True) from error
         case Malformed() | AnswerTooLarge():

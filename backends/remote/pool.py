@@ -72,11 +72,11 @@ class Pool:
         slots = sum(upstream.slots for upstream in self.upstreams)
         return None if slots == inf else int(slots)
 
-    def lease(self, hints: Hints = NOTHING, tried: Collection[Upstream] = ()) -> Lease:
+    def lease(self, hints: Hints = NOTHING, tried: Collection[Upstream] = (), *, elsewhere: bool = False) -> Lease:
         """An upstream for a request, by the model's strategy. To be closed; it counts from now on.
 
         `tried` are those that this request was already sent to: it then is a retry, and goes to another one if there
-        is any. Raises NoUpstream.
+        is any, with `elsewhere` to no other. Raises NoUpstream.
         """
         now = self.clock()
         if now >= self._look_at:
@@ -87,7 +87,7 @@ class Pool:
             if (upstream.clear or upstream.admits(now)) and upstream.outstanding < upstream.slots
         ] or self._last_resort(now)
         if tried:
-            candidates = [upstream for upstream in candidates if upstream not in tried] or candidates
+            candidates = _untried(candidates, tried, elsewhere)
             self._pay(now)
         else:
             self.budget.earn(now)
@@ -168,3 +168,11 @@ class Pool:
     def figures(self) -> Iterable[Figure]:
         """What the metrics show of the upstreams."""
         return figures(self.upstreams, self.retries_denied, self.clock())
+
+
+def _untried(candidates: list[Upstream], tried: Collection[Upstream], elsewhere: bool) -> list[Upstream]:
+    """Those that a retry may go to. Raises NoUpstream."""
+    others = [upstream for upstream in candidates if upstream not in tried]
+    if elsewhere and not others:
+        raise NoUpstream("No other server of this model can answer now.", reason="unavailable", retry_after=SOON)
+    return others or candidates

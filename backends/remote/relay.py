@@ -54,14 +54,23 @@ async def _streamed(
         elif block:
             for event in _events(block):
                 yield event
-    if stream.error is not None:
-        raise fault_in_stream(stream.error, hide)
-    if not stream.done and stream.finished < _choices(request):
-        raise Unreadable(ENDED_EARLY)
+    _check_end(answer, stream, request, hide)
     if form is not None and stream.usage_event and wants_usage(form):
         yield Relayed(stream.usage_event, 0)
     if stream.usage is not None:
         yield stream.usage.usage
+
+
+def _check_end(
+    answer: Answer, stream: Stream, request: ChatRequest | CompletionRequest, hide: Callable[[str], str]
+) -> None:
+    """Raises what it means that a stream ended as it did, if that was no good end."""
+    if stream.error is not None:
+        raise fault_in_stream(stream.error, hide)
+    if stream.done:
+        answer.finish()
+    elif stream.finished < _choices(request):
+        raise Unreadable(ENDED_EARLY)
 
 
 def _events(block: bytes) -> Iterator[Event]:

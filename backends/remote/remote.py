@@ -10,7 +10,7 @@ from contextlib import aclosing
 from msgspec import structs
 
 from backends import KINDS, Model, Setup, State
-from backends.errors import BackendError, Overloaded, Unavailable
+from backends.errors import Overloaded, Unavailable
 from backends.events import Event
 from backends.figures import Figure
 from backends.remote.attempt import Again, attempt
@@ -79,7 +79,7 @@ class Remote:
         except ValueError as error:
             raise Unavailable(str(error)) from error
         self.pool.start()
-        end = time.monotonic() + FIRST_LOOK
+        end = time.monotonic() + (FIRST_LOOK if self.options.probe_every else 0.0)
         while any(each.unknown for each in self.pool.upstreams) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # nobody tells, and it is rare
         self._started = True
@@ -102,9 +102,9 @@ class Remote:
         if not self._started:
             raise Unavailable
         tried: list[Upstream] = []
-        problem: BackendError | None = None
+        failed: Again | None = None
         while True:
-            with self._lease(request, tried, problem) as lease:
+            with self._lease(request, tried, failed) as lease:
                 begun = False
                 try:
                     async with aclosing(attempt(self._servers[lease.upstream.index], lease, request)) as events:
@@ -113,17 +113,17 @@ class Remote:
                             yield event
                     return
                 except Again as failure:
-                    problem = failure.error
+                    failed = failure
                     tried.append(lease.upstream)
                     if begun or not (failure.safe or _repeatable(request)) or len(tried) > self.options.retries:
-                        raise problem from failure.__cause__
+                        raise failure.error from failure.__cause__
 
-    def _lease(self, request: Request, tried: Sequence[Upstream], problem: BackendError | None) -> Lease:
+    def _lease(self, request: Request, tried: Sequence[Upstream], failed: Again | None) -> Lease:
         try:
-            return self.pool.lease(_hints(request), tried)
+            return self.pool.lease(_hints(request), tried, elsewhere=failed is not None and failed.elsewhere)
         except NoUpstream as error:
-            if problem is not None:
-                raise problem from error
+            if failed is not None:
+                raise failed.error from error
             kind = Overloaded if error.reason == "full" else Unavailable
             raise kind(str(error), retry_after=error.retry_after) from error
 

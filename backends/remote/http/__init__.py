@@ -40,6 +40,12 @@ class Answer(Protocol):
     def close(self) -> None:
         """Give the connection back if the answer was read to its end, else close it at once. May be called twice."""
 
+    def finish(self) -> None:
+        """As close(), for who knows that only the end is missing: that may still come for a moment.
+
+        Many servers send the last chunk of the coding by itself, behind the end of an event stream.
+        """
+
 
 class Connector(Protocol):
     """Connections to one upstream."""

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from backends.remote.http.answer import MOMENT
 from backends.remote.http.errors import AnswerTooLarge, Broken, HttpError, Malformed, NotConnected, Stale
 from backends.remote.http.heads import check
 from backends.remote.http.peer import Peer
@@ -41,6 +42,7 @@ class AiohttpAnswer:
             self.headers[name] = self.headers[name] + b", " + value if name in self.headers else value
         self._response = response
         self._done: Callable[[], None] | None = done
+        self._finishing: asyncio.TimerHandle | None = None
 
     async def read(self) -> bytes:
         try:
@@ -58,6 +60,20 @@ class AiohttpAnswer:
         return b"".join(pieces)
 
     def close(self) -> None:
+        if self._finishing is None:
+            self._let_go()
+
+    def finish(self) -> None:
+        content = self._response.content
+        if content.is_eof() or self._done is None:
+            self.close()
+        elif self._finishing is None:
+            self._finishing = asyncio.get_running_loop().call_later(MOMENT, self._let_go)
+            content.on_eof(self._let_go)
+
+    def _let_go(self) -> None:
+        if self._finishing is not None:
+            self._finishing.cancel()
         done, self._done = self._done, None
         if done is None:
             return

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HELD = 262_144
 # A kept-alive connection that breaks so soon after a request, in seconds, had been closed before it.
 STALE = 0.5
+# After finish() the end has so many seconds to come.
+MOMENT = 0.2
 
 
 class OwnAnswer:
@@ -38,6 +40,7 @@ class OwnAnswer:
         self._begun = self._complete = self._reusable = self._close_delimited = False
         self._error: HttpError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._finishing: asyncio.TimerHandle | None = None
         self._held = 0
         # The parser calls the list itself: no frame of ours for each chunk.
         self._pieces: list[bytes] = []
@@ -73,6 +76,18 @@ class OwnAnswer:
         return b"".join(pieces)
 
     def close(self) -> None:
+        if self._finishing is None:
+            self._let_go()
+
+    def finish(self) -> None:
+        if self._connection is None or self._complete or self._error is not None:
+            self.close()
+        elif self._finishing is None:
+            self._finishing = self._loop.call_later(MOMENT, self._let_go)
+
+    def _let_go(self) -> None:
+        if self._finishing is not None:
+            self._finishing.cancel()
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -106,6 +121,8 @@ class OwnAnswer:
             if self._room < 0:
                 self._end(Malformed("The upstream sends chunk extensions or trailers without end."))
         self._wake()
+        if self._finishing is not None and (self._complete or self._pieces):
+            self._let_go()
 
     def lost(self, error: Exception | None) -> None:
         """The connection ended, by a clean end without `error`."""

@@ -62,7 +62,7 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         if incoming.repeatable:
             request = structs.replace(request, repeatable=True)
         include_usage = includes_usage(body)
-        events = self.edge.router.run(request, partial(self._for_another, body, fields))
+        events = self.edge.router.run(request, partial(self._for_another, body, fields, incoming.repeatable))
         if "include_reasoning" in fields and isinstance(body, ChatBody) and not body.include_reasoning:
             events = without_reasoning(events)
         if body.stream:
@@ -72,7 +72,10 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
             return Reply(outcome.relayed)
         return Reply(self.completed(identity(self.prefix), int(time.time()), outcome.model or request.model, outcome))
 
-    def _for_another(self, body: Body, fields: Given, served: Served) -> ChatRequest | CompletionRequest:
+    def _for_another(
+        self, body: Body, fields: Given, repeatable: bool, served: Served
+    ) -> ChatRequest | CompletionRequest:
         """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that."""
         check_kind(served, self.kind)
-        return self.translate(body, fields, served.name, served.model, self.edge.config.limits)
+        request = self.translate(body, fields, served.name, served.model, self.edge.config.limits)
+        return structs.replace(request, repeatable=True) if repeatable else request

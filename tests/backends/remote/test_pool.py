@@ -125,6 +125,15 @@ def test_a_retry_goes_to_another_one_first(clock: Clock) -> None:
     assert sum(upstream.retries for upstream in own.upstreams) == 8
 
 
+def test_a_retry_that_must_go_elsewhere_goes_nowhere_else(clock: Clock) -> None:
+    own = pool(clock, "a", "b")
+    with own.lease() as first, own.lease(tried=[first.upstream], elsewhere=True) as second:
+        assert second.upstream is not first.upstream
+        with pytest.raises(NoUpstream, match="No other") as caught:
+            own.lease(tried=[first.upstream, second.upstream], elsewhere=True)
+    assert (caught.value.reason, own.retries_denied) == ("unavailable", 0)
+
+
 def test_retries_end_where_the_budget_does(clock: Clock) -> None:
     own = pool(clock, "a", "b")
     used(own, 100)
