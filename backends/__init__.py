@@ -80,6 +80,24 @@ class State(Struct, frozen=True):
     fraction: float | None = None
 
 
+class UpstreamState(Struct, frozen=True):
+    """One of the servers behind a model: what operators are told of it.
+
+    `state` is a word of the backend's own and `why` explains it; `since` is how many seconds ago it began, None if
+    there was no other before it. `outstanding` requests are there now, of at most `slots`; `weight` is its share of the
+    work beside the others'; `first_byte` is a moving average of seconds until an answer begins.
+    """
+
+    name: str
+    state: str
+    outstanding: int
+    why: str = ""
+    since: float | None = None
+    weight: float = 1.0
+    slots: int | None = None
+    first_byte: float | None = None
+
+
 class Backend(Protocol):
     """An engine that serves one model.
 
@@ -94,6 +112,11 @@ class Backend(Protocol):
 
     A backend that has several engines for its model, tries another one and gives those that fail a pause, says so by
     `resilient = True`: nothing of that is then done on top of it.
+
+    A backend that has servers behind it may let operators see and steer them, by three methods called in the event
+    loop: `upstreams() -> Sequence[UpstreamState]`; `drain(name)`, after which that one gets no new work, whatever
+    happens to it, until `undrain(name)`. Both orders raise UnknownUpstream. Its state is not ready while none of them
+    can get work, and says in its note how many can while some cannot.
 
     A backend whose engine can give its memory back without ending has two methods more: `async sleep() -> bool`, False
     where this engine cannot after all, and `async wake()`, which raises as `start` does. The others are closed.
@@ -146,6 +169,10 @@ def shareable(name: str) -> bool:
 
 class UnknownBackend(ValueError):
     """The configuration names a backend that does not exist."""
+
+
+class UnknownUpstream(ValueError):
+    """A model has no upstream of that name."""
 
 
 def check_together(setups: Mapping[str, Sequence[Setup]]) -> None:

@@ -97,17 +97,21 @@ class Served:
         return Standing(self.state, self.answers, self.withdrawn)
 
     def changed(self) -> None:
-        """The engine's state is another: log and count deaths and restarts, then tell."""
+        """The engine's state is another: log and count deaths and restarts, then tell.
+
+        What lies behind a `resilient` backend is no engine of ours: it goes and comes back, and nothing is restarted.
+        """
         state = self.backend.state
         if self.presence.there and not self.well:
             self.circuit.succeeded()  # nor does a new engine answer for the one before
         self.well = self.presence.there
         if state.name == "restarting" and not self._restarting:
             self._restarting = True
-            log.warning("model %s restarts: %s", self.name, state.note)
+            log.warning("model %s %s: %s", self.name, "cannot answer" if self.resilient else "restarts", state.note)
         elif state.name == "ready" and self._restarting:
             self._restarting = False
-            self.counted.restarts.inc()
+            if not self.resilient:
+                self.counted.restarts.inc()
             self.circuit.succeeded()  # its failures were those of the engine before
             log.info("model %s is ready again", self.name)
         elif state.name == "failed" and self._restarting:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from msgspec import structs
 
-from backends import KINDS, Model, Setup, State
+from backends import KINDS, Model, Setup, State, UpstreamState
 from backends.errors import BackendError, Overloaded, Unavailable
 from backends.events import Event
 from backends.figures import Figure
@@ -51,7 +51,8 @@ class Remote:
                 raise ValueError(f"model {setup.name}: remote has no setting {setting!r}; it takes upstreams")
         self.name = setup.name
         self.options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
-        self.pool = Pool(self.options, self._probe)
+        self._changed = setup.changed
+        self.pool = Pool(self.options, self._probe, changed=self._changed)
         self.slots = setup.slots or self.pool.slots or SLOTS
         self.model = Model(
             kinds=frozenset(KINDS.values()),
@@ -59,7 +60,6 @@ class Remote:
             modalities=frozenset({"image", "audio"}),
             relays=True,
         )
-        self._changed = setup.changed
         self._servers: tuple[Server, ...] = ()
         self._started = False
 
@@ -67,10 +67,7 @@ class Remote:
     def state(self) -> State:
         if not self._started:
             return State("loading" if self._servers else "stopped")
-        upstreams = self.pool.upstreams
-        if all(each.down for each in upstreams):
-            return State("restarting", f"none of {len(upstreams)} upstreams can be reached")
-        return State("ready")
+        return self.pool.standing
 
     async def start(self) -> None:
         """Read keys and certificates, then look for the upstreams: at most two seconds, then they may come later."""
@@ -92,6 +89,18 @@ class Remote:
             await server.close()
         self._servers = ()
         self._changed()
+
+    def upstreams(self) -> Sequence[UpstreamState]:
+        """What operators are told of them."""
+        return self.pool.state.upstreams
+
+    def drain(self, name: str) -> None:
+        """No new work for this upstream; what runs there goes on. Raises UnknownUpstream."""
+        self.pool.drain(name)
+
+    def undrain(self, name: str) -> None:
+        """Give it work again. Raises UnknownUpstream."""
+        self.pool.undrain(name)
 
     def figures(self) -> Iterable[Figure]:
         """What the metrics show of the upstreams."""
