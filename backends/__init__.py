@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -118,6 +118,9 @@ class Backend(Protocol):
     happens to it, until `undrain(name)`. Both orders raise UnknownUpstream. Its state is not ready while none of them
     can get work, and says in its note how many can while some cannot.
 
+    Its class may have a static method `lacking(setup) -> Iterable[Lack]`: which files and variables that the settings
+    name are not there. It is asked when a configuration is read, after the constructor took the settings.
+
     A backend whose engine can give its memory back without ending has two methods more: `async sleep() -> bool`, False
     where this engine cannot after all, and `async wake()`, which raises as `start` does. The others are closed.
     """
@@ -167,6 +170,16 @@ def shareable(name: str) -> bool:
     return bool(getattr(resolve(name), "shareable", False))
 
 
+class Lack(NamedTuple):
+    """A file or a variable of the environment that is not there, or is not what it should be.
+
+    `path` leads from the model's table to the setting that names it. `problem` is a sentence and shows no secret.
+    """
+
+    path: tuple[str | int, ...]
+    problem: str
+
+
 class UnknownBackend(ValueError):
     """The configuration names a backend that does not exist."""
 
@@ -181,6 +194,12 @@ def check_together(setups: Mapping[str, Sequence[Setup]]) -> None:
         check = getattr(resolve(backend), "check_together", None)
         if check is not None:
             check(own)
+
+
+def lacking(backend: str, setup: Setup) -> Iterable[Lack]:
+    """What a model's settings name and this machine does not have, where the backend's class can tell."""
+    look: Callable[[Setup], Iterable[Lack]] | None = getattr(resolve(backend), "lacking", None)
+    return () if look is None else look(setup)
 
 
 def resolve(name: str) -> Callable[[Setup], Backend]:

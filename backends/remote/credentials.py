@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from backends.remote.options import UpstreamOptions
@@ -34,10 +34,32 @@ class Secret:
         return text.replace(self._value, "***") if self._value else text
 
 
+def problems(upstream: UpstreamOptions) -> Iterator[tuple[str, str]]:
+    """The settings whose keys and certificates cannot be read, each with the reason."""
+    try:
+        read_key(upstream)
+    except ValueError as error:
+        yield "key_file" if upstream.key_env is None else "key_env", str(error)
+    if upstream.address.scheme == "http":
+        return
+    try:
+        _trusting(upstream)
+    except ValueError as error:
+        yield "ca_file", str(error)
+    if upstream.cert_file is not None:
+        try:
+            _show(ssl.create_default_context(), upstream, upstream.cert_file)
+        except ValueError as error:
+            yield "cert_file", str(error)
+
+
 def read_key(upstream: UpstreamOptions, environment: Mapping[str, str] = os.environ) -> Secret:
     """The key an upstream wants, empty if none is named. Raises ValueError, which names the field, not the key."""
     if upstream.key_env is not None:
-        field, value = f"key_env {upstream.key_env}", environment.get(upstream.key_env, "").strip()
+        field = f"key_env {upstream.key_env}"
+        if upstream.key_env not in environment:
+            raise ValueError(f"upstream {upstream.called}: {field} is not set in the environment")
+        value = environment[upstream.key_env].strip()
     elif upstream.key_file is not None:
         field = f"key_file {upstream.key_file}"
         try:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 
 from msgspec import structs
 
-from backends import KINDS, Model, Setup, State, UpstreamState
+from backends import KINDS, Lack, Model, Setup, State, UpstreamState
 from backends.errors import BackendError, Overloaded, Unavailable
 from backends.events import Event
 from backends.figures import Figure
 from backends.remote.attempt import Again, attempt
 from backends.remote.choosing import Hints
+from backends.remote.credentials import problems
 from backends.remote.lease import Lease
 from backends.remote.options import Options
 from backends.remote.pool import NoUpstream, Pool
@@ -55,13 +56,21 @@ class Remote:
         self.pool = Pool(self.options, self._probe, changed=self._changed)
         self.slots = setup.slots or self.pool.slots or SLOTS
         self.model = Model(
-            kinds=frozenset(KINDS.values()),
+            kinds=frozenset(self.options.kinds or KINDS.values()),
             parameters=PARAMETERS,
             modalities=frozenset({"image", "audio"}),
             relays=True,
         )
         self._servers: tuple[Server, ...] = ()
         self._started = False
+
+    @staticmethod
+    def lacking(setup: Setup) -> Iterator[Lack]:
+        """Keys and certificates that are not there."""
+        options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
+        for number, upstream in enumerate(options.upstreams):
+            for field, problem in problems(upstream):
+                yield Lack(("upstreams", number, field), f"model {setup.name}: {problem}")
 
     @property
     def state(self) -> State:

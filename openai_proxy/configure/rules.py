@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from backends import Setup, check_together, resolve, shareable
+from backends import Setup, check_together, lacking, resolve, shareable
 from openai_proxy.config import Auth, Config, ModelConfig, Server
 from openai_proxy.configure.shape import Report, shown
 
@@ -161,9 +161,12 @@ def check_backend(name: str, model: ModelConfig, report: Report) -> bool:
         report(("models", name, "backend"), f"{shown(model.backend)} is not a backend")
         return False
     try:
-        factory(model.setup(name))
+        setup = model.setup(name)
+        factory(setup)
     except ValueError as error:
         text = str(error)
         report(("models", name), text if name in text else f"model {shown(name)}: {text}")
         return False
+    for lack in lacking(model.backend, setup):
+        report(("models", name, *lack.path), lack.problem)
     return True
