@@ -118,6 +118,10 @@ class Backend(Protocol):
     happens to it, until `undrain(name)`. Both orders raise UnknownUpstream. Its state is not ready while none of them
     can get work, and says in its note how many can while some cannot.
 
+    A backend may serve models that only it knows, in place of the one it is named for: then its method `discovered()
+    -> Mapping[str, Model] | None` gives them by the names that clients use, as they are now, which costs nothing;
+    `changed` is called when they are others, and a request's `model` is one of them. None: it serves the one.
+
     Its class may have a static method `lacking(setup) -> Iterable[Lack]`: which files and variables that the settings
     name are not there. It is asked when a configuration is read, after the constructor took the settings.
 
@@ -168,6 +172,12 @@ class Setup(Struct, frozen=True, kw_only=True):
 def shareable(name: str) -> bool:
     """Whether several processes may serve a model of this backend. Raises UnknownBackend."""
     return bool(getattr(resolve(name), "shareable", False))
+
+
+def discovered(backend: Backend) -> Mapping[str, Model] | None:
+    """The models that a backend found by itself; None where it serves the one it is named for."""
+    find: Callable[[], Mapping[str, Model] | None] | None = getattr(backend, "discovered", None)
+    return None if find is None else find()
 
 
 class Lack(NamedTuple):

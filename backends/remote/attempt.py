@@ -36,11 +36,12 @@ class Again(Exception):
         self.safe = safe
 
 
-async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenerator[Event, None]:
-    """The events of the answer; the lease is told how it went. Raises Again, and BackendError for what no other
-    upstream would do better.
+async def attempt(server: Server, lease: Lease, request: Request, model: str) -> AsyncGenerator[Event, None]:
+    """The events of the answer; the lease is told how it went. `model` is what the server calls it.
+
+    Raises Again, and BackendError for what no other upstream would do better.
     """
-    asked = call(request, server.model)
+    asked = call(request, model)
     heard = time.monotonic()
     try:
         answer = await server.send(asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 from typing import Literal, TypeAlias
 
@@ -86,20 +86,23 @@ class Pool:
         slots = sum(upstream.slots for upstream in self.upstreams)
         return None if slots == inf else int(slots)
 
-    def lease(self, hints: Hints = NOTHING, tried: Collection[Upstream] = ()) -> Lease:
+    def lease(
+        self, hints: Hints = NOTHING, tried: Collection[Upstream] = (), among: Sequence[Upstream] | None = None
+    ) -> Lease:
         """An upstream for a request, by the model's strategy. To be closed; it counts from now on.
 
         `tried` are those that this request was already sent to: it then is a retry, and goes to another one if there
-        is any. Raises NoUpstream.
+        is any. `among` are those that have the model, if not all do. Raises NoUpstream.
         """
+        upstreams = self.upstreams if among is None else among
         now = self.clock()
         if now >= self._look_at:
             self._look(now)
         candidates = [
             upstream
-            for upstream in self.upstreams
+            for upstream in upstreams
             if (upstream.clear or upstream.admits(now)) and upstream.outstanding < upstream.slots
-        ] or self._last_resort(now)
+        ] or self._last_resort(upstreams, now)
         if tried:
             candidates = [upstream for upstream in candidates if upstream not in tried] or candidates
             self._pay(now)
@@ -114,15 +117,15 @@ class Pool:
         upstream.last = self._turn
         return Lease(self, upstream, hints.tokens, now)
 
-    def _last_resort(self, now: float) -> list[Upstream]:
+    def _last_resort(self, upstreams: Sequence[Upstream], now: float) -> list[Upstream]:
         """Those that were ejected: they do badly, which is better than nothing. Raises NoUpstream."""
-        able = [upstream for upstream in self.upstreams if upstream.admits(now, ejected=True)]
+        able = [upstream for upstream in upstreams if upstream.admits(now, ejected=True)]
         free = [upstream for upstream in able if upstream.outstanding < upstream.slots]
         if free:
             return free
         if able:
             raise NoUpstream("Every server of this model is at its limit.", reason="full", retry_after=SOON)
-        soonest = min(upstream.opens(now) for upstream in self.upstreams)
+        soonest = min(upstream.opens(now) for upstream in upstreams)
         retry_after = 60.0 if soonest == inf else max(soonest, SOON)
         raise NoUpstream("No server of this model can answer now.", reason="unavailable", retry_after=retry_after)
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
 from msgspec import structs
 
 from backends import KINDS, Lack, Model, Setup, State, UpstreamState
-from backends.errors import BackendError, Overloaded, Unavailable
+from backends.errors import BackendError, Overloaded, Rejected, Unavailable
 from backends.events import Event
 from backends.figures import Figure
 from backends.remote.attempt import Again, attempt
 from backends.remote.choosing import Hints
 from backends.remote.credentials import problems
+from backends.remote.discovery import Discovery, Found
 from backends.remote.lease import Lease
+from backends.remote.listing import Listed, context_of
 from backends.remote.options import Options
 from backends.remote.pool import NoUpstream, Pool
 from backends.remote.probing import ProbeResult
 from backends.remote.server import Server
 from backends.remote.upstream import Upstream
 from backends.requests import ChatRequest, CompletionRequest, Request
+
+log = logging.getLogger(__name__)
 
 SLOTS = 1024
 FIRST_LOOK = 2.0
@@ -61,6 +66,7 @@ class Remote:
             modalities=frozenset({"image", "audio"}),
             relays=True,
         )
+        self._discovery = Discovery(self.options, self.model) if self.options.patterns else None
         self._servers: tuple[Server, ...] = ()
         self._started = False
 
@@ -111,6 +117,10 @@ class Remote:
         """Give it work again. Raises UnknownUpstream."""
         self.pool.undrain(name)
 
+    def discovered(self) -> Mapping[str, Model] | None:
+        """The models that the upstreams list, where those are served."""
+        return None if self._discovery is None else self._discovery.models
+
     def figures(self) -> Iterable[Figure]:
         """What the metrics show of the upstreams."""
         return self.pool.figures()
@@ -119,13 +129,17 @@ class Remote:
         """Answer by one upstream; another one is tried where that is safe. Closing it early closes the connection."""
         if not self._started:
             raise Unavailable
+        servers, found = self._servers, self._found(request)
+        among = None if found is None else found.upstreams
         tried: list[Upstream] = []
         problem: BackendError | None = None
         while True:
-            with self._lease(request, tried, problem) as lease:
+            with self._lease(request, tried, among, problem) as lease:
                 begun = False
+                server = servers[lease.upstream.index]
+                theirs = server.model if found is None else found.theirs
                 try:
-                    async with aclosing(attempt(self._servers[lease.upstream.index], lease, request)) as events:
+                    async with aclosing(attempt(server, lease, request, theirs)) as events:
                         async for event in events:
                             begun = True
                             yield event
@@ -136,9 +150,26 @@ class Remote:
                     if begun or not (failure.safe or _repeatable(request)) or len(tried) > self.options.retries:
                         raise problem from failure.__cause__
 
-    def _lease(self, request: Request, tried: Sequence[Upstream], problem: BackendError | None) -> Lease:
+    def _found(self, request: Request) -> Found | None:
+        """Where a model is that the upstreams list; None where all have the one model. Raises Rejected."""
+        if self._discovery is None:
+            return None
+        found = self._discovery.found.get(request.model)
+        if found is None:
+            message = f"The model {request.model!r:.100} does not exist any more."
+            kind, code = "invalid_request_error", "model_not_found"
+            raise Rejected(message, status=404, kind=kind, code=code, param="model")
+        return found
+
+    def _lease(
+        self,
+        request: Request,
+        tried: Sequence[Upstream],
+        among: Sequence[Upstream] | None,
+        problem: BackendError | None,
+    ) -> Lease:
         try:
-            return self.pool.lease(_hints(request), tried)
+            return self.pool.lease(_hints(request), tried, among)
         except NoUpstream as error:
             if problem is not None:
                 raise problem from error
@@ -148,10 +179,25 @@ class Remote:
     async def _probe(self, upstream: Upstream) -> ProbeResult:
         server = self._servers[upstream.index]
         result = await server.probe()
-        listed = server.listed.get(server.model)
-        if listed is not None and listed.max_model_len != self.model.context:
-            self.model = structs.replace(self.model, context=listed.max_model_len)
+        if server.listed is not None:
+            self._learn(upstream, server.listed)
         return result
+
+    def _learn(self, upstream: Upstream, listing: Mapping[str, Listed]) -> None:
+        """The upstream listed these models."""
+        if self._discovery is None:
+            context = narrowest_of(self._servers)
+            if context != self.model.context:
+                self.model = structs.replace(self.model, context=context)
+        elif self._discovery.take(self.pool.upstreams, upstream.index, listing):
+            log.info("the upstreams of %s list %d models for it", self.name, len(self._discovery.models))
+            self._changed()
+
+
+def narrowest_of(servers: Iterable[Server]) -> int | None:
+    """Tokens that the model holds at each of them, as far as they tell: each may call it by another name."""
+    known = [context_of(each.model, each.listed) for each in servers if each.listed is not None]
+    return min((length for length in known if length is not None), default=None)
 
 
 def _repeatable(request: Request) -> bool:

@@ -103,7 +103,7 @@ class Upstreams:
         return Reply(msgspec.json.encode(state), status=202 if busy else 200)
 
     def _served(self, incoming: Incoming) -> Served:
-        served = self.edge.router.find(incoming.scope["path_params"]["id"])
+        served = self.edge.router.steered(incoming.scope["path_params"]["id"])
         incoming.note_model(served.name)
         return served
 
