@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from math import inf
 from typing import NoReturn
 
 from backends.errors import BackendError, Busy, EngineFailed, Unavailable
@@ -51,6 +52,7 @@ async def attempt(server: Server, lease: Lease, request: Request, model: str) ->
                 await _refused(answer, server, lease)
             async with aclosing(relayed(answer, asked, request, server.secret.hide)) as events:
                 async for event in events:
+                    heard = inf  # what the client takes its time for is not the upstream's silence
                     yield event
                     heard = time.monotonic()
             lease.succeeded()

@@ -33,6 +33,7 @@ SLOTS = 1024
 FIRST_LOOK = 2.0
 PREFIX = 2048
 BYTES_PER_TOKEN = 4
+MOST_TOKENS = 32_000  # a picture's base64 is millions of bytes, and some thousand tokens
 PARAMETERS = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
     | {"logprobs", "prompt_logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "chat_echo"}
@@ -212,4 +213,4 @@ def _hints(request: Request) -> Hints:
     fields = form.fields
     prompt = bytes(fields.get("messages") or fields.get("prompt") or fields.get("input") or b"")
     session = fields.get("prompt_cache_key") or fields.get("user") or b""
-    return Hints(len(prompt) // BYTES_PER_TOKEN, prompt[:PREFIX], bytes(session))
+    return Hints(min(len(prompt) // BYTES_PER_TOKEN, MOST_TOKENS), prompt[:PREFIX], bytes(session))

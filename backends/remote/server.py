@@ -76,7 +76,11 @@ class Server:
             return ProbeResult(False, reason=str(error))
 
     async def _report(self) -> Report:
-        status, body = await self._get("/metrics", LARGEST_METRICS)
+        """What its metrics say; one without any may answer requests all the same."""
+        try:
+            status, body = await self._get("/metrics", LARGEST_METRICS)
+        except HttpError:
+            return Report()
         return read_report(body) if status == 200 else Report()
 
     async def _get(self, path: str, limit: int) -> tuple[int, bytes]:
