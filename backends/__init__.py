@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -80,6 +80,24 @@ class State(Struct, frozen=True):
     fraction: float | None = None
 
 
+class UpstreamState(Struct, frozen=True):
+    """One of the servers behind a model: what operators are told of it.
+
+    `state` is a word of the backend's own and `why` explains it; `since` is how many seconds ago it began, None if
+    there was no other before it. `outstanding` requests are there now, of at most `slots`; `weight` is its share of the
+    work beside the others'; `first_byte` is a moving average of seconds until an answer begins.
+    """
+
+    name: str
+    state: str
+    outstanding: int
+    why: str = ""
+    since: float | None = None
+    weight: float = 1.0
+    slots: int | None = None
+    first_byte: float | None = None
+
+
 class Backend(Protocol):
     """An engine that serves one model.
 
@@ -94,6 +112,18 @@ class Backend(Protocol):
 
     A backend that has several engines for its model, tries another one and gives those that fail a pause, says so by
     `resilient = True`: nothing of that is then done on top of it.
+
+    A backend that has servers behind it may let operators see and steer them, by three methods called in the event
+    loop: `upstreams() -> Sequence[UpstreamState]`; `drain(name)`, after which that one gets no new work, whatever
+    happens to it, until `undrain(name)`. Both orders raise UnknownUpstream. Its state is not ready while none of them
+    can get work, and says in its note how many can while some cannot.
+
+    A backend may serve models that only it knows, in place of the one it is named for: then its method `discovered()
+    -> Mapping[str, Model] | None` gives them by the names that clients use, as they are now, which costs nothing;
+    `changed` is called when they are others, and a request's `model` is one of them. None: it serves the one.
+
+    Its class may have a static method `lacking(setup) -> Iterable[Lack]`: which files and variables that the settings
+    name are not there. It is asked when a configuration is read, after the constructor took the settings.
 
     A backend whose engine can give its memory back without ending has two methods more: `async sleep() -> bool`, False
     where this engine cannot after all, and `async wake()`, which raises as `start` does. The others are closed.
@@ -144,8 +174,28 @@ def shareable(name: str) -> bool:
     return bool(getattr(resolve(name), "shareable", False))
 
 
+def discovered(backend: Backend) -> Mapping[str, Model] | None:
+    """The models that a backend found by itself; None where it serves the one it is named for."""
+    find: Callable[[], Mapping[str, Model] | None] | None = getattr(backend, "discovered", None)
+    return None if find is None else find()
+
+
+class Lack(NamedTuple):
+    """A file or a variable of the environment that is not there, or is not what it should be.
+
+    `path` leads from the model's table to the setting that names it. `problem` is a sentence and shows no secret.
+    """
+
+    path: tuple[str | int, ...]
+    problem: str
+
+
 class UnknownBackend(ValueError):
     """The configuration names a backend that does not exist."""
+
+
+class UnknownUpstream(ValueError):
+    """A model has no upstream of that name."""
 
 
 def check_together(setups: Mapping[str, Sequence[Setup]]) -> None:
@@ -154,6 +204,12 @@ def check_together(setups: Mapping[str, Sequence[Setup]]) -> None:
         check = getattr(resolve(backend), "check_together", None)
         if check is not None:
             check(own)
+
+
+def lacking(backend: str, setup: Setup) -> Iterable[Lack]:
+    """What a model's settings name and this machine does not have, where the backend's class can tell."""
+    look: Callable[[Setup], Iterable[Lack]] | None = getattr(resolve(backend), "lacking", None)
+    return () if look is None else look(setup)
 
 
 def resolve(name: str) -> Callable[[Setup], Backend]:

@@ -114,9 +114,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
         schema = {"$ref": REFERENCE.format(name=operation.body.__name__)}
         kind = "multipart/form-data" if operation.form else "application/json"
         described["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
-    if "{" in operation.path:
-        name = operation.path.partition("{")[2].partition("}")[0]
-        described["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}]
+    if names := re.findall(r"\{(\w+)\}", operation.path):
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        ]
     return described
 
 

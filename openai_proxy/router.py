@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeAlias
 
 from backends import Setup, State, check_together
@@ -16,6 +16,7 @@ from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config, ModelConfig
 from openai_proxy.errors import Draining, EdgeError, ModelNotFound, QueueFull, QueueTimeout
 from openai_proxy.metrics import Metrics
+from openai_proxy.names import Names
 from openai_proxy.served import Served
 from openai_proxy.ticker import Ticker
 from openai_proxy.turn import Turn, estimate, outcome
@@ -36,9 +37,9 @@ class Router:
         self.company = company
         self.ticker = ticker
         self.timeouts = config.timeouts
-        self.default_model = config.default_model
         self.models = {name: self._served(name, model) for name, model in config.models.items()}
-        self.names = _names(config.models)
+        self.names = Names(self.models)
+        self.default_model = self._default(config)
         self._ending: dict[asyncio.Task[None], Served] = {}
         self._watchers: set[asyncio.Event] = set()
         self._hushed = False
@@ -60,10 +61,16 @@ class Router:
 
     def find(self, name: str | None) -> Served:
         """The model of that name or alias, or the default for None. Raises ModelNotFound."""
-        known = self.default_model if name is None else self.names.get(name)
-        if known is None:
+        if name is None:
+            name = self.default_model
+        served = None if name is None else self.names.find(name)
+        if served is None:
             raise ModelNotFound(f"The model {name!r:.100} does not exist.", param="model")
-        return self.models[known]
+        return served
+
+    def steered(self, name: str) -> Served:
+        """The model that an operator calls so: also one whose name stands for many. Raises ModelNotFound."""
+        return self.models.get(name) or self.find(name)
 
     def states(self) -> dict[str, State]:
         """The state of every model, by name, as clients are told it."""
@@ -81,8 +88,14 @@ class Router:
         finally:
             self._watchers.discard(event)
 
+    def _default(self, config: Config) -> str | None:
+        """The model for requests that name none: one that stands for many could not answer them."""
+        name = config.default_model
+        return None if name in self.models and self.models[name].discovers else name
+
     def stir(self) -> None:
         """Have the states looked at again: one may be another."""
+        self.names.tell_hidden()
         for event in self._watchers:
             event.set()
 
@@ -105,10 +118,12 @@ class Router:
         """
         kept = {name: served for name, served in self.models.items() if config.models.get(name) == served.config}
         fresh = {name: self._served(name, model) for name, model in config.models.items() if name not in kept}
+        for name in fresh.keys() & self.models.keys():
+            fresh[name].heir_of(self.models[name])
         removed = [served for name, served in self.models.items() if name not in kept]
         self.models = {name: (kept | fresh)[name] for name in config.models}
-        self.names = _names(config.models)
-        self.default_model = config.default_model
+        self.names = Names(self.models)
+        self.default_model = self._default(config)
         self.timeouts = config.timeouts
         for served in removed:
             task = asyncio.create_task(self._end(served), name=f"end {served.name}")
@@ -212,8 +227,3 @@ class Router:
             raise
         served.counted.queue_seconds.observe(slot - began)
         return slot
-
-
-def _names(models: Mapping[str, ModelConfig]) -> dict[str, str]:
-    others = {other: name for name, model in models.items() for other in model.names}
-    return others | {name: name for name in models}

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import get_args
 
-from backends import Backend, Model, State, StateName, resolve
+from backends import Backend, Model, State, StateName, discovered, resolve
 from backends.errors import Unavailable
 from backends.events import Usage
 from openai_proxy.circuit import Circuit
@@ -31,6 +31,7 @@ log = logging.getLogger("openai_proxy.models")
 class Served:
     """A configured model. Raises ValueError when its backend does not exist or refuses the options.
 
+    Where its engine `discovers` models, it is a table of those: its own name then is no model's.
     `well` says that a request need not wait for the engine, `on_demand` that one would bring it back; a `resilient`
     backend looks after retries and failures by itself. `patience` tells
     how many seconds what runs may take to end.
@@ -55,6 +56,8 @@ class Served:
         self._patience = patience
         self._restarting = False
         self.backend: Backend = resolve(config.backend)(config.setup(name, self.changed))
+        self.discovers = discovered(self.backend) is not None
+        self._inherited: Mapping[str, Model] = {}
         self.admission = self.company.admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
         self.resilient: bool = getattr(self.backend, "resilient", False)
         self.circuit = Circuit(watch=not self.resilient)
@@ -66,9 +69,23 @@ class Served:
     def model(self) -> Model:
         return self.backend.model
 
+    @property
+    def discovered(self) -> Mapping[str, Model]:
+        """The models that its engine found by itself; while it loads, those that `heir_of` gave it."""
+        found = discovered(self.backend) or {}
+        return found if found or self.presence.there else self._inherited
+
+    def heir_of(self, former: Served) -> None:
+        """It takes the place of another one: requests for what that one found shall wait until this one is loaded."""
+        self._inherited = former.discovered
+
+    def known(self, name: str | None) -> Model:
+        """What is known of the model that a client calls `name`."""
+        return self.discovered.get(name or "", self.model)
+
     def called(self, name: str | None) -> str:
-        """What the engine is asked for when a client asks for `name`: one of its adapters, or the model itself."""
-        return name if name is not None and name in self.config.adapters else self.name
+        """What the engine is asked for when a client asks for `name`: one it found, an adapter, or its own model."""
+        return name if name is not None and (self.discovers or name in self.config.adapters) else self.name
 
     @property
     def state(self) -> State:
@@ -97,17 +114,21 @@ class Served:
         return Standing(self.state, self.answers, self.withdrawn)
 
     def changed(self) -> None:
-        """The engine's state is another: log and count deaths and restarts, then tell."""
+        """The engine's state is another: log and count deaths and restarts, then tell.
+
+        What lies behind a `resilient` backend is no engine of ours: it goes and comes back, and nothing is restarted.
+        """
         state = self.backend.state
         if self.presence.there and not self.well:
             self.circuit.succeeded()  # nor does a new engine answer for the one before
         self.well = self.presence.there
         if state.name == "restarting" and not self._restarting:
             self._restarting = True
-            log.warning("model %s restarts: %s", self.name, state.note)
+            log.warning("model %s %s: %s", self.name, "cannot answer" if self.resilient else "restarts", state.note)
         elif state.name == "ready" and self._restarting:
             self._restarting = False
-            self.counted.restarts.inc()
+            if not self.resilient:
+                self.counted.restarts.inc()
             self.circuit.succeeded()  # its failures were those of the engine before
             log.info("model %s is ready again", self.name)
         elif state.name == "failed" and self._restarting:

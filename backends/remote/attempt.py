@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from math import inf
 from typing import NoReturn
 
 from backends.errors import SILENT, BackendError, Busy, EngineFailed, Rejected, Unavailable
@@ -38,11 +39,12 @@ class Again(Exception):
         self.elsewhere = elsewhere
 
 
-async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenerator[Event, None]:
-    """The events of the answer; the lease is told how it went. Raises Again, and BackendError for what no other
-    upstream would do better.
+async def attempt(server: Server, lease: Lease, request: Request, model: str) -> AsyncGenerator[Event, None]:
+    """The events of the answer; the lease is told how it went. `model` is what the server calls it.
+
+    Raises Again, and BackendError for what no other upstream would do better.
     """
-    asked = call(request, server.model)
+    asked = call(request, model)
     heard = time.monotonic()
     try:
         answer = await server.send(asked)
@@ -52,6 +54,7 @@ async def attempt(server: Server, lease: Lease, request: Request) -> AsyncGenera
                 raise fault(answer.status, await answer.whole(LARGEST_ERROR), answer.headers, server.secret.hide)
             async with aclosing(relayed(answer, asked, request, server.secret.hide)) as events:
                 async for event in events:
+                    heard = inf  # what the client takes its time for is not the upstream's silence
                     yield event
                     heard = time.monotonic()
             lease.succeeded()

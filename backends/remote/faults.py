@@ -22,7 +22,9 @@ LONGEST = 2000
 LONGEST_WAIT = 120.0
 # An address, or what looks like a key: a client need not know where this server asks, nor with what.
 ADDRESS = re.compile(
-    r"\b(?:[a-z][a-z0-9+.-]*://[^\s'\"<>)]+|(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|localhost:\d+)", re.IGNORECASE
+    r"\b(?:[a-z][a-z0-9+.-]*://[^\s'\"<>)]+|(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|localhost:\d+"
+    r"|(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*:\d{2,5}\b)|\[[0-9a-f]*:[0-9a-f:.]+\](?::\d+)?",
+    re.IGNORECASE,
 )
 KEY = re.compile(r"\b(?:sk|pk|key|token)-[\w*.-]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 
@@ -124,6 +126,6 @@ def retry_after(headers: Mapping[bytes, bytes], now: float | None = None) -> flo
         return min(float(given[:9]), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(given).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, min(moment - (time.time() if now is None else now), LONGEST_WAIT))

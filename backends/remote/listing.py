@@ -1,27 +1,49 @@
-"""What `GET /v1/models` of a server says of its models. Source: OpenAI's API, and `max_model_len` of vLLM's server."""
+"""What `GET /v1/models` of a server says of its models.
+
+Source: OpenAI's API; `max_model_len` and `parent` (of a LoRA adapter) of vLLM's server, `context_length` of others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 
 class Listed(Struct, frozen=True):
-    """One model; `max_model_len` is its context in tokens where it is told."""
+    """One model."""
 
     id: str
-    max_model_len: int | None = None
+    max_model_len: Any = None
+    context_length: Any = None
+    parent: Any = None
 
 
 class _Listing(Struct, frozen=True):
-    data: list[Listed] = []
+    data: list[Listed]
 
 
-def read_listing(body: bytes) -> Mapping[str, Listed]:
-    """The models by their id; none of what is no such list."""
+def read_listing(body: bytes) -> Mapping[str, Listed] | None:
+    """The models by their id; None for what is no such list."""
     try:
         return {each.id: each for each in msgspec.json.decode(body, type=_Listing).data}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
+        return None
+
+
+def context_of(name: str, listing: Mapping[str, Listed]) -> int | None:
+    """Tokens that the model of that name holds, by its own entry or, for an adapter, by that of its base model."""
+    entry = listing.get(name)
+    if entry is None:
+        return None
+    base = listing.get(entry.parent) if isinstance(entry.parent, str) else None
+    told = (entry.max_model_len, entry.context_length, *((base.max_model_len, base.context_length) if base else ()))
+    return next((length for length in told if type(length) is int and length > 0), None)
+
+
+def narrowest(name: str, listings: Iterable[Mapping[str, Listed]]) -> int | None:
+    """Tokens that the model holds at each of its servers, as far as they tell."""
+    known = [length for listing in listings if (length := context_of(name, listing)) is not None]
+    return min(known, default=None)

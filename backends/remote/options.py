@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from backends import Kind
 from backends.remote.address import Address, read_address
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -17,10 +19,13 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=100)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=3600)]
 SecondsOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=3600)]
+Patterns: TypeAlias = Annotated[tuple[Text, ...], Meta(min_length=1)]
+Kinds: TypeAlias = Annotated[tuple[Kind, ...], Meta(min_length=1)]
 StrategyName: TypeAlias = Literal["least", "weighted", "prefix", "session"]
 Settings = TypeVar("Settings", bound=Struct)
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OURS = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 
 
@@ -61,6 +66,8 @@ class UpstreamOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         self._check_headers(place)
         if self.name is not None and not self.name.isprintable():
             raise ValueError(f"{place}: name must be printable")
+        if self.key_env is not None and not VARIABLE.fullmatch(self.key_env):
+            raise ValueError(f"{place}: key_env must be the name of an environment variable, not the key itself")
         if self.key_env is not None and self.key_file is not None:
             raise ValueError(f"{place}: give one of key_env and key_file")
         if self.cert_key_file is not None and self.cert_file is None:
@@ -110,6 +117,12 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     circuit_failures: Annotated[Positive, Meta(description="in a row, after which an upstream gets a pause")] = 5
     circuit_pause: Annotated[Seconds, Meta(description="that pause, after which one request may try")] = 10.0
+    models: Annotated[
+        Text | Patterns | None,
+        Meta(description="serve what the upstreams list and one of these fits, under its own name"),
+    ] = None
+    prefix: Annotated[str, Meta(description="what clients write before those names")] = ""
+    kinds: Annotated[Kinds | None, Meta(description="requests it takes; if absent all")] = None
     eject: Annotated[bool, Meta(description="leave out an upstream that does far worse than the others")] = True
 
     @classmethod
@@ -132,9 +145,35 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"{place}: two upstreams are called {name!r}; give each a name of its own")
         if not re.fullmatch(r"/[!-~]*", self.probe_path):
             raise ValueError(f"{place}: probe_path must be a path that begins with a slash, such as /health")
+        self._check_models(place)
+        if self.client == "aiohttp" and importlib.util.find_spec("aiohttp") is None:
+            install = "pip install 'openai-proxy[remote]'"
+            raise ValueError(
+                f'{place}: client = "aiohttp" needs the package aiohttp, which is not installed: {install}'
+            )
         for upstream in self.upstreams:
             if upstream.proxy is not None and self.client == "own":
                 raise ValueError(f'{place}: upstream {upstream.called}: proxy needs the option client = "aiohttp"')
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Which models of the upstreams are served under names of their own; none where it is just this one."""
+        if self.models is None:
+            return ()
+        return (self.models,) if isinstance(self.models, str) else self.models
+
+    def _check_models(self, place: str) -> None:
+        if not self.prefix.isprintable() or self.prefix != self.prefix.lstrip():
+            raise ValueError(f"{place}: prefix must be printable and not begin with a space")
+        if self.models is None:
+            if self.prefix:
+                raise ValueError(f'{place}: prefix is for the names that models = "*" finds')
+            return
+        if not self.probe_every:
+            raise ValueError(f"{place}: models are found by probes: probe_every must not be 0")
+        for upstream in self.upstreams:
+            if upstream.model is not None:
+                raise ValueError(f"{place}: upstream {upstream.called}: model has no use beside the option models")
 
 
 def _upstream(place: str, table: Any) -> UpstreamOptions:

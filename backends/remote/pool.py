@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from backends import State, UnknownUpstream, UpstreamState
 from backends.figures import Figure
 from backends.remote import outliers
 from backends.remote.budget import Budget
@@ -18,7 +20,9 @@ from backends.remote.figures import figures
 from backends.remote.lease import Lease
 from backends.remote.options import Options
 from backends.remote.probing import Probe, Prober
-from backends.remote.upstream import Upstream, UpstreamState
+from backends.remote.upstream import Upstream
+
+log = logging.getLogger(__name__)
 
 Reason: TypeAlias = Literal["unavailable", "full", "budget"]
 NOTHING = Hints()
@@ -47,11 +51,19 @@ class PoolState(Struct, frozen=True):
 class Pool:
     """Leases upstreams to requests. For one event loop; `clock` gives seconds at that loop's pace.
 
-    Without a `probe`, or with `probe_every = 0`, only the requests themselves tell what is wrong.
+    Without a `probe`, or with `probe_every = 0`, only the requests themselves tell what is wrong. `changed` is called
+    when an upstream went down or came back, or was drained or undrained.
     """
 
-    def __init__(self, options: Options, probe: Probe | None = None, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        options: Options,
+        probe: Probe | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.clock = clock
+        self._changed = changed
         self.upstreams = tuple(
             Upstream(index, each, options, seed=digest(each.called.encode()))
             for index, each in enumerate(options.upstreams)
@@ -64,7 +76,9 @@ class Pool:
         self._turn = 0
         self._prober: Prober | None = None
         if probe is not None and options.probe_every:
-            self._prober = Prober(self.upstreams, probe, options.probe_every, options.probe_timeout, clock)
+            self._prober = Prober(
+                self.upstreams, probe, options.probe_every, options.probe_timeout, clock, self._flipped
+            )
 
     @property
     def slots(self) -> int | None:
@@ -72,20 +86,28 @@ class Pool:
         slots = sum(upstream.slots for upstream in self.upstreams)
         return None if slots == inf else int(slots)
 
-    def lease(self, hints: Hints = NOTHING, tried: Collection[Upstream] = (), *, elsewhere: bool = False) -> Lease:
+    def lease(
+        self,
+        hints: Hints = NOTHING,
+        tried: Collection[Upstream] = (),
+        among: Sequence[Upstream] | None = None,
+        *,
+        elsewhere: bool = False,
+    ) -> Lease:
         """An upstream for a request, by the model's strategy. To be closed; it counts from now on.
 
         `tried` are those that this request was already sent to: it then is a retry, and goes to another one if there
-        is any, with `elsewhere` to no other. Raises NoUpstream.
+        is any, with `elsewhere` to no other. `among` are those that have the model, if not all do. Raises NoUpstream.
         """
+        upstreams = self.upstreams if among is None else among
         now = self.clock()
         if now >= self._look_at:
             self._look(now)
         candidates = [
             upstream
-            for upstream in self.upstreams
+            for upstream in upstreams
             if (upstream.clear or upstream.admits(now)) and upstream.outstanding < upstream.slots
-        ] or self._last_resort(now)
+        ] or self._last_resort(upstreams, now)
         if tried:
             candidates = _untried(candidates, tried, elsewhere)
             self._pay(now)
@@ -100,15 +122,15 @@ class Pool:
         upstream.last = self._turn
         return Lease(self, upstream, hints.tokens, now)
 
-    def _last_resort(self, now: float) -> list[Upstream]:
+    def _last_resort(self, upstreams: Sequence[Upstream], now: float) -> list[Upstream]:
         """Those that were ejected: they do badly, which is better than nothing. Raises NoUpstream."""
-        able = [upstream for upstream in self.upstreams if upstream.admits(now, ejected=True)]
+        able = [upstream for upstream in upstreams if upstream.admits(now, ejected=True)]
         free = [upstream for upstream in able if upstream.outstanding < upstream.slots]
         if free:
             return free
         if able:
             raise NoUpstream("Every server of this model is at its limit.", reason="full", retry_after=SOON)
-        soonest = min(upstream.opens(now) for upstream in self.upstreams)
+        soonest = min(upstream.opens(now) for upstream in upstreams)
         retry_after = 60.0 if soonest == inf else max(soonest, SOON)
         raise NoUpstream("No server of this model can answer now.", reason="unavailable", retry_after=retry_after)
 
@@ -125,13 +147,21 @@ class Pool:
     def unreachable(self, upstream: Upstream, reason: str) -> None:
         """A connection was refused: it is down until a probe finds it up again."""
         if self._prober is not None:
+            down = upstream.down
             upstream.goes_down(reason, self.clock())
+            if not down:
+                self._flipped(upstream)
             self._prober.hurry(upstream)
 
     def suspect(self, upstream: Upstream) -> None:
         """A request failed there: find out at once whether it is gone."""
         if self._prober is not None:
             self._prober.hurry(upstream)
+
+    def _flipped(self, upstream: Upstream) -> None:
+        """It went down or came back."""
+        log.warning("upstream %s is %s", upstream.name, f"down: {upstream.reason}" if upstream.down else "up")
+        self._changed()
 
     def start(self) -> None:
         """Begin to probe, all upstreams at once. Needs a running event loop."""
@@ -144,20 +174,34 @@ class Pool:
             await self._prober.close()
 
     def drain(self, name: str) -> None:
-        """No new work for this upstream; what runs there goes on. Raises ValueError for a name there is not."""
+        """No new work for this upstream; what runs there goes on. Raises UnknownUpstream."""
         self._named(name).drain(self.clock())
+        self._changed()
 
     def undrain(self, name: str) -> None:
-        """Give it work again. Raises ValueError for a name there is not."""
+        """Give it work again. Raises UnknownUpstream."""
         self._named(name).undrain(self.clock())
+        self._changed()
 
     def _named(self, name: str) -> Upstream:
         names = {upstream.name: upstream for upstream in self.upstreams}
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
-            raise ValueError(f"no upstream is called {name!r}; {hint}")
+            raise UnknownUpstream(f"no upstream is called {name!r}; {hint}")
         return names[name]
+
+    @property
+    def standing(self) -> State:
+        """Whether the model can answer, as far as it is known of the upstreams."""
+        count = len(self.upstreams)
+        down = sum(upstream.down for upstream in self.upstreams)
+        drained = sum(upstream.drained and not upstream.down for upstream in self.upstreams)
+        if down + drained < count:
+            return State("ready", f"{count - down - drained} of {count} upstreams" if down + drained else "")
+        if not drained:
+            return State("restarting", f"none of {count} upstreams can be reached")
+        return State("restarting", f"of {count} upstreams {drained} drained and {down} down")
 
     @property
     def state(self) -> PoolState:

@@ -39,17 +39,25 @@ Probe: TypeAlias = Callable[[Upstream], Awaitable[ProbeResult]]
 class Prober:
     """One task that starts a probe of each upstream when it is due; a probe that hangs holds no other one up.
 
-    `every` and `timeout` are seconds; `clock` must be the event loop's, or run at its pace.
+    `every` and `timeout` are seconds; `clock` must be the event loop's, or run at its pace. `flipped` is told which
+    upstream a probe found to be down that was not, or the other way round.
     """
 
     def __init__(
-        self, upstreams: Sequence[Upstream], probe: Probe, every: float, timeout: float, clock: Callable[[], float]
+        self,
+        upstreams: Sequence[Upstream],
+        probe: Probe,
+        every: float,
+        timeout: float,
+        clock: Callable[[], float],
+        flipped: Callable[[Upstream], None],
     ) -> None:
         self._upstreams = upstreams
         self._probe = probe
         self._every = every
         self._timeout = timeout
         self._clock = clock
+        self._flipped = flipped
         self._due = dict.fromkeys(range(len(upstreams)), -inf)
         self._begun = dict.fromkeys(range(len(upstreams)), -inf)
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -129,4 +137,4 @@ class Prober:
         down = upstream.down
         upstream.probed(result.good, result.refused, result.reason, result.report, now)
         if upstream.down != down:
-            log.warning("upstream %s is %s", upstream.name, f"down: {result.reason}" if upstream.down else "up")
+            self._flipped(upstream)

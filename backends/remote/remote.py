@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 
 from msgspec import structs
 
-from backends import KINDS, Model, Setup, State
-from backends.errors import Overloaded, Unavailable
+from backends import KINDS, Lack, Model, Setup, State, UpstreamState
+from backends.errors import Overloaded, Rejected, Unavailable
 from backends.events import Event
 from backends.figures import Figure
 from backends.remote.attempt import Again, attempt
 from backends.remote.choosing import Hints
+from backends.remote.credentials import problems
+from backends.remote.discovery import Discovery, Found
 from backends.remote.lease import Lease
+from backends.remote.listing import Listed, context_of
 from backends.remote.options import Options
 from backends.remote.pool import NoUpstream, Pool
 from backends.remote.probing import ProbeResult
@@ -23,10 +27,13 @@ from backends.remote.server import Server
 from backends.remote.upstream import Upstream
 from backends.requests import ChatRequest, CompletionRequest, Request
 
+log = logging.getLogger(__name__)
+
 SLOTS = 1024
 FIRST_LOOK = 2.0
 PREFIX = 2048
 BYTES_PER_TOKEN = 4
+MOST_TOKENS = 32_000  # a picture's base64 is millions of bytes, and some thousand tokens
 PARAMETERS = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
     | {"logprobs", "prompt_logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "chat_echo"}
@@ -51,26 +58,32 @@ class Remote:
                 raise ValueError(f"model {setup.name}: remote has no setting {setting!r}; it takes upstreams")
         self.name = setup.name
         self.options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
-        self.pool = Pool(self.options, self._probe)
+        self._changed = setup.changed
+        self.pool = Pool(self.options, self._probe, changed=self._changed)
         self.slots = setup.slots or self.pool.slots or SLOTS
         self.model = Model(
-            kinds=frozenset(KINDS.values()),
+            kinds=frozenset(self.options.kinds or KINDS.values()),
             parameters=PARAMETERS,
             modalities=frozenset({"image", "audio"}),
             relays=True,
         )
-        self._changed = setup.changed
+        self._discovery = Discovery(self.options, self.model) if self.options.patterns else None
         self._servers: tuple[Server, ...] = ()
         self._started = False
+
+    @staticmethod
+    def lacking(setup: Setup) -> Iterator[Lack]:
+        """Keys and certificates that are not there."""
+        options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
+        for number, upstream in enumerate(options.upstreams):
+            for field, problem in problems(upstream):
+                yield Lack(("upstreams", number, field), f"model {setup.name}: {problem}")
 
     @property
     def state(self) -> State:
         if not self._started:
             return State("loading" if self._servers else "stopped")
-        upstreams = self.pool.upstreams
-        if all(each.down for each in upstreams):
-            return State("restarting", f"none of {len(upstreams)} upstreams can be reached")
-        return State("ready")
+        return self.pool.standing
 
     async def start(self) -> None:
         """Read keys and certificates, then look for the upstreams: at most two seconds, then they may come later."""
@@ -93,6 +106,22 @@ class Remote:
         self._servers = ()
         self._changed()
 
+    def upstreams(self) -> Sequence[UpstreamState]:
+        """What operators are told of them."""
+        return self.pool.state.upstreams
+
+    def drain(self, name: str) -> None:
+        """No new work for this upstream; what runs there goes on. Raises UnknownUpstream."""
+        self.pool.drain(name)
+
+    def undrain(self, name: str) -> None:
+        """Give it work again. Raises UnknownUpstream."""
+        self.pool.undrain(name)
+
+    def discovered(self) -> Mapping[str, Model] | None:
+        """The models that the upstreams list, where those are served."""
+        return None if self._discovery is None else self._discovery.models
+
     def figures(self) -> Iterable[Figure]:
         """What the metrics show of the upstreams."""
         return self.pool.figures()
@@ -101,13 +130,17 @@ class Remote:
         """Answer by one upstream; another one is tried where that is safe. Closing it early closes the connection."""
         if not self._started:
             raise Unavailable
+        servers, found = self._servers, self._found(request)
+        among = None if found is None else found.upstreams
         tried: list[Upstream] = []
         failed: Again | None = None
         while True:
-            with self._lease(request, tried, failed) as lease:
+            with self._lease(request, tried, among, failed) as lease:
                 begun = False
+                server = servers[lease.upstream.index]
+                theirs = server.model if found is None else found.theirs
                 try:
-                    async with aclosing(attempt(self._servers[lease.upstream.index], lease, request)) as events:
+                    async with aclosing(attempt(server, lease, request, theirs)) as events:
                         async for event in events:
                             begun = True
                             yield event
@@ -118,9 +151,23 @@ class Remote:
                     if begun or not (failure.safe or _repeatable(request)) or len(tried) > self.options.retries:
                         raise failure.error from failure.__cause__
 
-    def _lease(self, request: Request, tried: Sequence[Upstream], failed: Again | None) -> Lease:
+    def _found(self, request: Request) -> Found | None:
+        """Where a model is that the upstreams list; None where all have the one model. Raises Rejected."""
+        if self._discovery is None:
+            return None
+        found = self._discovery.found.get(request.model)
+        if found is None:
+            message = f"The model {request.model!r:.100} does not exist any more."
+            kind, code = "invalid_request_error", "model_not_found"
+            raise Rejected(message, status=404, kind=kind, code=code, param="model")
+        return found
+
+    def _lease(
+        self, request: Request, tried: Sequence[Upstream], among: Sequence[Upstream] | None, failed: Again | None
+    ) -> Lease:
+        elsewhere = failed is not None and failed.elsewhere
         try:
-            return self.pool.lease(_hints(request), tried, elsewhere=failed is not None and failed.elsewhere)
+            return self.pool.lease(_hints(request), tried, among, elsewhere=elsewhere)
         except NoUpstream as error:
             if failed is not None:
                 raise failed.error from error
@@ -130,10 +177,25 @@ class Remote:
     async def _probe(self, upstream: Upstream) -> ProbeResult:
         server = self._servers[upstream.index]
         result = await server.probe()
-        listed = server.listed.get(server.model)
-        if listed is not None and listed.max_model_len != self.model.context:
-            self.model = structs.replace(self.model, context=listed.max_model_len)
+        if server.listed is not None:
+            self._learn(upstream, server.listed)
         return result
+
+    def _learn(self, upstream: Upstream, listing: Mapping[str, Listed]) -> None:
+        """The upstream listed these models."""
+        if self._discovery is None:
+            context = narrowest_of(self._servers)
+            if context != self.model.context:
+                self.model = structs.replace(self.model, context=context)
+        elif self._discovery.take(self.pool.upstreams, upstream.index, listing):
+            log.info("the upstreams of %s list %d models for it", self.name, len(self._discovery.models))
+            self._changed()
+
+
+def narrowest_of(servers: Iterable[Server]) -> int | None:
+    """Tokens that the model holds at each of them, as far as they tell: each may call it by another name."""
+    known = [context_of(each.model, each.listed) for each in servers if each.listed is not None]
+    return min((length for length in known if length is not None), default=None)
 
 
 def _repeatable(request: Request) -> bool:
@@ -148,4 +210,4 @@ def _hints(request: Request) -> Hints:
     fields = form.fields
     prompt = bytes(fields.get("messages") or fields.get("prompt") or fields.get("input") or b"")
     session = fields.get("prompt_cache_key") or fields.get("user") or b""
-    return Hints(len(prompt) // BYTES_PER_TOKEN, prompt[:PREFIX], bytes(session))
+    return Hints(min(len(prompt) // BYTES_PER_TOKEN, MOST_TOKENS), prompt[:PREFIX], bytes(session))

@@ -13,20 +13,25 @@ from backends.remote.options import Options, UpstreamOptions
 from backends.remote.probing import ProbeResult
 from backends.remote.reports import Report, read_report
 
+MODELS = "/v1/models"
 LARGEST_LISTING = 4_000_000
 LARGEST_METRICS = 16_000_000
 
 
 class Server:
-    """An upstream's address, key and connections. Raises ValueError for a key or certificate that cannot be read."""
+    """An upstream's address, key and connections; `listed` are its models once it told them.
+
+    Raises ValueError for a key or certificate that cannot be read.
+    """
 
     def __init__(self, options: UpstreamOptions, model: str, shared: Options) -> None:
         self.name = options.called
         self.model = options.model or model
         self.secret = read_key(options)
-        self.listed: Mapping[str, Listed] = {}
+        self.listed: Mapping[str, Listed] | None = None
         self._address = options.address
         self._probe_path = shared.probe_path
+        self._lists = shared.models is not None
         self._reports = shared.strategy == "prefix"
         self._targets: dict[str, bytes] = {}
         own = "".join(f"{name.lower()}: {value}\r\n" for name, value in options.headers.items())
@@ -59,8 +64,11 @@ class Server:
             status, body = await self._get(self._probe_path, LARGEST_LISTING)
             if status >= 500:
                 return ProbeResult(False, reason=f"a probe was answered with status {status}")
-            if status == 200:
-                self.listed = read_listing(body)
+            if self._probe_path != MODELS and self._lists:
+                status, body = await self._get(MODELS, LARGEST_LISTING)
+            listed = read_listing(body) if status == 200 else None
+            if listed is not None:  # what is no list says nothing of the models
+                self.listed = listed
             return ProbeResult(True, report=await self._report() if self._reports else Report())
         except NotConnected as error:
             return ProbeResult(False, refused=True, reason=str(error))
@@ -68,7 +76,11 @@ class Server:
             return ProbeResult(False, reason=str(error))
 
     async def _report(self) -> Report:
-        status, body = await self._get("/metrics", LARGEST_METRICS)
+        """What its metrics say; one without any may answer requests all the same."""
+        try:
+            status, body = await self._get("/metrics", LARGEST_METRICS)
+        except HttpError:
+            return Report()
         return read_report(body) if status == 200 else Report()
 
     async def _get(self, path: str, limit: int) -> tuple[int, bytes]:

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
+from backends import UpstreamState
 from backends.remote.circuit import Circuit
 from backends.remote.options import Options, UpstreamOptions
 from backends.remote.reports import Report
@@ -21,16 +22,6 @@ LEAST_RAMP = 0.1  # where slow start begins
 SMOOTHING = 0.1  # weight of the newest first-byte latency
 MISSES = 2  # failed probes that make an upstream down
 MOST_BUSY = 60.0  # seconds of a Retry-After that are honoured
-
-
-class UpstreamState(Struct, frozen=True):
-    """What operators and clients are told. `since`: seconds in this state, None if it never was in another."""
-
-    name: str
-    state: Word
-    outstanding: int
-    why: str = ""
-    since: float | None = None
 
 
 class Window(Struct):
@@ -83,6 +74,11 @@ class Upstream:
     def down(self) -> bool:
         """Probes, or a connection that was refused, say that it is not there."""
         return self._down
+
+    @property
+    def reason(self) -> str:
+        """Why it is down."""
+        return self._reason
 
     @property
     def unknown(self) -> bool:
@@ -200,7 +196,16 @@ class Upstream:
 
     def state(self, now: float) -> UpstreamState:
         word, why, since = self._word(now)
-        return UpstreamState(self.name, word, self.outstanding, why, None if since == -inf else now - since)
+        return UpstreamState(
+            self.name,
+            word,
+            self.outstanding,
+            why,
+            None if since == -inf else now - since,
+            self.weight,
+            self.options.slots,
+            self.first_byte,
+        )
 
     def _word(self, now: float) -> tuple[Word, str, float]:
         """The strongest of what may be said of it, why, and when it began."""

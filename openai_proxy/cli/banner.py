@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from openai_proxy import __version__
@@ -54,11 +54,14 @@ def model(served: Served, config: Config) -> str:
     return f"{served.name} ({served.config.backend}{default}) {'loading' if state == 'stopped' else state}{also}"
 
 
-def example(models: Iterable[Served], url: str, default: str | None, *, locked: bool) -> str:
+def example(models: Collection[Served], url: str, default: str | None, *, locked: bool) -> str:
     """One line that asks a model something, one that can chat if there is any."""
-    served = min(models, key=lambda each: "chat" not in each.model.kinds)
-    path, body = QUESTIONS[next(kind for kind in QUESTIONS if kind in served.model.kinds)]
     key = ' -H "authorization: Bearer $KEY"' if locked else ""
+    able = [(kind, each) for kind in QUESTIONS for each in models if kind in each.model.kinds and not each.discovers]
+    if not able:
+        return f"curl {url}/v1/models{key}"
+    kind, served = able[0]
+    path, body = QUESTIONS[kind]
     named = {} if served.name == default else {"model": served.name}
     text = json.dumps({**named, **body}, separators=(",", ":")).replace("'", "\\u0027")
     return f"curl {url}/v1/{path}{key} -H 'content-type: application/json' -d '{text}'"

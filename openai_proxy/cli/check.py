@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from openai_proxy import default
 from openai_proxy.cli.arguments import add_config
@@ -57,10 +60,24 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print_problems((Problem("keys", str(error)),), args.json)
         return MISUSED
     if args.json:
-        print_json({"ok": True, "problems": [], "config": config})
+        print_json({"ok": True, "problems": [], "config": without_secrets(config)})
     else:
         summarise(config, len(keys), file_of(args.config, environ))
     return 0
+
+
+def without_secrets(config: Config) -> Config:
+    """The same, without the values of headers that go to upstreams: keys of some servers are among them."""
+    models = {
+        name: msgspec.structs.replace(model, upstreams=tuple(map(_without_headers, model.upstreams)))
+        for name, model in config.models.items()
+    }
+    return msgspec.structs.replace(config, models=models)
+
+
+def _without_headers(upstream: Mapping[str, Any]) -> Mapping[str, Any]:
+    headers = upstream.get("headers")
+    return upstream if headers is None else {**upstream, "headers": dict.fromkeys(headers, "***")}
 
 
 def print_problems(problems: tuple[Problem, ...], as_json: bool) -> None:

@@ -111,6 +111,7 @@ def engines(config: Config) -> Iterator[Finding]:
     else:
         yield Finding("llama_cpp", "ok", f"GGUF models: xllamacpp {importlib.metadata.version('xllamacpp')}")
     yield from vllm(config)
+    yield remote()
 
 
 def vllm(config: Config) -> Iterator[Finding]:
@@ -122,6 +123,14 @@ def vllm(config: Config) -> Iterator[Finding]:
     needed = any(model.backend == "vllm" for model in config.models.values())
     text = "Hugging Face models: vLLM is not installed (without an NVIDIA GPU: openai-proxy[cpu])"
     yield Finding("vllm", "missing" if needed else "note", text, install("openai-proxy[cuda]"))
+
+
+def remote() -> Finding:
+    """A model that wants what is absent is no right configuration: this only says what could be had."""
+    text = "other servers of OpenAI's API"
+    if importlib.util.find_spec("aiohttp") is not None:
+        return Finding("remote", "ok", text)
+    return Finding("remote", "note", f"{text}; without aiohttp through no HTTP proxy", install("openai-proxy[remote]"))
 
 
 def import_problem(module: str) -> str | None:

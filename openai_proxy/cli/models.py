@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from openai_proxy.cli import address, ask
+from openai_proxy.cli import address, ask, upstreams
 from openai_proxy.cli.ending import MISUSED, Ending
 from openai_proxy.cli.plain import one_line
 from openai_proxy.cli.table import print_json, print_table
@@ -30,8 +30,15 @@ and waits until that is done:
   openai-proxy models load NAME        load it, or try again after a failure
   openai-proxy models sleep NAME       give its memory back until the next request
   openai-proxy models wake NAME        bring it back before that
+
+The servers behind models of the backend `remote`, with the same key; `drain` waits until the last request there ended:
+
+  openai-proxy models upstreams [NAME]         what is known of each: state, requests, weight, first byte, why
+  openai-proxy models drain NAME UPSTREAM      give it no new work
+  openai-proxy models undrain NAME UPSTREAM    give it work again
 """
 ORDERS = ("load", "unload", "sleep", "wake")
+STEERING = ("drain", "undrain")
 UNDER_WAY = 202
 
 
@@ -66,21 +73,24 @@ class Changed(Struct, kw_only=True):
 
 def describe(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
-    parser.add_argument("order", nargs="?", choices=ORDERS, metavar="ORDER", help=f"{', '.join(ORDERS)}: see above")
+    orders = (*ORDERS, "upstreams", *STEERING)
+    parser.add_argument("order", nargs="?", choices=orders, metavar="ORDER", help=f"{', '.join(orders)}: see above")
     parser.add_argument("name", nargs="?", metavar="NAME", help="the model, by its id or another of its names")
+    parser.add_argument("upstream", nargs="?", metavar="UPSTREAM", help="one of the servers behind it, by its name")
     address.describe(parser)
     parser.add_argument("--json", action="store_true", help="print JSON: the server's list, or a state a line")
-    parser.add_argument("--watch", action="store_true", help="follow the states of an openai-proxy server")
+    parser.add_argument("--watch", action="store_true", help="follow the states of models, or of upstreams")
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    if args.order and not args.name:
-        raise Ending(f"{args.order} needs the NAME of a model", MISUSED)
-    if args.order and args.watch:
-        raise Ending("--watch follows all models and goes with no order", MISUSED)
+    check_arguments(args)
     url, key = address.base_url(args, environ), address.api_key(args, environ)
     try:
-        if args.order:
+        if args.order == "upstreams":
+            upstreams.show(url, key, args)
+        elif args.order in STEERING:
+            upstreams.steer(url, key, args)
+        elif args.order:
             order(url, key, args)
         elif args.watch:
             follow(url, key, args.json)
@@ -91,6 +101,18 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             raise address.unauthorized(args, url, key) from refused
         raise
     return 0
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Whether they go together. Ends the command when they do not."""
+    if args.order not in (None, "upstreams") and not args.name:
+        raise Ending(f"{args.order} needs the NAME of a model", MISUSED)
+    if args.order in STEERING and not args.upstream:
+        raise Ending(f"{args.order} needs the name of an UPSTREAM of {one_line(args.name)}", MISUSED)
+    if args.upstream and args.order not in STEERING:
+        raise Ending(f"{args.order} takes no UPSTREAM", MISUSED)
+    if args.watch and args.order not in (None, "upstreams"):
+        raise Ending("--watch follows models or upstreams and goes with no order", MISUSED)
 
 
 def show(answer: Any, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-from backends import Setup, check_together, resolve, shareable
+from backends import Backend, Setup, check_together, discovered, lacking, resolve, shareable
 from openai_proxy.config import Auth, Config, ModelConfig, Server
 from openai_proxy.configure.shape import Report, shown
 
@@ -24,7 +24,10 @@ def check(config: Config, report: Report, whole: bool) -> None:
     built = [check_backend(name, model, report) for name, model in config.models.items()]
     for name, model in config.models.items():
         check_fallback(name, model, config, report)
-    if all(built):
+    for name, backend in zip(config.models, built, strict=True):
+        if backend is not None and discovered(backend) is not None:
+            check_discovering(name, config, report)
+    if all(backend is not None for backend in built):
         check_models_together(config, report)
         check_workers(config, report)
 
@@ -150,20 +153,36 @@ def check_workers(config: Config, report: Report) -> None:
             return
 
 
-def check_backend(name: str, model: ModelConfig, report: Report) -> bool:
+def check_discovering(name: str, config: Config, report: Report) -> None:
+    """A table that serves what its upstreams list is no model itself: nothing may need it to be one."""
+    why = f"{shown(name)} serves models under names of their own"
+    if config.models[name].aliases:
+        report(("models", name, "aliases"), f"{why}: it can have no aliases")
+    if config.default_model == name:
+        report(("default_model",), f"{why}: it cannot be the default_model")
+    for other, model in config.models.items():
+        for number, target in enumerate(model.fallback):
+            if target == name:
+                report(("models", other, "fallback", number), f"{why}: none can fall back to it")
+
+
+def check_backend(name: str, model: ModelConfig, report: Report) -> Backend | None:
     """Resolve the backend and let it look at its options: a constructor is cheap, the work is in `start`."""
     try:
         factory: Any = resolve(model.backend)
     except ValueError as error:
         report(("models", name, "backend"), str(error))
-        return False
+        return None
     if not callable(factory):
         report(("models", name, "backend"), f"{shown(model.backend)} is not a backend")
-        return False
+        return None
     try:
-        factory(model.setup(name))
+        setup = model.setup(name)
+        backend: Backend = factory(setup)
     except ValueError as error:
         text = str(error)
         report(("models", name), text if name in text else f"model {shown(name)}: {text}")
-        return False
-    return True
+        return None
+    for lack in lacking(model.backend, setup):
+        report(("models", name, *lack.path), lack.problem)
+    return backend

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DIALECTS = {
     "openai": "openai_proxy.dialects.openai:build",
     "operator": "openai_proxy.dialects.operator:build",
+    "upstreams": "openai_proxy.dialects.upstreams:build",
 }
 
 

@@ -141,7 +141,7 @@ class Operator:
 
     async def order(self, order: Order, incoming: Incoming) -> Reply:
         """Carry an order out; 200 when it is done, 202 when that takes longer than a request may wait for a slot."""
-        served = self.edge.router.find(incoming.scope["path_params"]["id"])
+        served = self.edge.router.steered(incoming.scope["path_params"]["id"])
         incoming.note_model(served.name)
         served.order(order)
         done = await self._carried_out(served, order, self.edge.config.timeouts.queue)

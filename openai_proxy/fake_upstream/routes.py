@@ -78,9 +78,10 @@ def _allow(method: str, request: Request) -> None:
 
 
 def _models(order: Order) -> bytes:
-    listed = [
-        {"id": name, "object": "model", "created": 1, "owned_by": order.name} for name in order.models if name != "*"
-    ]
+    entries = order.script.listed
+    if entries is None:
+        entries = [{"id": name} for name in order.models if name != "*"]
+    listed = [{"object": "model", "created": 1, "owned_by": order.name, **entry} for entry in entries]
     if order.request.path == MODELS:
         return encode({"object": "list", "data": listed})
     wanted = order.model(order.request.path.removeprefix(f"{MODELS}/"))

@@ -27,6 +27,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     spread; with `probes` also `GET /v1/models`, `/health` and `/metrics`.
     `retry_after` goes with 429 and 503, `code` and `message` into error bodies, `headers` into every head.
     `health` is the status of `GET /health`, `gauges` are values of `/metrics` that shall not be the true ones.
+    `listed`: the entries of `GET /v1/models`, if not the models', each with an `id`.
     `slots`: as many requests are answered at a time, the others wait. `close`: no connection serves twice.
     `down`: at once, close the port and all connections, and come back so much later.
     """
@@ -51,6 +52,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str] = field(default_factory=dict)
     health: Annotated[int, Meta(ge=200, le=599)] = 200
     gauges: dict[str, float] = field(default_factory=dict)
+    listed: list[dict[str, Any]] | None = None
     slots: Positive = 1_000_000
     close: bool = False
     down: Seconds | None = None

@@ -96,7 +96,7 @@ class Worker(Process):
         asyncio.get_running_loop().add_reader(self.post.board.pipes[self.post.row][0], self._on_call)
         for name, order in self.birth.given.orders.items():
             with contextlib.suppress(EdgeError):
-                self.app.edge.router.find(name).order(order)
+                self.app.edge.router.steered(name).order(order)
         if not self.birth.first:
             await self._settle()
         if not self._closed:
@@ -231,7 +231,7 @@ class Worker(Process):
 
     async def _carry_out(self, message: Message, name: str, order: Order, timeout: float) -> None:
         try:
-            served = self.app.edge.router.find(name)
+            served = self.app.edge.router.steered(name)
             served.order(order)
             done: object = await served.settle(order, timeout)
         except (EdgeError, BackendError) as error:

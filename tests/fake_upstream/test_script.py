@@ -214,3 +214,10 @@ def test_inside_ones_own_loop() -> None:
             await client.close()
 
     asyncio.run(ask())
+
+
+def test_what_is_listed_can_be_said(fake: Upstream) -> None:
+    fake.script(listed=[{"id": "a", "max_model_len": 16}, {"id": "b", "owned_by": "me"}])
+    listed = fake.client().models.list().data
+    assert [(each.id, each.owned_by) for each in listed] == [("a", "fake"), ("b", "me")]
+    assert listed[0].model_dump()["max_model_len"] == 16

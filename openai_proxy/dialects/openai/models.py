@@ -52,9 +52,8 @@ class Models:
         return Reply(msgspec.json.encode(ModelList(list(self._entries()))))
 
     def _entries(self) -> Iterator[ModelEntry]:
-        for served in self.edge.router.models.values():
-            for name in (served.name, *served.config.names):
-                yield entry(name, served)
+        for name, served in self.edge.router.names:
+            yield entry(name, served)
 
 
 class OneModel:
@@ -70,11 +69,11 @@ class OneModel:
 
 def entry(name: str, served: Served) -> ModelEntry:
     """What is known of a model under one of its names."""
-    model = served.model
+    model = served.known(name)
     return ModelEntry(
         id=name,
         created=served.created,
-        root=served.name,
+        root=name if served.discovers else served.name,
         aliases=list(served.config.aliases) if name == served.name else [],
         kinds=sorted(model.kinds) if model.certain else [],
         modalities=["text", *sorted(model.modalities)] if model.certain else [],

@@ -85,7 +85,7 @@ class Tokenize:
         request = await beside(incoming.body, tokenize_request, body, fields, served, limits)
         found = told(await Outcome.of(self.edge.router.run(request)))
         strings = None if found.strings is None else list(found.strings)
-        reply = TokenizeReply(len(found.ids), served.model.context, list(found.ids), strings)
+        reply = TokenizeReply(len(found.ids), served.known(body.model).context, list(found.ids), strings)
         return Reply(msgspec.json.encode(reply))
 
 

@@ -57,6 +57,12 @@ def test_a_secret_is_not_shown() -> None:
     assert secret.hide("Incorrect API key provided: sk-123.") == "Incorrect API key provided: ***."
 
 
+def test_headers_and_the_address_are_not_shown_either() -> None:
+    secret = read_key(upstream(url="https://gpu1:8000", headers={"x-api-key": "hunter22", "x-team": "red"}), {})
+    assert secret.hide("gpu1:8000 took no hunter22 of the red team") == "*** took no *** of the red team"
+    assert secret.header == b""
+
+
 def test_http_has_no_certificates() -> None:
     assert read_certificates(upstream(url="http://box")) is None
 

@@ -29,6 +29,10 @@ upstreams = [{{ url = "{url}", model = "theirs", key_env = "UPSTREAM_KEY", heade
 [models.plain]
 backend = "remote"
 upstreams = [{{ url = "{url}/v1/" }}]
+[models.texts]
+backend = "remote"
+upstreams = [{{ url = "{url}", model = "theirs", key_env = "UPSTREAM_KEY" }}]
+options = {{ kinds = ["chat", "completion"] }}
 """
 REFUSALS: list[tuple[str, int, str, str | None]] = [
     ("status-400", 400, "invalid_request_error", None),
@@ -255,3 +259,21 @@ def _tokens(server: Running) -> float:
     text = httpx2.get(f"{server.url}/metrics").text
     name = 'openai_proxy_completion_tokens_total{model="ours"}'
     return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0.0)
+
+
+def test_kinds_limit_what_a_model_takes(fake: Upstream, server: Running, client: openai.OpenAI) -> None:
+    entry = httpx2.get(f"{server.base_url}/models/texts").json()
+    assert entry["kinds"] == ["chat", "completion"]
+    assert client.chat.completions.create(model="texts", messages=SAID).model == "texts"
+    assert client.completions.create(model="texts", prompt="Hello").model == "texts"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model="texts", input="Hello")
+    assert "does not take embedding requests" in refused.value.message
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "model")
+    others: dict[str, dict[str, Any]] = {"rerank": {"query": "a", "documents": ["b"]}, "tokenize": {"prompt": "a"}}
+    for path, body in others.items():
+        answer = httpx2.post(f"{server.base_url}/{path}", json={"model": "texts", **body})
+        assert answer.status_code == 400, path
+    with pytest.raises(openai.BadRequestError):
+        client.audio.transcriptions.create(model="texts", file=("a.wav", tone(seconds=1.0), "audio/wav"))
+    assert set(fake.seen().paths) <= {"/v1/models", "/v1/chat/completions", "/v1/completions"}

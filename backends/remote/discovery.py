@@ -1,0 +1,65 @@
+"""The models that upstreams list: under which names they are served, and which upstreams have each."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, structs
+
+from backends import Model
+from backends.remote.listing import Listed, narrowest
+from backends.remote.options import Options
+from backends.remote.upstream import Upstream
+
+LONGEST = 200  # characters of a name
+
+
+class Found(Struct, frozen=True):
+    """A model as the upstreams call it, `theirs`, and those upstreams that list it."""
+
+    model: Model
+    theirs: str
+    upstreams: tuple[Upstream, ...]
+
+
+class Discovery:
+    """What there is by the names that clients use: `found`, and of that the `models` alone.
+
+    An upstream has what it listed last: it may be down for a while, and comes back with the same. `model` is what is
+    known of each of them beside its context.
+    """
+
+    def __init__(self, options: Options, model: Model) -> None:
+        self.found: Mapping[str, Found] = {}
+        self.models: Mapping[str, Model] = {}
+        self._model = model
+        self._prefix = options.prefix
+        self._wanted = re.compile("|".join(map(fnmatch.translate, options.patterns)))
+        self._listings: dict[int, Mapping[str, Listed]] = {}
+
+    def take(self, upstreams: Sequence[Upstream], index: int, listing: Mapping[str, Listed]) -> bool:
+        """The upstream of that index lists this now. True when another set of models follows from it."""
+        if self._listings.get(index) == listing:
+            return False
+        self._listings[index] = listing
+        holders: dict[str, list[Upstream]] = {}
+        for upstream in upstreams:
+            for theirs in self._listings.get(upstream.index, ()):
+                if self._serves(theirs):
+                    holders.setdefault(theirs, []).append(upstream)
+        self.found = {self._prefix + theirs: self._found(theirs, holders[theirs]) for theirs in holders}
+        models = {name: found.model for name, found in self.found.items()}
+        same = models == self.models
+        self.models = models
+        return not same
+
+    def _serves(self, theirs: str) -> bool:
+        name = self._prefix + theirs
+        shown = name.isprintable() and name == name.strip() and theirs != "" and len(name) <= LONGEST
+        return shown and self._wanted.match(theirs) is not None
+
+    def _found(self, theirs: str, upstreams: Sequence[Upstream]) -> Found:
+        context = narrowest(theirs, [self._listings[each.index] for each in upstreams])
+        return Found(structs.replace(self._model, context=context), theirs, tuple(upstreams))
