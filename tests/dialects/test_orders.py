@@ -20,6 +20,7 @@ import pytest
 
 from openai_proxy import keys
 from tests.conftest import Serve
+from tests.edge.raw import wait_for
 from tests.running import ROOT, Running, environment
 
 MESSAGES: list[Any] = [{"role": "user", "content": "hello"}]
@@ -201,7 +202,7 @@ def test_two_clients_and_two_orders_wake_it_once(serve: Serve) -> None:
         orders = [threads.submit(post, server, "echo", "wake") for _ in range(2)]
         assert [answer.result().choices[0].message.content for answer in answers] == ["hello", "hello"]
         assert [order.result()[1]["state"] for order in orders] == ["ready", "ready"]
-    assert server.output().count("is ready after") == 2  # loaded, and woken
+    wait_for(lambda: server.output().count("is ready after") == 2)  # loaded, and woken
 
 
 def test_a_client_that_leaves_while_a_model_wakes_is_forgotten(serve: Serve) -> None:

@@ -246,6 +246,7 @@ def test_a_port_that_others_share_is_not_taken(listen: Listen) -> None:
 def test_one_worker_has_nothing_to_restart(listen: Listen) -> None:
     listener = listen()
     assert status(listener.send(request("POST", "/admin/restart"))) == 404
+    wait_for(lambda: bool(listener.lines()))  # the log is written beside the answer
     assert "worker" not in listener.lines()[0]
 
 
