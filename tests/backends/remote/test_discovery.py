@@ -121,7 +121,7 @@ def test_names_come_and_go_with_the_listings(serve: Serve, pair: tuple[Upstream,
 def test_an_upstream_that_is_down_keeps_its_names(serve: Serve, pair: tuple[Upstream, Upstream]) -> None:
     a, b = pair
     server = serve(SERVER + box(pair))
-    b.script(down=1.5)
+    b.script(down=60)
     until(lambda: "upstream b is down" in server.output())
     assert set(listed(server)) == {"meta/shared", "only-a", "lora", "only-b"}
     for _ in range(3):
@@ -130,6 +130,7 @@ def test_an_upstream_that_is_down_keeps_its_names(serve: Serve, pair: tuple[Upst
     with pytest.raises(openai.InternalServerError) as refused:
         chat(server, "only-b")
     assert (refused.value.status_code, refused.value.code) == (503, "engine_unavailable")
+    b.script(down=0)
     until(lambda: "upstream b is up" in server.output())
     assert chat(server, "only-b").model == "only-b"
 
