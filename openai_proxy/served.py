@@ -77,7 +77,8 @@ class Served:
 
     def heir_of(self, former: Served) -> None:
         """It takes the place of another one: requests for what that one found shall wait until this one is loaded."""
-        self._inherited = former.discovered
+        if self.discovers:
+            self._inherited = former.discovered
 
     def known(self, name: str | None) -> Model:
         """What is known of the model that a client calls `name`."""

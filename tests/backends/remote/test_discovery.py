@@ -250,10 +250,12 @@ def test_options_that_do_not_go_together(tmp_path: Path, options: str, says: str
     assert re.search(says, done.stdout)
 
 
-def test_names_are_not_given_twice(tmp_path: Path) -> None:
+def test_settings_that_a_table_cannot_have(tmp_path: Path) -> None:
     text = '[models.box]\nbackend = "remote"\naliases = ["b"]\noptions = { models = "*" }\n'
     file = tmp_path / "config.toml"
     file.write_text(text + 'upstreams = [{ url = "http://a" }]\n')
     assert "it can have no aliases" in run("check", file).stdout
+    file.write_text(text.replace('aliases = ["b"]', 'load = "request"') + 'upstreams = [{ url = "http://a" }]\n')
+    assert "it has to look for them before anybody can ask" in run("check", file).stdout
     file.write_text(text.replace('aliases = ["b"]\n', "") + 'upstreams = [{ url = "http://a", model = "b" }]\n')
     assert "upstream a: model has no use beside the option models" in run("check", file).stdout
