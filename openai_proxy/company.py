@@ -6,15 +6,16 @@ Where one process serves alone, a model has a `Company` that stands for nobody, 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from backends import State
+from backends import State, UpstreamState
 from openai_proxy.admission import Admission
 
 Order: TypeAlias = Literal["load", "unload", "sleep", "wake"]
+Steer: TypeAlias = Literal["drain", "undrain"]
 
 
 class Standing(Struct, frozen=True):
@@ -63,6 +64,11 @@ class Fleet(Protocol):
 
         Raises Unavailable or WrongState with the reason of one that could not.
         """
+
+    def upstreams(
+        self, name: str, steer: tuple[Steer, str] | None = None
+    ) -> Awaitable[Sequence[Sequence[UpstreamState]]]:
+        """What each of the others knows of a model's upstreams, after it carried out an order to one of them."""
 
     def restart(self) -> Awaitable[None]:
         """Begin to replace each by a new one, without losing a request. Raises WrongState."""

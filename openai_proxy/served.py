@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import get_args
 
-from backends import Backend, Model, State, StateName, discovered, resolve
+from backends import Backend, Model, State, StateName, UnknownUpstream, UpstreamState, discovered, resolve
 from backends.errors import Unavailable
 from backends.events import Usage
 from openai_proxy.circuit import Circuit
-from openai_proxy.company import Company, Order, Standing
+from openai_proxy.company import Company, Order, Standing, Steer
 from openai_proxy.config import ModelConfig
-from openai_proxy.errors import EdgeError, QueueTimeout, WrongState
+from openai_proxy.errors import EdgeError, NotFound, QueueTimeout, WrongState
 from openai_proxy.metrics import Metrics
 from openai_proxy.presence import Place, Presence
 
@@ -77,7 +77,8 @@ class Served:
 
     def heir_of(self, former: Served) -> None:
         """It takes the place of another one: requests for what that one found shall wait until this one is loaded."""
-        self._inherited = former.discovered
+        if self.discovers:
+            self._inherited = former.discovered
 
     def known(self, name: str | None) -> Model:
         """What is known of the model that a client calls `name`."""
@@ -175,6 +176,28 @@ class Served:
         if self.presence.place != AIMS[order]:
             raise WrongState(f"The model {self.name} is {self.state.name}: another order came in between.")
         return True
+
+    @property
+    def has_upstreams(self) -> bool:
+        """Whether there are servers behind it that operators can see."""
+        return hasattr(self.backend, "upstreams")
+
+    def upstreams(self) -> Sequence[UpstreamState]:
+        """The servers behind it. Raises NotFound for a model whose engine is here."""
+        ask: Callable[[], Sequence[UpstreamState]] | None = getattr(self.backend, "upstreams", None)
+        if ask is None:
+            raise NotFound(f"The model {self.name} has no upstreams.")
+        return ask()
+
+    def steer(self, steer: Steer, upstream: str) -> None:
+        """Give one of them no new work, or give it work again. Raises NotFound."""
+        order: Callable[[str], None] | None = getattr(self.backend, steer, None)
+        if order is None:
+            raise NotFound(f"The model {self.name} has no upstreams.")
+        try:
+            order(upstream)
+        except UnknownUpstream as error:
+            raise NotFound(f"The model {self.name}: {error}") from error
 
     async def _rest_when_idle(self, after: float) -> None:
         """Put the engine to rest whenever there was no request for `after` seconds."""

@@ -158,6 +158,8 @@ def check_discovering(name: str, config: Config, report: Report) -> None:
     why = f"{shown(name)} serves models under names of their own"
     if config.models[name].aliases:
         report(("models", name, "aliases"), f"{why}: it can have no aliases")
+    if config.models[name].load == "request":
+        report(("models", name, "load"), f"{why}: it has to look for them before anybody can ask for one")
     if config.default_model == name:
         report(("default_model",), f"{why}: it cannot be the default_model")
     for other, model in config.models.items():

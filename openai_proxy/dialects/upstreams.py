@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.routing import Route
 
-from backends import UnknownUpstream, UpstreamState
+from backends import UpstreamState
+from openai_proxy.company import Steer
 from openai_proxy.dialects import Dialect, Edge
-from openai_proxy.errors import NotFound
 from openai_proxy.openapi import Operation
 from openai_proxy.served import Served
 from openai_proxy.wire import Incoming, Reply
-
-Steer: TypeAlias = Literal["drain", "undrain"]
 
 ALL = "/admin/upstreams"
 ONE = "/admin/models/{}/upstreams"
@@ -71,34 +69,25 @@ class AllUpstreams(Struct):
 
 
 class Upstreams:
-    """The answers."""
+    """The answers. Where several processes serve together, each has its own view of an upstream: they are merged."""
 
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
 
     async def all(self, incoming: Incoming) -> Reply:
-        known = [
-            ModelUpstreams(served.name, list(ask()))
-            for served in self.edge.router.models.values()
-            if (ask := asked(served)) is not None
-        ]
-        return Reply(msgspec.json.encode(AllUpstreams(known)))
+        having = [served for served in self.edge.router.models.values() if served.has_upstreams]
+        return Reply(msgspec.json.encode(AllUpstreams(list(await asyncio.gather(*map(self._told, having))))))
 
     async def one(self, incoming: Incoming) -> Reply:
-        served = self._served(incoming)
-        return Reply(msgspec.json.encode(ModelUpstreams(served.name, list(self._of(served)))))
+        return Reply(msgspec.json.encode(await self._told(self._served(incoming))))
 
     async def steer(self, steer: Steer, incoming: Incoming) -> Reply:
         """Carry it out at once; 202 while requests still run at an upstream that is drained. It can be repeated."""
         served = self._served(incoming)
         name: str = incoming.scope["path_params"]["name"]
-        self._of(served)
-        order: Callable[[str], None] = getattr(served.backend, steer)
-        try:
-            order(name)
-        except UnknownUpstream as error:
-            raise NotFound(f"The model {served.name}: {error}") from error
-        state = next(each for each in self._of(served) if each.name == name)
+        served.steer(steer, name)
+        told = await self._told(served, (steer, name))
+        state = next(each for each in told.upstreams if each.name == name)
         busy = steer == "drain" and state.outstanding
         return Reply(msgspec.json.encode(state), status=202 if busy else 200)
 
@@ -107,15 +96,20 @@ class Upstreams:
         incoming.note_model(served.name)
         return served
 
-    def _of(self, served: Served) -> Sequence[UpstreamState]:
-        """Raises NotFound for a model whose engine is here."""
-        ask = asked(served)
-        if ask is None:
-            raise NotFound(f"The model {served.name} has no upstreams.")
-        return ask()
+    async def _told(self, served: Served, steer: tuple[Steer, str] | None = None) -> ModelUpstreams:
+        """What all processes know; `steer` is for the others."""
+        fleet = self.edge.fleet
+        served.upstreams()  # there are some
+        others = [] if fleet is None else await fleet.upstreams(served.name, steer)
+        return ModelUpstreams(served.name, [merged(own, others) for own in served.upstreams()])
 
 
-def asked(served: Served) -> Callable[[], Sequence[UpstreamState]] | None:
-    """What tells of the servers behind a model, if it has any."""
-    ask: Any = getattr(served.backend, "upstreams", None)
-    return ask if callable(ask) else None
+def merged(own: UpstreamState, others: Sequence[Sequence[UpstreamState]]) -> UpstreamState:
+    """One upstream, as all processes see it: in the state that the one tells which has most requests there."""
+    views = [own, *(each for other in others for each in other if each.name == own.name)]
+    latencies = [each.first_byte for each in views if each.first_byte is not None]
+    return structs.replace(
+        max(views, key=lambda each: each.outstanding),
+        outstanding=sum(each.outstanding for each in views),
+        first_byte=sum(latencies) / len(latencies) if latencies else None,
+    )

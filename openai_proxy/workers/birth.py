@@ -8,20 +8,24 @@ from typing import Any
 
 from msgspec import Struct
 
-from openai_proxy.company import Order
+from openai_proxy.company import Order, Steer
 from openai_proxy.config import Config
 from openai_proxy.keys import Keys
 from openai_proxy.workers.board import Board, Plan
 
 
 class Given(Struct, frozen=True):
-    """The configuration and what belongs to it. `orders` are the last ones of operators, by the model's name."""
+    """The configuration and what belongs to it.
+
+    `orders` are the last ones of operators, by the model's name; `steered` those to upstreams, by model and upstream.
+    """
 
     config: Config
     keys: Keys
     plan: Plan
     revision: int
     orders: Mapping[str, Order]
+    steered: Mapping[tuple[str, str], Steer]
 
 
 class Birth(Struct, frozen=True):

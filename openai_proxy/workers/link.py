@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from openai_proxy.company import Order
+from backends import UpstreamState
+from openai_proxy.company import Order, Steer
 from openai_proxy.errors import Draining
 from openai_proxy.metrics import Metrics
 from openai_proxy.workers.frames import Frames, Message, What, frame
@@ -89,6 +90,9 @@ class Others:
 
     async def order(self, name: str, order: Order, timeout: float) -> bool:
         return bool(await self._link.ask("order", (name, order, timeout)))
+
+    async def upstreams(self, name: str, steer: tuple[Steer, str] | None = None) -> Sequence[Sequence[UpstreamState]]:
+        return cast(Sequence[Sequence[UpstreamState]], await self._link.ask("upstreams", (name, steer)))
 
     async def restart(self) -> None:
         await self._link.ask("restart")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from openai_proxy.company import Order
+from openai_proxy.company import Order, Steer
 from openai_proxy.config import Config
 from openai_proxy.errors import WrongState
 from openai_proxy.keys import Keys
@@ -68,6 +68,7 @@ class Supervisor:
         self.plans.make(config)
         self.revision = 1
         self.orders: dict[str, Order] = {}
+        self.steered: dict[tuple[str, str], Steer] = {}
         self.gatherings = Gatherings(self.watcher)
         self.crew = Crew(self.watcher, self.board, listeners, self._given, descriptors, self._on_message, self._on_gone)
         self.rolling = Rolling(self.crew, self.watcher, self.board.rows)
@@ -96,7 +97,7 @@ class Supervisor:
             self.watcher.stop()
 
     def _given(self) -> Given:
-        return Given(self.config, self.keys, self.plans.plan, self.revision, dict(self.orders))
+        return Given(self.config, self.keys, self.plans.plan, self.revision, dict(self.orders), dict(self.steered))
 
     # What workers say
 
@@ -115,6 +116,8 @@ class Supervisor:
                 self._tell_figures(child, message)
             case "order":
                 self._spread_order(child, message)
+            case "upstreams":
+                self._ask_upstreams(child, message)
             case "reload":
                 self._reload(lambda outcome: self._answer(child, message, outcome))
             case "restart":
@@ -145,6 +148,17 @@ class Supervisor:
 
         self.gatherings.ask(others, "order", message.content, timeout + ANSWER, done)
 
+    def _ask_upstreams(self, asker: Child, message: Message) -> None:
+        name, steer = message.content
+        if steer is not None:
+            self.steered[name, steer[1]] = steer[0]
+        others = [child for child in self.crew.children if child is not asker]
+
+        def done(answers: dict[Child, Any]) -> None:
+            self._answer(asker, message, [each for each in answers.values() if not isinstance(each, Exception)])
+
+        self.gatherings.ask(others, "upstreams", message.content, ANSWER, done)
+
     # The configuration
 
     def _reload(self, done: Callable[[Exception | None], None]) -> None:
@@ -159,6 +173,7 @@ class Supervisor:
         for text in differences(self.config, config):
             log.warning(text)
         self.orders = {name: order for name, order in self.orders.items() if self._unchanged(name, config)}
+        self.steered = {place: steer for place, steer in self.steered.items() if self._unchanged(place[0], config)}
         for family in self.past.values():
             family.drop(frozenset(config.models))
         self.config, self.keys = config, keys

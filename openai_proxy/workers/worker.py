@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 from backends.errors import BackendError
 from openai_proxy import logs
 from openai_proxy.app import Application, create_app
-from openai_proxy.company import Order
+from openai_proxy.company import Order, Steer
 from openai_proxy.config import Config
 from openai_proxy.door import Door
 from openai_proxy.errors import EdgeError
@@ -97,6 +97,9 @@ class Worker(Process):
         for name, order in self.birth.given.orders.items():
             with contextlib.suppress(EdgeError):
                 self.app.edge.router.steered(name).order(order)
+        for (name, upstream), steer in self.birth.given.steered.items():
+            with contextlib.suppress(EdgeError):
+                self.app.edge.router.steered(name).steer(steer, upstream)
         if not self.birth.first:
             await self._settle()
         if not self._closed:
@@ -218,6 +221,18 @@ class Worker(Process):
                 self._spawn(self._take_over(message, *message.content))
             case "order":
                 self._spawn(self._carry_out(message, *message.content))
+            case "upstreams":
+                self._tell_upstreams(message, *message.content)
+
+    def _tell_upstreams(self, message: Message, name: str, steer: tuple[Steer, str] | None) -> None:
+        try:
+            served = self.app.edge.router.steered(name)
+            if steer is not None:
+                served.steer(*steer)
+            told: object = list(served.upstreams())
+        except EdgeError as error:
+            told = error
+        self.link.answer(message, told)
 
     async def _take_over(self, message: Message, config: Config, keys: Keys, plan: Plan, revision: int) -> None:
         before, self.companies.plan = self.companies.plan, plan

@@ -121,7 +121,7 @@ def test_names_come_and_go_with_the_listings(serve: Serve, pair: tuple[Upstream,
 def test_an_upstream_that_is_down_keeps_its_names(serve: Serve, pair: tuple[Upstream, Upstream]) -> None:
     a, b = pair
     server = serve(SERVER + box(pair))
-    b.script(down=1.5)
+    b.script(down=60)
     until(lambda: "upstream b is down" in server.output())
     assert set(listed(server)) == {"meta/shared", "only-a", "lora", "only-b"}
     for _ in range(3):
@@ -130,6 +130,7 @@ def test_an_upstream_that_is_down_keeps_its_names(serve: Serve, pair: tuple[Upst
     with pytest.raises(openai.InternalServerError) as refused:
         chat(server, "only-b")
     assert (refused.value.status_code, refused.value.code) == (503, "engine_unavailable")
+    b.script(down=0)
     until(lambda: "upstream b is up" in server.output())
     assert chat(server, "only-b").model == "only-b"
 
@@ -249,10 +250,12 @@ def test_options_that_do_not_go_together(tmp_path: Path, options: str, says: str
     assert re.search(says, done.stdout)
 
 
-def test_names_are_not_given_twice(tmp_path: Path) -> None:
+def test_settings_that_a_table_cannot_have(tmp_path: Path) -> None:
     text = '[models.box]\nbackend = "remote"\naliases = ["b"]\noptions = { models = "*" }\n'
     file = tmp_path / "config.toml"
     file.write_text(text + 'upstreams = [{ url = "http://a" }]\n')
     assert "it can have no aliases" in run("check", file).stdout
+    file.write_text(text.replace('aliases = ["b"]', 'load = "request"') + 'upstreams = [{ url = "http://a" }]\n')
+    assert "it has to look for them before anybody can ask" in run("check", file).stdout
     file.write_text(text.replace('aliases = ["b"]\n', "") + 'upstreams = [{ url = "http://a", model = "b" }]\n')
     assert "upstream a: model has no use beside the option models" in run("check", file).stdout
