@@ -30,6 +30,7 @@ KEY = re.compile(r"\b(?:sk|pk|key|token)-[\w*.-]{6,}|\bBearer\s+\S+", re.IGNOREC
 
 KINDS: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request_error", "invalid_value"),
+    403: ("permission_error", "forbidden"),
     404: ("invalid_request_error", "not_found"),
     408: ("timeout_error", "request_timeout"),
     409: ("invalid_request_error", "conflict"),
@@ -44,8 +45,8 @@ OURS = frozenset({"invalid_request_error", "rate_limit_error", "server_error", "
 # By these a server says that a prompt is too long: OpenAI, llama.cpp; and vLLM, by the name of a field.
 TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 TOO_LONG_PARAM = "input_text"
-# This server's own key, or its right to ask: nothing that the client could mend.
-KEYS = frozenset({401, 403, 407})
+# This server's own key: nothing that the client could mend. 403 is no such thing: some answer it to a prompt.
+KEYS = frozenset({401, 407})
 # Work was not begun: the server had no room for it.
 BUSY = frozenset({429, 503})
 

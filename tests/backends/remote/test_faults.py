@@ -25,6 +25,7 @@ def test_status_and_words_are_passed_on() -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "code", "started"),
     [
+        (403, "permission_error", "forbidden", False),
         (404, "invalid_request_error", "not_found", False),
         (422, "invalid_request_error", "invalid_value", False),
         (429, "rate_limit_error", "rate_limit_exceeded", False),
@@ -40,7 +41,7 @@ def test_what_other_servers_call_it_is_put_in_our_terms(status: int, kind: str, 
     assert (error.status, error.kind, error.code, error.started) == (status, kind, code, started)
 
 
-@pytest.mark.parametrize("status", [401, 403, 407])
+@pytest.mark.parametrize("status", [401, 407])
 def test_our_own_key_is_no_fault_of_the_clients(status: int) -> None:
     error = fault(status, answer(message="Incorrect API key provided: sk-abcdef123"), {})
     assert isinstance(error, Rejected)
