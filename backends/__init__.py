@@ -28,6 +28,7 @@ from backends.requests import (
 BACKENDS = {
     "echo": "backends.echo:Echo",
     "llama_cpp": "backends.llama_cpp:LlamaCpp",
+    "ray": "backends.ray:Ray",
     "remote": "backends.remote:Remote",
     "vllm": "backends.vllm:Vllm",
 }

@@ -20,6 +20,7 @@ COMMANDS = {
     "models": "list the models of a server and their states",
     "check": "check the configuration",
     "keys": "make, list and revoke API keys",
+    "ray": "put models and the server on a Ray cluster, and take them away",
     "doctor": "see what can run on this machine, and what is missing",
     "fake-upstream": "serve OpenAI's API without a model, well or badly, for tests",
 }

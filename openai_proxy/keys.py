@@ -88,6 +88,10 @@ class Keys:
                 found = key
         return found
 
+    def text(self) -> str:
+        """What a key file of them holds: digests."""
+        return "".join((HEADER, *(key.line for key in self._keys)))
+
     def __len__(self) -> int:
         return len(self._keys)
 

@@ -112,6 +112,7 @@ def engines(config: Config) -> Iterator[Finding]:
         yield Finding("llama_cpp", "ok", f"GGUF models: xllamacpp {importlib.metadata.version('xllamacpp')}")
     yield from vllm(config)
     yield remote()
+    yield from ray(config)
 
 
 def vllm(config: Config) -> Iterator[Finding]:
@@ -131,6 +132,16 @@ def remote() -> Finding:
     if importlib.util.find_spec("aiohttp") is not None:
         return Finding("remote", "ok", text)
     return Finding("remote", "note", f"{text}; without aiohttp through no HTTP proxy", install("openai-proxy[remote]"))
+
+
+def ray(config: Config) -> Iterator[Finding]:
+    """Whether a cluster answers is for `serve` to see."""
+    if importlib.util.find_spec("ray") is not None:
+        yield Finding("ray", "ok", f"replicas on a cluster: ray {importlib.metadata.version('ray')}")
+        return
+    needed = any(model.backend == "ray" for model in config.models.values())
+    text = "replicas on a cluster: Ray is not installed"
+    yield Finding("ray", "missing" if needed else "note", text, install("openai-proxy[ray]"))
 
 
 def import_problem(module: str) -> str | None:

@@ -1,4 +1,4 @@
-"""vLLM's engines, started once a session for all tests of backends; checkpoints are made once and kept."""
+"""vLLM's engines and a Ray cluster, started once a session for all tests; checkpoints are made once and kept."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ import pytest
 
 from backends import Setup
 from backends.events import Event, Outcome
+from backends.ray import cluster
 from backends.requests import Request
 from backends.vllm import Vllm
 from backends.weights import home_folder
+from tests.backends.ray.nodes import LOOPBACK, nodes
 from tests.running import ROOT
 
 # Read before the environment is cleaned for the tests.
@@ -49,13 +51,29 @@ VECTOR_ENGINE: dict[str, Any] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs vLLM is skipped without it, and does not answer for the warnings of its packages."""
-    missing = importlib.util.find_spec("vllm") is None
-    for item in items:
-        if item.get_closest_marker("vllm"):
-            item.add_marker(pytest.mark.filterwarnings("ignore"))
-            if missing:
-                item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
+    """What needs vLLM or Ray is skipped without it, and does not answer for the warnings of its packages."""
+    for package, name in (("vllm", "vLLM"), ("ray", "Ray")):
+        missing = importlib.util.find_spec(package) is None
+        for item in items:
+            if item.get_closest_marker(package):
+                item.add_marker(pytest.mark.filterwarnings("ignore"))
+                if missing:
+                    item.add_marker(pytest.mark.skip(reason=f"{name} is not installed"))
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a cluster of two nodes on this machine."""
+    os.environ.update(LOOPBACK)  # read by this process too
+    with nodes() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def ray_options(ray_address: str) -> Iterator[dict[str, Any]]:
+    """Options of a model on that cluster; this process leaves it at the end."""
+    yield {"address": ray_address}
+    cluster.disconnect()
 
 
 LOOKING_ENGINE = {**VECTOR_ENGINE, "max_model_len": CONTEXT, "limit_mm_per_prompt": {"image": 8}}

@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pytest
@@ -41,13 +42,19 @@ TESTS = Path(__file__).parent
 LONG = 200
 RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Finish: 2, Usage: 3}
 CLASSES = {"json_object": "JsonObject", "json_schema": "JsonSchema"}
+PLACES = {
+    option: os.environ[variable]
+    for option, variable in {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}.items()
+    if variable in os.environ
+}
 
 
 class Plan(Struct, frozen=True):
     """How to build a backend for these tests, and where its own tests lie.
 
     `slow` are extra fields that make an answer last; `idle` are parameters that a stand-in takes without effect.
-    `shared` is a fixture that has started such a backend already; `upstream`: it needs a server to ask.
+    `shared` is a fixture that has started such a backend already, `needs` one that tells options to add; `upstream`: it
+    needs a server to ask.
     """
 
     backend: str
@@ -57,6 +64,7 @@ class Plan(Struct, frozen=True):
     engine: bool = False
     shared: str = ""
     upstream: bool = False
+    needs: str = ""
     slow: dict[str, Any] = {}
     idle: frozenset[str] = frozenset()
 
@@ -72,16 +80,26 @@ PLANS = (
     Plan("remote", "remote", upstream=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
+    Plan(
+        "ray",
+        "test_echo.py",
+        {"backend": "echo", "replicas": 2, "cpus": 0.1},
+        needs="ray_options",
+        slow={"script": {"delay": 60.0}},
+        idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
+    ),
+    Plan(
+        "ray",
+        "llama_cpp",
+        {"backend": "llama_cpp", "options": {"weights": "smollm2-135m-instruct", **PLACES}, "cpus": 0.1},
+        engine=True,
+        needs="ray_options",
+    ),
     Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
     Plan("vllm", "vllm", model="minilm", shared="vllm_vectors"),
     Plan("vllm", "vllm", model="cross-encoder", shared="vllm_pairs"),
     Plan("vllm", "vllm", model="tiny-whisper", shared="vllm_listens"),
 )
-PLACES = {
-    option: os.environ[variable]
-    for option, variable in {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}.items()
-    if variable in os.environ
-}
 
 
 class Started:
@@ -99,11 +117,17 @@ class Started:
         return self.run(gathered(self.backend.run(request)))
 
 
-def build(plan: Plan, url: str = "http://127.0.0.1:9") -> Backend:
-    places = PLACES if plan.engine else {}
+def build(plan: Plan, url: str = "http://127.0.0.1:9", options: Mapping[str, Any] = MappingProxyType({})) -> Backend:
+    places = PLACES if plan.engine and not plan.needs else {}
     upstreams = [{"url": url}] if plan.upstream else []
-    setup = Setup(name="conforming", model=plan.model, options={**plan.options, **places}, upstreams=upstreams)
+    together = {**plan.options, **places, **options}
+    setup = Setup(name="conforming", model=plan.model, options=together, upstreams=upstreams)
     return resolve(plan.backend)(setup)
+
+
+def marks(plan: Plan) -> list[pytest.MarkDecorator]:
+    own = [pytest.mark.ray] * (plan.backend == "ray")
+    return [*[pytest.mark.engine] * plan.engine, *[pytest.mark.vllm] * bool(plan.shared), *own]
 
 
 @pytest.fixture(
@@ -111,8 +135,8 @@ def build(plan: Plan, url: str = "http://127.0.0.1:9") -> Backend:
     params=[
         pytest.param(
             plan,
-            id="-".join([plan.backend, plan.model or "", *plan.options][:3]),
-            marks=[*[pytest.mark.engine] * plan.engine, *[pytest.mark.vllm] * bool(plan.shared)],
+            id="-".join([plan.backend, plan.model or plan.options.get("backend", ""), *plan.options][:3]),
+            marks=marks(plan),
         )
         for plan in PLANS
     ],
@@ -122,8 +146,9 @@ def started(request: pytest.FixtureRequest) -> Iterator[Started]:
         served = request.getfixturevalue(request.param.shared)
         yield Started(request.param, served.backend, served.runner)
         return
+    more = request.getfixturevalue(request.param.needs) if request.param.needs else {}
     with asyncio.Runner() as runner, threaded(models=("conforming",), script=Script(delay=0.01)) as upstream:
-        backend = build(request.param, upstream.url)
+        backend = build(request.param, upstream.url, more)
         runner.run(backend.start())
         yield Started(request.param, backend, runner)
         runner.run(backend.close())
@@ -330,7 +355,13 @@ def test_a_stream_that_was_never_begun_costs_nothing(started: Started) -> None:
     started.run(drop())
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=[f"{plan.backend}{number}" for number, plan in enumerate(PLANS)])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(plan, id=f"{plan.backend}{number}", marks=[pytest.mark.ray] * (plan.backend == "ray"))
+        for number, plan in enumerate(PLANS)
+    ],
+)
 def test_it_can_be_closed_at_any_time_and_refuses_while_it_does_not_run(plan: Plan) -> None:
     async def live() -> None:
         backend = build(plan)
@@ -351,7 +382,8 @@ def test_names_of_parameters_are_known() -> None:
     fields = set(itertools.chain.from_iterable(struct.__struct_fields__ for struct in structs))
     known = fields | EXTRA
     for plan in PLANS:
-        assert build(plan).model.parameters <= known, plan
+        if plan.backend != "ray":  # it has those of the backend that it wraps
+            assert build(plan).model.parameters <= known, plan
 
 
 EXTRA = {
