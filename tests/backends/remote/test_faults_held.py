@@ -53,11 +53,10 @@ def test_a_thousand_streams_are_held_for_two_minutes(serve: Serve) -> None:
         counts, sizes = zip(*samples, strict=True)
         assert max(counts) - min(counts) <= 4
         assert max(sizes) - sizes[0] < 10_000
-        assert (sizes[0] - before[1]) / STREAMS < 100
         happens(lambda: open_descriptors(server) <= before[0] + 4, 10)
         assert all(value == 0 for name, value in metrics(server).items() if "outstanding" in name)
         fake.script(chunks=4, delay=0)
         assert asked(server, "m").status == 200
-        print(
-            f"{(sizes[0] - before[1]) / STREAMS:.0f} kB a stream; {before[1]}, {sizes}, {memory(server.pid)} kB; {counts}"
-        )
+        each = (sizes[0] - before[1]) / STREAMS
+        print(f"{each:.0f} kB a stream; {before[1]} kB before, {sizes} meanwhile; descriptors {counts}")
+        assert each < 100

@@ -33,7 +33,7 @@ def keyed() -> Iterator[Upstream]:
 
 def served(http: Http, *upstreams: Mapping[str, Any]) -> str:
     """Models m0, m1 and so on, each with one of the upstreams."""
-    settings = {**FORGIVING, "client": http}
+    settings = {**FORGIVING, "client": http, "probe_every": 0}
     return SERVER + "".join(model(f"m{number}", each, settings=settings) for number, each in enumerate(upstreams))
 
 
