@@ -17,6 +17,7 @@ from backends.remote.unreadable import Unreadable
 from backends.requests import ChatRequest, CompletionRequest, Request
 
 LARGEST_ANSWER = 256_000_000
+LARGEST_TEXT = 64_000_000  # tens of thousands of tokens with twenty log probabilities for each
 EVENTS = b"text/event-stream"
 JSON = b"application/json"
 ENDED_EARLY = "The server behind this model ended its answer too early."
@@ -36,7 +37,8 @@ async def relayed(
         request = structs.replace(request, form=None)  # all at once after all: our own chunks are made of it
     if not kind.startswith(JSON):
         raise Unreadable(NO_ANSWER)
-    for event in events_of_whole(request, await answer.whole(LARGEST_ANSWER)):
+    largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER
+    for event in events_of_whole(request, await answer.whole(largest)):
         yield event
 
 

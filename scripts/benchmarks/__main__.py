@@ -8,7 +8,7 @@ import sys
 
 BENCHMARKS = {
     "edge": "our server with the echo backend against bare Starlette: CPU, latency, memory",
-    "soak": "20 000 mixed requests: memory, descriptors and tasks over time",
+    "soak": "20 000 mixed requests, with --remote to a remote model: memory, descriptors and tasks over time",
     "beside": "a vLLM model behind our server and behind vLLM's own, in turns: CPU, tokens a second, first token",
     "workers": "two workers against one process, both with the echo backend: CPU, memory",
     "engine": "the embedded models over HTTP: tokens a second, time to the first token",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.backends.remote.asking import asked, happens, metrics, upstream_row
-from tests.backends.remote.conftest import Http, Pair
+from tests.backends.remote.conftest import Http, Pair, own_client
 from tests.backends.remote.serving import FORGIVING, SERVER, model
 from tests.conftest import servers
 from tests.running import Running
@@ -86,13 +86,14 @@ def test_without_another_the_client_shall_come_again(server: Running, name: str,
         assert answer.took < 0.1
 
 
+@own_client
 def test_an_upstream_that_refuses_is_down_until_it_is_back(http: Http, good: Upstream, tmp_path: Path) -> None:
     """Probes find out, and say so; while it is down nobody tries, so that the refusal costs nothing."""
     settings = {**FORGIVING, "client": http}
     with threaded(models=("theirs",)) as other, servers(tmp_path) as start:
         upstreams = ({"url": other.url, "name": "bad"}, {"url": good.url, "name": "good"})
         server = start(SERVER + model("m", *upstreams, settings=settings))
-        other.script(down=1.5)
+        other.script(down=1)
         up = upstream_row("up", "m", "bad")
         assert asked(server, "m").status == 200
         happens(lambda: metrics(server)[up] == 0, 1)
@@ -100,7 +101,7 @@ def test_an_upstream_that_refuses_is_down_until_it_is_back(http: Http, good: Ups
         for _ in range(4):
             assert asked(server, "m").status == 200
         assert refusals(server, "m") == before <= 1
-        happens(lambda: metrics(server)[up] == 1, 1.5 + 2)
+        happens(lambda: metrics(server)[up] == 1, 1 + 2)
         other.reset()
         for _ in range(4):
             assert asked(server, "m").status == 200

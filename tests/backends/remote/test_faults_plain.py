@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.backends.remote.asking import asked, metrics, upstream_row
-from tests.backends.remote.conftest import Pair
+from tests.backends.remote.conftest import Pair, own_client
 
 EMBEDDINGS = "/v1/embeddings"
 
@@ -117,6 +117,7 @@ def test_what_is_complete_is_good(pair: Pair, fault: str) -> None:
     assert pair.counts() == (1, 0)
 
 
+@own_client
 @pytest.mark.parametrize("fault", ["trickle", "endless-body", "stall-after-20"])
 def test_what_has_no_end_is_ended(pair: Pair, fault: str) -> None:
     pair.bad.script(fault=fault)

@@ -44,7 +44,7 @@ async def together(server: Running, count: int, **fields: Any) -> list[Got]:
 
 
 def test_five_failures_open_the_circuit_and_one_request_tries(start: Start, bad: Upstream, good: Upstream) -> None:
-    server = start(favour=1000, circuit_failures=5, circuit_pause=1, probe_every=0)
+    server = start(favour=1000, circuit_failures=5, circuit_pause=0.5, probe_every=0)
     bad.script(fault="close-before")
     assert [asked(server, "m").status for _ in range(4)] == [500] * 4
     assert row(server, "circuit_open") == 0
@@ -53,13 +53,13 @@ def test_five_failures_open_the_circuit_and_one_request_tries(start: Start, bad:
     assert row(server, "circuit_open") == 1
     assert {answer.status for answer in asyncio.run(together(server, 30))} == {200}
     assert Pair.arrived(bad) == 5
-    time.sleep(max(0.0, opened + 1.05 - time.monotonic()))  # the pause
+    time.sleep(max(0.0, opened + 0.55 - time.monotonic()))  # the pause
     bad.script(first=0.3)
     answers = asyncio.run(together(server, 30))
     assert [answer.status for answer in answers].count(500) == 1
     assert Pair.arrived(bad) == 6
     assert row(server, "circuit_open") == 1
-    time.sleep(1.05)
+    time.sleep(0.55)
     bad.script(fault=None)
     assert {answer.status for answer in asyncio.run(together(server, 30))} == {200}
     assert Pair.arrived(bad) == 7

@@ -1,0 +1,119 @@
+"""Another pool by SIGHUP, while streams run: those end well where they are, what is new goes where it shall."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backends.remote.asking import SAID, Got, asked, got, happens, line, metrics, post
+from tests.backends.remote.conftest import Pair
+from tests.backends.remote.serving import FORGIVING, SERVER, model
+from tests.conftest import servers
+from tests.running import Running
+from tests.upstream import Upstream
+
+PLAIN = post({"model": "m", "messages": SAID})
+
+
+class Reloaded:
+    """A server whose pool changes."""
+
+    def __init__(self, folder: Path, bad: Upstream, good: Upstream) -> None:
+        self.folder = folder
+        self.bad = {"url": bad.url, "name": "bad"}
+        self.good = {"url": good.url, "name": "good"}
+        self.server: Running
+        self.revision = 1
+
+    def text(self, *upstreams: Mapping[str, Any]) -> str:
+        return SERVER + model("m", *upstreams, settings=FORGIVING)
+
+    def reload(self, text: str) -> None:
+        """Returns once it is in force."""
+        (self.folder / "config0.toml").write_text(text)
+        self.server.process.send_signal(signal.SIGHUP)
+        self.revision += 1
+        happens(lambda: metrics(self.server)["config_revision"] == self.revision)
+
+
+@pytest.fixture
+def pool(tmp_path: Path, bad: Upstream, good: Upstream) -> Iterator[Reloaded]:
+    """Begins with `bad` alone, which streams for two seconds."""
+    bad.reset()
+    good.reset()
+    bad.script(chunks=100, delay=0.02)
+    reloaded = Reloaded(tmp_path, bad, good)
+    with servers(tmp_path) as start:
+        reloaded.server = start(reloaded.text(reloaded.bad))
+        yield reloaded
+
+
+@asynccontextmanager
+async def streaming(server: Running) -> Any:
+    async with line(server, post({"model": "m", "messages": SAID, "stream": True})) as connection:
+        await connection.until(b"0000001 ")
+        yield connection
+
+
+def unharmed(stream: Got) -> bool:
+    return stream.done and stream.clean and len(stream.chunks) == 100
+
+
+def test_an_upstream_that_is_removed_ends_what_it_has(pool: Reloaded, bad: Upstream, good: Upstream) -> None:
+    """And nobody who asks meanwhile sees anything of it."""
+    statuses: list[int] = []
+
+    async def ask() -> None:
+        while True:
+            statuses.append((await got(pool.server, PLAIN)).status)
+
+    async def story() -> Got:
+        async with streaming(pool.server) as stream:
+            asking = asyncio.create_task(ask())
+            await asyncio.to_thread(pool.reload, pool.text(pool.good))
+            before = len(statuses)
+            while len(statuses) < before + 20:
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            arrived = Pair.arrived(bad)
+            assert [(await got(pool.server, PLAIN)).status for _ in range(10)] == [200] * 10
+            assert Pair.arrived(bad) == arrived
+            ended: Got = await stream.rest()
+            return ended
+
+    assert unharmed(asyncio.run(story()))
+    assert set(statuses) == {200}
+    assert Pair.arrived(good) >= 20
+    bad.wait_for(lambda seen: seen.connections == 0, 3)
+
+
+def test_drained_and_undrained(pool: Reloaded, bad: Upstream, good: Upstream) -> None:
+    async def story() -> Got:
+        async with streaming(pool.server) as stream:
+            await asyncio.to_thread(pool.reload, pool.text({**pool.bad, "drained": True}, pool.good))
+            assert [(await got(pool.server, PLAIN)).status for _ in range(10)] == [200] * 10
+            assert (Pair.arrived(bad), Pair.arrived(good)) == (1, 10)
+            ended: Got = await stream.rest()
+            return ended
+
+    assert unharmed(asyncio.run(story()))
+    pool.reload(pool.text(pool.bad, {**pool.good, "drained": True}))
+    assert asked(pool.server, "m").status == 200
+    assert (Pair.arrived(bad), Pair.arrived(good)) == (2, 10)
+    pool.reload(pool.text({**pool.bad, "drained": True}, {**pool.good, "drained": True}))
+    answer = asked(pool.server, "m")
+    assert (answer.status, answer.code, answer.head["retry-after"]) == (503, "engine_unavailable", "60")
+
+
+def test_a_wrong_pool_changes_nothing(pool: Reloaded, bad: Upstream) -> None:
+    (pool.folder / "config0.toml").write_text(pool.text({"url": "ftp://nobody"}))
+    pool.server.process.send_signal(signal.SIGHUP)
+    happens(lambda: metrics(pool.server)["config_rejected_total"] == 1)
+    assert asked(pool.server, "m").status == 200
+    assert Pair.arrived(bad) == 1
