@@ -45,10 +45,10 @@ def test_it_does_not_repeat_what_may_have_begun(
 @pytest.mark.parametrize("fault", ["close-after-3", "malformed-sse", "error-event", "error-event-done"])
 def test_a_broken_stream_raises_behind_its_chunks(pair: Pair, client: openai.OpenAI, fault: str) -> None:
     pair.bad.script(chunks=8, delay=0.005, fault=fault)
-    texts = []
+    texts: list[str | None] = []
+    stream = client.chat.completions.create(model="alone", messages=SAID, stream=True)
     with pytest.raises(openai.APIError) as caught:
-        for chunk in client.chat.completions.create(model="alone", messages=SAID, stream=True):
-            texts.append(chunk.choices[0].delta.content)
+        texts.extend(chunk.choices[0].delta.content for chunk in stream)
     assert caught.value.code == "engine_failed"
     assert "request req_" in caught.value.message
     assert len([text for text in texts if text]) in (3, 4)
