@@ -22,7 +22,7 @@ def memory(pid: int) -> int:
     return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_thousand_streams_are_held_for_two_minutes(serve: Serve) -> None:
     """Memory and descriptors stay flat while they run, all are complete, and nothing is left of them."""
     with upstream("--model", "theirs", "--chunks", str(CHUNKS), "--delay", str(DELAY), "--keep", "1") as fake:
