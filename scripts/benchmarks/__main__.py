@@ -7,6 +7,7 @@ import importlib
 import sys
 
 BENCHMARKS = {
+    "relay": "our server in front of an upstream, beside nginx and other gateways: CPU, latency, memory",
     "edge": "our server with the echo backend against bare Starlette: CPU, latency, memory",
     "soak": "20 000 mixed requests, with --remote to a remote model: memory, descriptors and tasks over time",
     "beside": "a vLLM model behind our server and behind vLLM's own, in turns: CPU, tokens a second, first token",

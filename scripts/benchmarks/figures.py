@@ -22,11 +22,11 @@ class Line(Struct):
 
     @property
     def verdict(self) -> str:
-        if self.must is None or self.target is None:
-            return ""
         value = self.ratio if self.ratio is not None else self.ours
-        if value <= self.target:
+        if self.target is not None and value <= self.target:
             return "target"
+        if self.must is None:
+            return ""
         return "pass" if value <= self.must else "FAIL"
 
 

@@ -13,9 +13,9 @@ CONTENT_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 EVENT = re.compile(rb"data: (.*)\n\n")
 
 
-def post(path: str, body: bytes) -> bytes:
-    """A whole request."""
-    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+def post(path: str, body: bytes, headers: str = "") -> bytes:
+    """A whole request; `headers` are more lines of its head."""
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -135,6 +135,21 @@ async def paced(clients: list[Client], request: bytes, spread: float) -> list[Ex
         return await client.ask(request)
 
     return await asyncio.gather(*(one(number, client) for number, client in enumerate(clients)))
+
+
+async def arriving(port: int, request: bytes, count: int, spread: float) -> list[Exchange]:
+    """The same with a connection opened for each stream when it starts, which counts as its own time."""
+
+    async def one(number: int) -> Exchange:
+        await asyncio.sleep(spread * number / count)
+        begun = time.perf_counter()
+        [client] = await connect(port, 1)
+        exchange = await client.ask(request)
+        exchange.sent = begun
+        client.transport.close()
+        return exchange
+
+    return await asyncio.gather(*(one(number) for number in range(count)))
 
 
 async def with_clients(

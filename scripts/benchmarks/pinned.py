@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -16,18 +17,27 @@ START_SECONDS = 60
 
 
 class Pinned:
-    """A running server; `started` is how many seconds passed until its port was known."""
+    """A running server; `started` is how many seconds passed until its port was known.
+
+    The port is what the log tells first, unless it is given; `program` is Python unless that is given.
+    """
 
     def __init__(
-        self, command: Sequence[str], log: Path, cores: set[int] | None = None, patience: float = START_SECONDS
+        self,
+        command: Sequence[str],
+        log: Path,
+        cores: set[int] | None = None,
+        patience: float = START_SECONDS,
+        *,
+        program: str = sys.executable,
+        port: int | None = None,
     ) -> None:
         self.log = log
         self.patience = patience
+        self.given = port
         begun = time.monotonic()
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+            self.process = subprocess.Popen([program, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         if cores:
             os.sched_setaffinity(self.process.pid, cores)
         self.port = self._wait()
@@ -36,12 +46,19 @@ class Pinned:
     def _wait(self) -> int:
         end = time.monotonic() + self.patience
         while time.monotonic() < end and self.process.poll() is None:
-            found = URL.search(self.log.read_text())
-            if found:
-                return int(found[1])
+            port = self._listening()
+            if port is not None:
+                return port
             time.sleep(0.02)
         self.stop()
         raise SystemExit(f"a server did not start:\n{self.log.read_text()[-2000:]}")
+
+    def _listening(self) -> int | None:
+        if self.given is None:
+            found = URL.search(self.log.read_text())
+            return int(found[1]) if found else None
+        with socket.socket() as probe:
+            return self.given if probe.connect_ex(("127.0.0.1", self.given)) == 0 else None
 
     @property
     def proc(self) -> Path:
@@ -66,6 +83,14 @@ class Pinned:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def free_port() -> int:
+    """For a server that does not tell which port it found."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def pin_load() -> set[int] | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from load import Exchange, connect, post
-from pinned import Pinned
+from pinned import Pinned, free_port
 
 TOKENS = 128
 LOADING_SECONDS = 600
@@ -30,9 +29,7 @@ def ours(model: str, engine: Mapping[str, Any], folder: Path, name: str, beat: f
 
 def theirs(model: str, engine: Mapping[str, Any], folder: Path) -> Pinned:
     """vLLM's own server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port), "--model", model]
     command += ["--served-model-name", "m", "--disable-uvicorn-access-log"]
     for field, value in engine.items():

@@ -1,0 +1,71 @@
+"""The yardstick of `relay`: a Starlette route that hands a request on by our own client and does nothing else.
+
+Run as a program: `bare_relay.py UPSTREAM SECONDS`, where idle connections are kept for SECONDS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from backends.remote.http import Answer, Connector, Peer, connector
+
+HEADERS = b"content-type: application/json\r\n"
+
+
+class Relay(Response):
+    """An answer of the upstream: one send for each read of a stream."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self.answer
+        names = (b"content-type", b"content-length")
+        headers = [(name, answer.headers[name]) for name in names if name in answer.headers]
+        try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            while data := await answer.read():
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            answer.close()
+
+
+def application(upstream: str, idle: float) -> Starlette:
+    """Every path of POST, to the same path there."""
+    made: list[Connector] = []
+
+    async def relay(request: Request) -> Response:
+        if not made:
+            made.append(connector(Peer(upstream, idle_timeout=idle, max_idle=1024)))
+        body = await request.body()
+        return Relay(await made[0].send(b"POST", request.url.path.encode(), HEADERS, body))
+
+    return Starlette(routes=[Route("/{path:path}", relay, methods=["POST"])])
+
+
+def main() -> None:
+    app = application(sys.argv[1], float(sys.argv[2]))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(
+        app, http="httptools", loop="uvloop", ws="none", log_config=None, access_log=False, server_header=False
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run([listener])
+
+
+if __name__ == "__main__":
+    main()
