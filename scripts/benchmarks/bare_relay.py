@@ -22,18 +22,18 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from backends.remote.http import Answer, Connector, Peer, connector
 
 HEADERS = b"content-type: application/json\r\n"
+LARGEST = 256_000_000
 
 
 class Relay(Response):
-    """An answer of the upstream: one send for each read of a stream."""
+    """A stream of the upstream's: one send for each read."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self.answer
-        names = (b"content-type", b"content-length")
-        headers = [(name, answer.headers[name]) for name in names if name in answer.headers]
+        headers = [(b"content-type", answer.headers[b"content-type"])]
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             while data := await answer.read():
@@ -50,8 +50,14 @@ def application(upstream: str, idle: float) -> Starlette:
     async def relay(request: Request) -> Response:
         if not made:
             made.append(connector(Peer(upstream, idle_timeout=idle, max_idle=1024)))
-        body = await request.body()
-        return Relay(await made[0].send(b"POST", request.url.path.encode(), HEADERS, body))
+        answer = await made[0].send(b"POST", request.url.path.encode(), HEADERS, await request.body())
+        if b"content-length" not in answer.headers:
+            return Relay(answer)
+        try:
+            body = await answer.whole(LARGEST)
+        finally:
+            answer.close()
+        return Response(body, answer.status, media_type="application/json")
 
     return Starlette(routes=[Route("/{path:path}", relay, methods=["POST"])])
 
