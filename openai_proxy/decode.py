@@ -30,7 +30,8 @@ DEEPEST = 64
 OPENING = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
 KEY = re.compile(rb'("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 BETWEEN = re.compile(rb"[ \t\r\n]*[,}][ \t\r\n]*")
-STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+# Without an escaped quote in it.
+STRING = re.compile(rb'"[^"]*"')
 LONG = 19
 NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 LONG_INTEGER = re.compile(rb"(?<![0-9.eE+])-?[0-9]{19,}(?![0-9.eE])")
@@ -73,11 +74,19 @@ def decode_now(body: bytes, kind: type[T]) -> tuple[T, Given]:
         raise InvalidJson from None
     if not _plainly_single(body, top):
         _no_duplicates(body, top)
-    if body.count(b"{") + body.count(b"[") > DEEPEST or len(body.translate(None, NO_DIGITS)) >= LONG:
-        _bounded(STRING.sub(b"0", body))
-    if b"null" in body:
-        return value, {name: raw for name, raw in top.items() if bytes(raw) != b"null"}
+    bare = _bare(body)
+    if bare.count(b"{") + bare.count(b"[") > DEEPEST or len(bare.translate(None, NO_DIGITS)) >= LONG:
+        _bounded(bare)
+    if b"null" in bare:
+        return value, {name: raw for name, raw in top.items() if len(raw) != 4 or bytes(raw) != b"null"}
     return value, top
+
+
+def _bare(body: bytes) -> bytes:
+    """Valid JSON with 0 for each string: pictures and long texts, nearly all of a body, are passed over fast."""
+    if b"\\" in body:
+        body = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    return STRING.sub(b"0", body)
 
 
 def _too_deep() -> InvalidJson:

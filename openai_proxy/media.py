@@ -5,9 +5,10 @@ No address is fetched here.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
+
+import pybase64
 
 import audio
 import vision
@@ -35,7 +36,7 @@ def from_url(url: str, param: str) -> bytes:
 def from_base64(text: str, param: str, error: type[Refused]) -> bytes:
     """Raises `error`."""
     try:
-        return base64.b64decode(text, validate=True)
+        return pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as cause:
         raise error(f"{param} is not base64.", param=param) from cause
 
