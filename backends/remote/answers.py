@@ -169,7 +169,10 @@ def _embedding(request: EmbeddingRequest, body: bytes) -> Iterator[Event]:
     for begin, end in ((0, END), (max(END, len(body) - END), len(body))):
         found = MODEL.search(body, begin, end)
         if found is not None:
-            body = body[: found.start(2)] + msgspec.json.encode(request.model) + body[found.end(2) :]
+            ours = msgspec.json.encode(request.model)
+            if found[2] != ours:
+                view = memoryview(body)
+                body = b"".join((view[: found.start(2)], ours, view[found.end(2) :]))
             break
     yield Relayed(body)
     counted = [*USAGE.findall(body, max(0, len(body) - END)), *USAGE.findall(body, 0, END)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from math import inf
+from types import TracebackType
 from typing import NoReturn
 
 from backends.errors import SILENT, BackendError, Busy, EngineFailed, Rejected, Unavailable
 from backends.events import Event
 from backends.remote.bodies import call
 from backends.remote.faults import fault
+from backends.remote.http import Answer
 from backends.remote.http.errors import AnswerTooLarge, Broken, HttpError, Malformed, NotConnected, Stale
 from backends.remote.lease import Lease
 from backends.remote.relay import NO_ANSWER, relayed
@@ -39,38 +39,65 @@ class Again(Exception):
         self.elsewhere = elsewhere
 
 
-async def attempt(server: Server, lease: Lease, request: Request, model: str) -> AsyncGenerator[Event, None]:
-    """The events of the answer; the lease is told how it went. `model` is what the server calls it.
+class Attempt:
+    """Entering it asks, and gives the events of the answer: as they come, or all of a whole one. Leaving it ends them
+    and tells the lease how it went. `model` is what the server calls the model.
 
-    Raises Again, and BackendError for what no other upstream would do better.
+    It is no generator of its own: each one more costs every event some time. Entering and leaving raise Again, and
+    BackendError for what no other upstream would do better. `heard` is when there last was a sign of life, in monotonic
+    seconds; whoever takes the events keeps it.
     """
-    asked = call(request, model)
-    heard = time.monotonic()
-    try:
-        answer = await server.send(asked)
+
+    def __init__(self, server: Server, lease: Lease, request: Request, model: str) -> None:
+        self._server = server
+        self._lease = lease
+        self._request = request
+        self._model = model
+        self._answer: Answer | None = None
+        self._events: AsyncGenerator[Event, None] | list[Event] = []
+        self.heard = time.monotonic()
+
+    async def __aenter__(self) -> AsyncGenerator[Event, None] | list[Event]:
+        server, request = self._server, self._request
         try:
-            lease.answered()
+            asked = call(request, self._model)
+            answer = self._answer = await server.send(asked)
+            self._lease.answered()
             if answer.status != 200:
                 raise fault(answer.status, await answer.whole(LARGEST_ERROR), answer.headers, server.secret.hide)
-            async with aclosing(relayed(answer, asked, request, server.secret.hide)) as events:
-                async for event in events:
-                    heard = inf  # what the client takes its time for is not the upstream's silence
-                    yield event
-                    heard = time.monotonic()
-            lease.succeeded()
+            events = self._events = await relayed(answer, asked, request, server.secret.hide)
+        except BaseException as error:
+            self._close(error)
+            raise
+        return events
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        try:
+            if not isinstance(self._events, list):
+                await self._events.aclose()
         finally:
-            answer.close()
-    except (asyncio.CancelledError, GeneratorExit) as error:
-        if SILENT in error.args or time.monotonic() - heard > SILENCE:
-            lease.failed("timeout")
-        raise
-    except BackendError as error:
-        _told(error, lease)
-    except HttpError as error:
-        _failed(error, lease)
-    except Unreadable as error:
-        lease.failed("malformed")
-        raise Again(EngineFailed(error.message), safe=False) from error
+            self._close(error)
+
+    def _close(self, error: BaseException | None) -> None:
+        """Let the answer go, and judge. Raises what `error` means, where that is something else."""
+        lease = self._lease
+        if self._answer is not None:
+            self._answer.close()
+        match error:
+            case None:
+                lease.succeeded()
+            case asyncio.CancelledError() | GeneratorExit():
+                if SILENT in error.args or time.monotonic() - self.heard > SILENCE:
+                    lease.failed("timeout")
+            case BackendError():
+                _told(error, lease)
+            case HttpError():
+                _failed(error, lease)
+            case Unreadable():
+                lease.failed("malformed")
+                raise Again(EngineFailed(error.message), safe=False) from error
 
 
 def _told(error: BackendError, lease: Lease) -> NoReturn:

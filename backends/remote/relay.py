@@ -26,20 +26,20 @@ NO_ANSWER = "The server behind this model sent something that is no answer of Op
 
 async def relayed(
     answer: Answer, call: Call, request: Request, hide: Callable[[str], str]
-) -> AsyncGenerator[Event, None]:
-    """The events of an answer with status 200. Raises Unreadable, HttpError and, for an error in a stream, Rejected."""
+) -> AsyncGenerator[Event, None] | list[Event]:
+    """The events of an answer with status 200: as they come, or at once all those of a whole body.
+
+    Raises Unreadable and HttpError, which a generator raises too and, for an error in a stream, Rejected.
+    """
     kind = answer.headers.get(b"content-type", b"")
     if call.stream and isinstance(request, ChatRequest | CompletionRequest):
         if kind.startswith(EVENTS):
-            async for event in _streamed(answer, request, hide):
-                yield event
-            return
+            return _streamed(answer, request, hide)
         request = structs.replace(request, form=None)  # all at once after all: our own chunks are made of it
     if not kind.startswith(JSON):
         raise Unreadable(NO_ANSWER)
     largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER
-    for event in events_of_whole(request, await answer.whole(largest)):
-        yield event
+    return list(events_of_whole(request, await answer.whole(largest)))
 
 
 async def _streamed(

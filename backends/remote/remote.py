@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from math import inf
 
 from msgspec import structs
 
@@ -14,14 +14,14 @@ from backends import KINDS, Lack, Model, Setup, State, UpstreamState
 from backends.errors import Overloaded, Rejected, Unavailable
 from backends.events import Event
 from backends.figures import Figure
-from backends.remote.attempt import Again, attempt
+from backends.remote.attempt import Again, Attempt
 from backends.remote.choosing import Hints
 from backends.remote.credentials import problems
 from backends.remote.discovery import Discovery, Found
 from backends.remote.lease import Lease
 from backends.remote.listing import Listed, context_of
 from backends.remote.options import Options
-from backends.remote.pool import NoUpstream, Pool
+from backends.remote.pool import NOTHING, NoUpstream, Pool
 from backends.remote.probing import ProbeResult
 from backends.remote.server import Server
 from backends.remote.upstream import Upstream
@@ -140,10 +140,19 @@ class Remote:
                 server = servers[lease.upstream.index]
                 theirs = server.model if found is None else found.theirs
                 try:
-                    async with aclosing(attempt(server, lease, request, theirs)) as events:
+                    trial = Attempt(server, lease, request, theirs)
+                    async with trial as events:
+                        if isinstance(events, list):
+                            trial.heard = inf
+                            for event in events:
+                                begun = True
+                                yield event
+                            return
                         async for event in events:
                             begun = True
+                            trial.heard = inf  # what the client takes its time for is not the upstream's silence
                             yield event
+                            trial.heard = time.monotonic()
                     return
                 except Again as failure:
                     failed = failure
@@ -167,7 +176,8 @@ class Remote:
     ) -> Lease:
         elsewhere = failed is not None and failed.elsewhere
         try:
-            return self.pool.lease(_hints(request), tried, among, elsewhere=elsewhere)
+            hints = _hints(request) if len(self.pool.upstreams) > 1 else NOTHING
+            return self.pool.lease(hints, tried, among, elsewhere=elsewhere)
         except NoUpstream as error:
             if failed is not None:
                 raise failed.error from error
@@ -208,6 +218,6 @@ def _hints(request: Request) -> Hints:
     if form is None:
         return Hints()
     fields = form.fields
-    prompt = bytes(fields.get("messages") or fields.get("prompt") or fields.get("input") or b"")
+    prompt = memoryview(fields.get("messages") or fields.get("prompt") or fields.get("input") or b"")
     session = fields.get("prompt_cache_key") or fields.get("user") or b""
-    return Hints(min(len(prompt) // BYTES_PER_TOKEN, MOST_TOKENS), prompt[:PREFIX], bytes(session))
+    return Hints(min(len(prompt) // BYTES_PER_TOKEN, MOST_TOKENS), bytes(prompt[:PREFIX]), bytes(session))

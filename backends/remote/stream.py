@@ -20,13 +20,13 @@ LARGEST_EVENT = 4_000_000
 NOT_UNDERSTOOD = "The server behind this model sent an event that cannot be understood."
 
 
-class Ended(Struct, frozen=True):
+class Ended(Struct, frozen=True, gc=False):
     """A choice of a chunk, as far as it matters here."""
 
     finish_reason: str | None = None
 
 
-class Glance(Struct, frozen=True):
+class Glance(Struct, frozen=True, gc=False):
     """A chunk, as far as it matters here."""
 
     choices: list[Ended] | None = None
@@ -35,9 +35,14 @@ class Glance(Struct, frozen=True):
     error: Any = None
 
 
+OPENING, ENDING = b"data: {", b"}\n\n"
+BETWEEN, BETWEEN_LINES = b"}\n\ndata: {", b"}\n{"
+SHORTER = len(BETWEEN) - len(BETWEEN_LINES)
 MODEL = re.compile(rb'("model"\s*:\s*)("(?:[^"\\]|\\.)*")')
 
 glance = msgspec.json.Decoder(Glance).decode
+glances = msgspec.json.Decoder(Glance).decode_lines
+WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Stream:
@@ -75,6 +80,39 @@ class Stream:
         else:
             self._keep(data[cut:])
             data = data[:cut]
+        self.pieces = self._ordinary(data)
+        return self._named(data if self.pieces else self._sifted(data))
+
+    def _ordinary(self, data: bytes) -> int:
+        """How many events these are if all are chunks with choices and nothing in them has to be seen to; 0 if not.
+
+        One call reads them all, as lines. No line can end inside a value: between `}` and `{` it would have to be a
+        comma. Nor can one hold two values, as there are as many as lines.
+        """
+        if self.done or not data.startswith(OPENING) or not data.endswith(ENDING):
+            return 0
+        lines = data.replace(BETWEEN, BETWEEN_LINES)
+        count = (len(data) - len(lines)) // SHORTER + 1
+        if lines.count(b"\n") != count + 1:
+            return 0
+        try:
+            seen = glances(lines[6:])
+        except WRONG:
+            return 0
+        theirs, finished = self._theirs, 0
+        for each in seen:
+            if not each.choices or each.usage is not None or (each.model != theirs and each.model is not None):
+                return 0
+            for choice in each.choices:
+                if choice.finish_reason is not None:
+                    finished += 1
+        if len(seen) != count:
+            return 0
+        self.finished += finished
+        return count
+
+    def _sifted(self, data: bytes) -> bytes:
+        """The events that may go on, looked at one by one."""
         events = data.split(b"\n\n")
         events.pop()
         kept = [self._look(event) for event in events]
@@ -82,7 +120,7 @@ class Stream:
             kept = [event for event in kept if event]
             data = b"\n\n".join([*kept, b""])
         self.pieces = len(kept)
-        return self._named(data)
+        return data
 
     def _named(self, data: bytes) -> bytes:
         """The same with our name of the model. In texts quotes are escaped: only the field can look like this."""
@@ -101,11 +139,11 @@ class Stream:
 
     def _look(self, event: bytes) -> bytes:
         """The event as it may go on, nothing if it may not; what it says of the stream is noted."""
-        if event[:6] != b"data: ":
+        if event[:6] != b"data: " or b"\n" in event:
             return self._look_twice(event)
         try:
             seen = glance(event[6:])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except WRONG:
             return self._look_twice(event)
         if self.done:
             return b""

@@ -57,8 +57,9 @@ class OwnAnswer:
             if self._complete:
                 return b""
             await self._more()
-        data = b"".join(self._pieces)
-        self._pieces.clear()
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         if self._held > HELD and self._connection is not None:
             self._connection.resume()
         self._held = 0

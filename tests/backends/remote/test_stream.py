@@ -115,6 +115,33 @@ def test_what_is_no_event_is_refused(event: bytes) -> None:
         Stream("theirs").feed(event + b"\n\n")
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        b'data: {"choices":[{"index":0}\n\ndata: {"index":1}]}\n\n',
+        b'data: {"choices":[{}]}{"choices":[{}]}\n\n',
+        b'data: {"choices":[{}]},{"choices":[{}]}\n\n',
+        b'data: {"choices":[{"a":{}\n\ndata: {}}]}{"choices":[{}]}\n\n',
+        b'data: {"choices":[{}],"a":"}\n\ndata: {"}\n\n',
+        b'data: {"choices":[{}]}\n{"choices":[{}]}\n\n',
+        b'data: {"choices":[{}],\n"a":1}\n\n',
+    ],
+)
+def test_events_that_are_json_only_together_are_refused(block: bytes) -> None:
+    """Events of one read are decoded in one call."""
+    for data in (block, chunk("a") + block, block + chunk("a")):
+        with pytest.raises(Unreadable):
+            Stream("theirs").feed(data)
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_what_ordinary_events_say_is_counted(count: int) -> None:
+    stream = Stream("theirs")
+    block = chunk("}\\n\\ndata: {") * count + chunk("", finish_reason="length")
+    assert stream.feed(block) == block
+    assert (stream.pieces, stream.finished) == (count + 1, 1)
+
+
 def test_an_event_is_bounded() -> None:
     stream = Stream("theirs")
     assert stream.feed(b"data: " + b" " * (LARGEST_EVENT - 6)) == b""
