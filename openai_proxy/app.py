@@ -22,6 +22,9 @@ from openai_proxy.keys import Keys
 from openai_proxy.openapi import document
 from openai_proxy.wire import Incoming, Reply
 
+# New objects after which Python looks for cycles: its own 700 are there a dozen times a second with requests that run.
+YOUNG = 10_000
+
 
 class Site(Starlette):
     """The routes without Starlette's two layers around them: the gate outside does their work, with our errors.
@@ -83,6 +86,7 @@ class Application:
         self.edge.router.start()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG)
         try:
             yield
         finally:

@@ -2,8 +2,9 @@
 
 What uvicorn lacks: a bounded head in size and time, bounded trailers and pipelines, refusals in OpenAI's shape, a
 close that lets the client read the answer, an end for clients that take nothing, `Upgrade` ignored without losing the
-body, a way to cut an answer short (`scope["extensions"]["openai_proxy.abort"]["abort"]()`), and one to send a whole
-answer as one write instead of two (`scope["extensions"]["openai_proxy.whole"]["send"](status, headers, body)`).
+body, a way to cut an answer short (`scope["extensions"]["openai_proxy.abort"]["abort"]()`), one to send a whole answer
+as one write instead of two (`scope["extensions"]["openai_proxy.whole"]["send"](status, headers, body)`), and one to
+send a piece without a message and a coroutine (`scope["extensions"]["openai_proxy.piece"]["write"](body)`).
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Protocol(HttpToolsProtocol):
         self.extensions: dict[str, dict[object, object]] = {
             "openai_proxy.abort": {"abort": self.abort},
             "openai_proxy.whole": {"send": self.send_whole},
+            "openai_proxy.piece": {"write": self.write_piece},
         }
         self.peer = self.client[0] if self.client else ""
         self.over = self.door.enter(self.peer)
@@ -276,6 +278,14 @@ class Protocol(HttpToolsProtocol):
         else:
             await self._write_large(head, body)
         self._complete(cycle)
+
+    def write_piece(self, body: bytes) -> bool:
+        """Write a piece of the running answer; False where it is for ASGI's `send`, which waits or knows more."""
+        cycle = self.active
+        if cycle is None or not cycle.chunked_encoding or cycle.disconnected or self.flow.write_paused:
+            return False
+        self.outlet.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
 
     async def _write_large(self, head: bytes, body: bytes) -> None:
         """A large answer is not copied, and not done before nearly all of it is taken."""

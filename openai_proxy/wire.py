@@ -42,7 +42,7 @@ SSE: Headers = (
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": keep-alive\n\n"
 PATIENCE = 1.0
-WHOLE = "openai_proxy.whole"
+WHOLE, PIECE = "openai_proxy.whole", "openai_proxy.piece"
 UNWATCHED = 0.05
 SLOWEST = 1000.0
 ABORT_WAIT = 1.0
@@ -277,19 +277,27 @@ class Exchange:
             await self.send({"type": "http.response.start", "status": 200, "headers": list(SSE)})
 
     async def _pump(self, stream: Stream, pulse: Pulse) -> None:
-        send, render = self.send, stream.frames.render
+        send, render, write = self.send, stream.frames.render, self._writer()
         async with aclosing(stream.events) as events:
             async for event in events:
                 chunk = render(event)
                 if chunk:
                     if not self.started:
                         await self.begin()
+                    if write is not None and write(chunk):
+                        pulse.wrote = True
+                        continue
                     pulse.sending()
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     pulse.sent()
         await self.begin()
         pulse.sending()
         await send({"type": "http.response.body", "body": stream.frames.end(), "more_body": False})
+
+    def _writer(self) -> Callable[[bytes], bool] | None:
+        """What writes a piece at once where it can, if this server has that."""
+        piece = self.scope.get("extensions", {}).get(PIECE)
+        return None if piece is None or self.scope["method"] == "HEAD" else piece["write"]
 
     async def _fail(self, error: BaseException) -> None:
         if isinstance(error, ClientGone):
@@ -338,7 +346,12 @@ class Exchange:
 
 
 class Pulse:
-    """The clock of one stream: the status line after a moment, comments in silence, the end of a slow reader."""
+    """The clock of one stream: the status line after a moment, comments in silence, the end of a slow reader.
+
+    `wrote` is set by whoever wrote something at once, without waiting.
+    """
+
+    wrote = False
 
     def __init__(self, exchange: Exchange, ping: float, send_timeout: float) -> None:
         self.exchange = exchange
@@ -362,6 +375,8 @@ class Pulse:
 
     def look(self, now: float) -> None:
         """Act on what is due at `now`, in monotonic seconds."""
+        if self.wrote:
+            self.wrote, self._last = False, now
         if self._sending is not None:
             if now >= self._sending + self.send_timeout:
                 self.exchange.stop(ClientSlow())
