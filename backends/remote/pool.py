@@ -109,7 +109,7 @@ class Pool:
             if (upstream.clear or upstream.admits(now)) and upstream.outstanding < upstream.slots
         ] or self._last_resort(upstreams, now)
         if tried:
-            candidates = _untried(candidates, tried, elsewhere)
+            candidates = _untried(candidates, upstreams, tried, now, elsewhere=elsewhere)
             self._pay(now)
         else:
             self.budget.earn(now)
@@ -123,12 +123,11 @@ class Pool:
         return Lease(self, upstream, hints.tokens, now)
 
     def _last_resort(self, upstreams: Sequence[Upstream], now: float) -> list[Upstream]:
-        """Those that were ejected: they do badly, which is better than nothing. Raises NoUpstream."""
-        able = [upstream for upstream in upstreams if upstream.admits(now, ejected=True)]
-        free = [upstream for upstream in able if upstream.outstanding < upstream.slots]
+        """Those that were ejected or never seen: better than nothing. Raises NoUpstream."""
+        free = _at_worst(upstreams, now)
         if free:
             return free
-        if able:
+        if any(upstream.admits(now, ejected=True) for upstream in upstreams):
             raise NoUpstream("Every server of this model is at its limit.", reason="full", retry_after=SOON)
         soonest = min(upstream.opens(now) for upstream in upstreams)
         retry_after = 60.0 if soonest == inf else max(soonest, SOON)
@@ -166,6 +165,8 @@ class Pool:
     def start(self) -> None:
         """Begin to probe, all upstreams at once. Needs a running event loop."""
         if self._prober is not None:
+            for upstream in self.upstreams:
+                upstream.await_first()
             self._prober.start()
 
     async def close(self) -> None:
@@ -214,9 +215,24 @@ class Pool:
         return figures(self.upstreams, self.retries_denied, self.clock())
 
 
-def _untried(candidates: list[Upstream], tried: Collection[Upstream], elsewhere: bool) -> list[Upstream]:
+def _at_worst(upstreams: Sequence[Upstream], now: float) -> list[Upstream]:
+    """All that may get work in need."""
+    return [each for each in upstreams if each.admits(now, ejected=True) and each.outstanding < each.slots]
+
+
+def _untried(
+    candidates: list[Upstream],
+    upstreams: Sequence[Upstream],
+    tried: Collection[Upstream],
+    now: float,
+    *,
+    elsewhere: bool,
+) -> list[Upstream]:
     """Those that a retry may go to. Raises NoUpstream."""
-    others = [upstream for upstream in candidates if upstream not in tried]
-    if elsewhere and not others:
+    for able in (candidates, _at_worst(upstreams, now)):
+        others = [upstream for upstream in able if upstream not in tried]
+        if others:
+            return others
+    if elsewhere:
         raise NoUpstream("No other server of this model can answer now.", reason="unavailable", retry_after=SOON)
-    return others or candidates
+    return candidates

@@ -116,7 +116,7 @@ class Prober:
             # A server with much to do may be slow to answer a probe; while it answers requests it is not down.
             if result.good or result.refused or upstream.answered < began:
                 self._told(upstream, result, now)
-            pause = min(DOWN_EVERY, self._every) if upstream.down else self._every
+            pause = min(DOWN_EVERY, self._every) if upstream.down or not result.good else self._every
             due = began + pause * (1 - JITTER * random.random())  # noqa: S311
             self._due[upstream.index] = min(self._due[upstream.index], due)
         finally:

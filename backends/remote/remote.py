@@ -30,7 +30,7 @@ from backends.requests import ChatRequest, CompletionRequest, Request
 log = logging.getLogger(__name__)
 
 SLOTS = 1024
-FIRST_LOOK = 2.0
+FIRST_LOOK, OTHERS_LOOK = 2.0, 0.2  # seconds
 PREFIX = 2048
 BYTES_PER_TOKEN = 4
 MOST_TOKENS = 32_000  # a picture's base64 is millions of bytes, and some thousand tokens
@@ -86,17 +86,25 @@ class Remote:
         return self.pool.standing
 
     async def start(self) -> None:
-        """Read keys and certificates, then look for the upstreams: at most two seconds, then they may come later."""
+        """Read keys and certificates, then look for the upstreams."""
         try:
             self._servers = tuple(Server(each.options, self.name, self.options) for each in self.pool.upstreams)
         except ValueError as error:
             raise Unavailable(str(error)) from error
         self.pool.start()
-        end = time.monotonic() + (FIRST_LOOK if self.options.probe_every else 0.0)
-        while any(each.unknown for each in self.pool.upstreams) and time.monotonic() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)  # nobody tells, and it is rare
+        if self.options.probe_every:
+            await self._look_around()
         self._started = True
         self._changed()
+
+    async def _look_around(self) -> None:
+        """Wait until it is known of each upstream whether it is there; not for long, and less once one is."""
+        began, upstreams = time.monotonic(), self.pool.upstreams
+        while any(each.unknown for each in upstreams):
+            found = any(not each.unknown and not each.down for each in upstreams)
+            if time.monotonic() > began + (OTHERS_LOOK if found else FIRST_LOOK):
+                return
+            await asyncio.sleep(0.02)  # nobody tells, and it is rare
 
     async def close(self) -> None:
         self._started = False

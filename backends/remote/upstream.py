@@ -35,13 +35,15 @@ class Upstream:
     """`clear` is a shortcut for the hot path: nothing is known that keeps work away or lessens its share.
 
     `outstanding` counts requests, `work` their estimated tokens and REQUEST for each. `share` is the weight, less
-    during slow start; `waiting` and `full` are what the last probe reported. Times are in seconds, of the pool's clock.
+    during slow start; `waiting` and `full` are what the last probe reported. While it is `awaited` nothing has told yet
+    that it is there, and those of which that is known come first. Times are in seconds, of the pool's clock.
     """
 
     __slots__ = (
         *("_down", "_drained", "_known", "_misses", "_reason", "_slow_start", "_undrained"),
-        *("answered", "busy_until", "changed", "circuit", "clear", "counts", "credit", "ejected", "ejected_until"),
-        *("ejections", "first_byte", "index", "full", "last", "name", "options", "outstanding", "ramps", "retries"),
+        *("answered", "awaited", "busy_until", "changed", "circuit", "clear", "counts", "credit", "ejected"),
+        *("ejected_until", "ejections", "first_byte", "index", "full", "last", "name", "options", "outstanding"),
+        *("ramps", "retries"),
         *("seed", "share", "slots", "waiting", "weight", "why_ejected", "window", "work"),
     )
 
@@ -68,6 +70,7 @@ class Upstream:
         self._known = self._down = False
         self._misses = 0
         self._reason = ""
+        self.awaited = False
         self.clear = not options.drained
 
     @property
@@ -90,13 +93,13 @@ class Upstream:
         return self._drained
 
     def admits(self, now: float, *, ejected: bool = False) -> bool:
-        """Whether it may get work, slots aside; also while `ejected` if that is said.
+        """Whether it may get work, slots aside; also while it is ejected or awaited if `ejected` says so.
 
         Makes it `clear` again when all that was in the way has passed.
         """
         if self._down or self._drained or now < self.busy_until or self.circuit.stops(now):
             return False
-        if now < self.ejected_until:
+        if now < self.ejected_until or self.awaited:
             return ejected
         ramp = self.ramp(now)
         self.share = self.weight * ramp
@@ -153,7 +156,7 @@ class Upstream:
             self.comes_back(now)
         if self._down or not self._known:
             self.changed = now
-        self._known, self._down, self._reason = True, False, ""
+        self._known, self._down, self._reason, self.awaited = True, False, "", False
 
     def passed_over(self, seconds: float, now: float) -> None:
         """It said itself when to come again: honoured for at most MOST_BUSY seconds."""
@@ -164,6 +167,11 @@ class Upstream:
         self.ejected, self.ejected_until, self.why_ejected = now, now + seconds, why
         self.ejections += 1
         self.comes_back(self.ejected_until)
+
+    def await_first(self) -> None:
+        """A first probe will tell whether it is there."""
+        if not self._known:
+            self.awaited, self.clear = True, False
 
     def drain(self, now: float) -> None:
         """No new work; what runs there goes on."""
@@ -178,6 +186,7 @@ class Upstream:
     def answers(self, began: float, now: float) -> None:
         """The first byte is there of the answer to what was sent at `began`."""
         self.answered = now
+        self.awaited = False
         known = self.first_byte
         self.first_byte = now - began if known is None else known + SMOOTHING * (now - began - known)
         if self.circuit.open:

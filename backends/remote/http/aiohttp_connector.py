@@ -27,6 +27,8 @@ PIECE = 262_144
 STALE = 0.5
 # aiohttp stops reading the socket above twice as many bytes.
 BUFFER = 131_072
+# It bounds a head by the number of its lines and the length of each, not by their sum: that is checked afterwards.
+MOST_HEADERS = 1000
 OURS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 TROUBLE = (aiohttp.ClientError, HttpProcessingError, OSError)
 
@@ -161,7 +163,7 @@ class AiohttpConnector:
             read_bufsize=BUFFER,
             max_line_size=peer.largest_head,
             max_field_size=peer.largest_head,
-            max_headers=peer.largest_head,
+            max_headers=MOST_HEADERS,
             trace_configs=[traces],
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -109,6 +110,17 @@ def test_drained_and_undrained(pool: Reloaded, bad: Upstream, good: Upstream) ->
     pool.reload(pool.text({**pool.bad, "drained": True}, {**pool.good, "drained": True}))
     answer = asked(pool.server, "m")
     assert (answer.status, answer.code, answer.head["retry-after"]) == (503, "engine_unavailable", "60")
+
+
+def test_who_is_new_and_silent_holds_nobody_up(pool: Reloaded, good: Upstream) -> None:
+    """Until a probe has found it, an upstream gets nothing while another is there."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        pool.reload(pool.text({"url": url, "name": "silent", "weight": 1000}, pool.good))
+        answers = [asked(pool.server, "m") for _ in range(20)]
+        assert {answer.status for answer in answers} == {200}
+        assert max(answer.took for answer in answers) < 1
+        assert Pair.arrived(good) == 20
 
 
 def test_a_wrong_pool_changes_nothing(pool: Reloaded, bad: Upstream) -> None:

@@ -10,6 +10,7 @@ from backends.remote.choosing import Hints
 from backends.remote.lease import Lease
 from backends.remote.options import Options
 from backends.remote.pool import NoUpstream, Pool
+from backends.remote.reports import Report
 from backends.remote.upstream import Failure
 from tests.backends.remote.turning import Clock, options, pool
 
@@ -132,6 +133,22 @@ def test_a_retry_that_must_go_elsewhere_goes_nowhere_else(clock: Clock) -> None:
         with pytest.raises(NoUpstream, match="No other") as caught:
             own.lease(tried=[first.upstream, second.upstream], elsewhere=True)
     assert (caught.value.reason, own.retries_denied) == ("unavailable", 0)
+
+
+def test_who_was_never_seen_comes_last(clock: Clock) -> None:
+    own = pool(clock, "a", "b")
+    for upstream in own.upstreams:
+        upstream.await_first()
+    with own.lease() as first, own.lease() as second:
+        assert {first.upstream.name, second.upstream.name} == {"a", "b"}  # better than nothing
+    own.upstreams[1].probed(True, False, "", Report(), clock.now)
+    assert used(own, 10) == {"b": 10}
+    with own.lease(tried=[own.upstreams[1]], elsewhere=True) as retry:
+        assert retry.upstream is own.upstreams[0]
+    own.upstreams[0].probed(True, False, "", Report(), clock.now)
+    assert used(own, 10) == {"a": 5, "b": 5}
+    own.upstreams[0].await_first()
+    assert not own.upstreams[0].awaited
 
 
 def test_retries_end_where_the_budget_does(clock: Clock) -> None:
