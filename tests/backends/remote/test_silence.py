@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from backends import Setup
 from backends.events import Event, Usage
+from backends.remote import Remote
 from backends.remote import attempt as module
-from backends.remote.attempt import attempt
-from backends.remote.options import Options
-from backends.remote.pool import Pool
-from backends.remote.server import Server
 from backends.requests import ChatRequest, Message, Sampling, Text
 from tests.upstream import inside
 
@@ -31,19 +29,17 @@ def test_only_the_upstreams_own_silence_counts(who: str, outcome: str, monkeypat
     async def main() -> dict[str, int]:
         async with inside(models=("*",)) as fake:
             fake.script(chunks=50, delay=0.01, fault=None if who == "slow client" else "stall-after-1")
-            options = Options.read("m", {"upstreams": [{"url": fake.url}], "probe_every": 0})
-            pool = Pool(options)
-            server = Server(options.upstreams[0], "ours", options)
-            with pool.lease() as lease:
-                events = attempt(server, lease, REQUEST, "theirs")
-                assert not isinstance(await anext(events), Usage)
-                if who == "slow client":
-                    await asyncio.sleep(0.2)
-                else:
-                    with pytest.raises(TimeoutError):
-                        await asyncio.wait_for(rest(events), 0.3)
-                await events.aclose()
-            await server.close()
-            return {name: count for name, count in pool.upstreams[0].counts.items() if count}
+            remote = Remote(Setup(name="ours", upstreams=[{"url": fake.url}]))
+            await remote.start()
+            events = remote.run(REQUEST)
+            assert not isinstance(await anext(events), Usage)
+            if who == "slow client":
+                await asyncio.sleep(0.2)
+            else:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(rest(events), 0.3)
+            await events.aclose()
+            await remote.close()
+            return {name: count for name, count in remote.pool.upstreams[0].counts.items() if count}
 
     assert asyncio.run(main()) == {outcome: 1}
