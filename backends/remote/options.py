@@ -112,6 +112,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     probe_timeout: Annotated[Seconds, Meta(description="for one probe")] = 1.5
     retries: Annotated[int, Meta(ge=0, le=10, description="tries after the first, for work that never started")] = 2
     retry_budget: Annotated[float, Meta(ge=0, le=1, description="retries for each request, over all requests")] = 0.2
+    hedge_after: Annotated[
+        SecondsOrNone, Meta(description="without a first byte for so long, ask a second upstream too; 0: never")
+    ] = 0.0
     slow_start: Annotated[SecondsOrNone, Meta(description="until an upstream that came back has its whole share")] = (
         10.0
     )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from math import inf
 
 from msgspec import structs
@@ -18,6 +19,7 @@ from backends.remote.attempt import Again, Attempt
 from backends.remote.choosing import Hints
 from backends.remote.credentials import problems
 from backends.remote.discovery import Discovery, Found
+from backends.remote.hedge import hedged
 from backends.remote.lease import Lease
 from backends.remote.listing import Listed, context_of
 from backends.remote.options import Options
@@ -134,17 +136,26 @@ class Remote:
         """What the metrics show of the upstreams."""
         return self.pool.figures()
 
-    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+    def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer by one upstream; another one is tried where that is safe. Closing it early closes the connection."""
+        asked: list[Upstream] = []
+        if self.options.hedge_after and _repeatable(request):
+            first, second = partial(self._answer, request, asked), partial(self._answer, request, asked)
+            return hedged(first, second, self.options.hedge_after)
+        return self._answer(request, asked)
+
+    async def _answer(self, request: Request, asked: list[Upstream]) -> AsyncGenerator[Event, None]:
+        """The events of an upstream that is not among those that were asked, if there is another one."""
         if not self._started:
             raise Unavailable
         servers, found = self._servers, self._found(request)
         among = None if found is None else found.upstreams
-        tried: list[Upstream] = []
+        tried = list(asked)
         failed: Again | None = None
         while True:
             with self._lease(request, tried, among, failed) as lease:
                 begun = False
+                asked.append(lease.upstream)
                 server = servers[lease.upstream.index]
                 theirs = server.model if found is None else found.theirs
                 try:
@@ -182,7 +193,7 @@ class Remote:
     def _lease(
         self, request: Request, tried: Sequence[Upstream], among: Sequence[Upstream] | None, failed: Again | None
     ) -> Lease:
-        elsewhere = failed is not None and failed.elsewhere
+        elsewhere = bool(tried) if failed is None else failed.elsewhere
         try:
             hints = _hints(request) if len(self.pool.upstreams) > 1 else NOTHING
             return self.pool.lease(hints, tried, among, elsewhere=elsewhere)
