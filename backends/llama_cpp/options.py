@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-import msgspec
 from msgspec import Meta, Struct
 
+from backends.options import read_options
 from backends.weights import WEIGHTS
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -48,16 +47,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @classmethod
     def read(cls, name: str, table: Mapping[str, Any]) -> Options:
         """The options of model `name`. Raises ValueError with one clear sentence."""
-        for key in table:
-            if key not in cls.__struct_fields__:
-                near = difflib.get_close_matches(key, cls.__struct_fields__, n=1)
-                known = ", ".join(cls.__struct_fields__)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
-                raise ValueError(f"model {name}: llama_cpp has no option {key!r}; {hint}")
-        try:
-            options = msgspec.convert(dict(table), cls)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"model {name}: {error}") from error
+        options = read_options(cls, f"model {name}", "llama_cpp", table)
         options.check(name)
         return options
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Mapping
 from math import ceil
@@ -12,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from backends import Setup
+from backends.options import read_options
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
 Amount: TypeAlias = Annotated[float, Meta(ge=0, le=100_000)]
@@ -54,17 +54,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @classmethod
     def read(cls, name: str, table: Mapping[str, Any]) -> Options:
         """The options of model `name`. Raises ValueError with one clear sentence."""
-        for key in table:
-            if key not in cls.__struct_fields__:
-                near = difflib.get_close_matches(key, cls.__struct_fields__, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(cls.__struct_fields__)}"
-                raise ValueError(f"model {name}: ray has no option {key!r}; {hint}")
         if "backend" not in table:
             raise ValueError(f"model {name}: ray needs the option 'backend': what each replica runs")
-        try:
-            options = msgspec.convert(dict(table), cls)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"model {name}: {error}") from error
+        options = read_options(cls, f"model {name}", "ray", table)
         options.check(name)
         return options
 

@@ -64,7 +64,7 @@ class Attempt:
             answer = self._answer = await server.send(asked)
             self._lease.answered()
             if answer.status != 200:
-                raise fault(answer.status, await answer.whole(LARGEST_ERROR), answer.headers, server.secret.hide)
+                raise fault(answer.status, await _words(answer), answer.headers, server.secret.hide)
             events = self._events = await relayed(answer, asked, request, server.secret.hide)
         except BaseException as error:
             self._close(error)
@@ -98,6 +98,14 @@ class Attempt:
             case Unreadable():
                 lease.failed("malformed")
                 raise Again(EngineFailed(error.message), safe=False) from error
+
+
+async def _words(answer: Answer) -> bytes:
+    """What a server says of its refusal; nothing where that has no end."""
+    try:
+        return await answer.whole(LARGEST_ERROR)
+    except AnswerTooLarge:
+        return b""
 
 
 def _told(error: BackendError, lease: Lease) -> NoReturn:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-import msgspec
 from msgspec import Meta, Struct
 
 from backends import Kind
+from backends.options import read_options
 from backends.remote.address import Address, read_address
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -136,7 +135,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not isinstance(given, list | tuple) or not given:
             raise ValueError(f"{place}: remote needs 'upstreams': a list of tables, each with a url")
         upstreams = [_upstream(f"{place}: upstream {number}", each) for number, each in enumerate(given, start=1)]
-        options = _convert(place, {**table, "upstreams": upstreams}, cls)
+        options = read_options(cls, place, "remote", {**table, "upstreams": upstreams})
         options.check(place)
         return options
 
@@ -183,19 +182,7 @@ def _upstream(place: str, table: Any) -> UpstreamOptions:
     if not isinstance(table, Mapping):
         raise ValueError(f"{place} must be a table with a url")
     name = table.get("name")
-    upstream = _convert(f"{place} ({name})" if isinstance(name, str) and name else place, table, UpstreamOptions)
+    named = f"{place} ({name})" if isinstance(name, str) and name else place
+    upstream = read_options(UpstreamOptions, named, "remote", table)
     upstream.check(f"{place} ({upstream.name})" if upstream.name else place)
     return upstream
-
-
-def _convert(place: str, table: Mapping[str, Any], kind: type[Settings]) -> Settings:
-    fields = kind.__struct_fields__
-    for key in table:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
-            raise ValueError(f"{place}: remote has no option {key!r}; {hint}")
-    try:
-        return msgspec.convert(dict(table), kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{place}: {error}") from error

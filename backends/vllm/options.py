@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from backends import Setup
+from backends.options import read_options
 from backends.vllm import arguments
 
 NONE = "none"
@@ -37,19 +35,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not setup.model:
             raise ValueError(f"model {setup.name}: vllm needs the setting 'model': \"organisation/name\", or a folder")
         arguments.check(setup.name, setup.engine)
-        return cls._of(setup.name, setup.options)
-
-    @classmethod
-    def _of(cls, name: str, table: Mapping[str, Any]) -> Options:
-        for key in table:
-            if key not in cls.__struct_fields__:
-                near = difflib.get_close_matches(key, cls.__struct_fields__, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(cls.__struct_fields__)}"
-                raise ValueError(f"model {name}: vllm has no option {key!r}; {hint}")
-        try:
-            return msgspec.convert(dict(table), cls)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"model {name}: {error}") from error
+        return read_options(cls, f"model {setup.name}", "vllm", setup.options)
 
     def template(self) -> str | None:
         """The chat template's text, None for the model's own. Raises OSError."""

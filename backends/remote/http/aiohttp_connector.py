@@ -17,9 +17,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from backends.remote.http.answer import MOMENT
-from backends.remote.http.errors import AnswerTooLarge, Broken, HttpError, Malformed, NotConnected, Stale
+from backends.remote.http.errors import Broken, HttpError, Malformed, NotConnected, Stale
 from backends.remote.http.heads import check
 from backends.remote.http.peer import Peer
+from backends.remote.http.reading import read_whole
 
 # aiohttp warns of bodies above 1 MB that are given whole.
 PIECE = 262_144
@@ -53,13 +54,7 @@ class AiohttpAnswer:
             raise _broken(error) from error
 
     async def whole(self, limit: int) -> bytes:
-        pieces, length = [], 0
-        while piece := await self.read():
-            length += len(piece)
-            if length > limit:
-                raise AnswerTooLarge
-            pieces.append(piece)
-        return b"".join(pieces)
+        return await read_whole(self, limit)
 
     def close(self) -> None:
         if self._finishing is None:

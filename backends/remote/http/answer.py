@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from backends.remote.http.errors import AnswerTooLarge, Broken, HttpError, Malformed, NotConnected, Stale
+from backends.remote.http.errors import Broken, HttpError, Malformed, NotConnected, Stale
 from backends.remote.http.heads import check
+from backends.remote.http.reading import read_whole
 
 if TYPE_CHECKING:
     from backends.remote.http.connection import Connection
@@ -66,15 +67,7 @@ class OwnAnswer:
         return data
 
     async def whole(self, limit: int) -> bytes:
-        if not self._complete and int(self.headers.get(b"content-length", b"0")) > limit:
-            raise AnswerTooLarge
-        pieces, length = [], 0
-        while piece := await self.read():
-            length += len(piece)
-            if length > limit:
-                raise AnswerTooLarge
-            pieces.append(piece)
-        return b"".join(pieces)
+        return await read_whole(self, limit)
 
     def close(self) -> None:
         if self._finishing is None:

@@ -277,3 +277,10 @@ def test_kinds_limit_what_a_model_takes(fake: Upstream, server: Running, client:
     with pytest.raises(openai.BadRequestError):
         client.audio.transcriptions.create(model="texts", file=("a.wav", tone(seconds=1.0), "audio/wav"))
     assert set(fake.seen().paths) <= {"/v1/models", "/v1/chat/completions", "/v1/completions"}
+
+
+def test_a_refusal_keeps_its_status_however_much_it_says(server: Running, fake: Upstream) -> None:
+    fake.script(fault="status-400", message="x" * 200_000)
+    answer = httpx2.post(f"{server.base_url}/chat/completions", json={"model": "ours", "messages": SAID})
+    assert answer.status_code == 400
+    assert len(answer.content) < 4096
