@@ -37,7 +37,7 @@ CASES = (
     Case("embed2m", 2, count=60, path=EMBEDDINGS),
     Case("first64", 64, chunks=5, delay=0.02, fresh=True),
 )
-HELD = Case("1000 held streams", 1000, chunks=40, delay=0.1)
+HELD = Case("1000 held streams", 1000, chunks=50, delay=0.1)
 WARM = Case("", 64, chunks=5, delay=0.01)
 # How many requests the slow ones are asked, of the cases that they are compared in.
 SLOW = {"chat64": 320, "paced64": 0, "image8m": 4, "embed2m": 8}

@@ -18,6 +18,8 @@ from load import Client, Exchange, arriving, closed_loop, connect, paced, post
 from msgspec import Struct
 from pinned import Pinned
 
+# The starts of paced streams are spread over so many seconds: all at once would measure little but starting.
+SPREAD = 1.0
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 HEADERS = f"authorization: Bearer {KEY}\r\n"
 # The characters of a prompt that makes a request of some 1.2 kB.
@@ -135,9 +137,9 @@ async def measure(server: Pinned, case: Case) -> Run:
 
 async def _load(server: Pinned, case: Case, clients: list[Client], request: bytes) -> list[Exchange]:
     if case.fresh:
-        return await arriving(server.port, request, case.width, case.delay)
+        return await arriving(server.port, request, case.width, SPREAD)
     if case.delay:
-        return await paced(clients, request, case.delay)
+        return await paced(clients, request, SPREAD)
     return await closed_loop(clients, request, case.requests)
 
 
@@ -154,7 +156,7 @@ async def held(server: Pinned, case: Case) -> tuple[float, int]:
     """What one of many held streams adds to resident memory, in kB, and the errors among them."""
     before = server.memory()
     clients = await connect(server.port, case.width)
-    running = asyncio.ensure_future(paced(clients, case.request(), case.delay))
+    running = asyncio.ensure_future(paced(clients, case.request(), SPREAD))
     await asyncio.sleep(case.chunks * case.delay * 0.6)
     added = (server.memory() - before) / case.width
     exchanges = await running
