@@ -107,6 +107,8 @@ class Backend(Protocol):
     is how many requests run at once. The constructor takes a Setup and raises ValueError for options it does not know.
     A backend may have a method `figures() -> Iterable[Figure]`: what its engine tells of itself now, asked in the event
     loop whenever somebody reads the metrics.
+    And a method `refresh()`: the configuration was read anew and says the same of its model, but what files and
+    variables hold that it names may have changed.
     After `close` it may be started again.
     A class whose models may be served by several processes at once, each with an object of its own, since no engine
     lives in them, says so by an attribute: `shareable = True`.

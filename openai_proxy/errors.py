@@ -20,6 +20,7 @@ EdgeError
 ├── RequestTooLarge
 ├── HeadersTooLarge
 ├── HostNotAllowed
+├── LoopDetected
 ├── QueueFull
 ├── QueueTimeout
 ├── Draining
@@ -132,6 +133,10 @@ class OriginNotAllowed(Forbidden):
     """This web origin may not call the server."""
 
 
+class LoopDetected(EdgeError):
+    """The request came from this server itself, or through too many others."""
+
+
 class QueueFull(EdgeError):
     """The model's queue is full; try again soon."""
 
@@ -202,6 +207,7 @@ TABLE: dict[type[Exception], Row] = {
     RequestTooLarge: Row(413, INVALID, "request_too_large"),
     HeadersTooLarge: Row(431, INVALID, "headers_too_large"),
     HostNotAllowed: Row(421, INVALID, "host_not_allowed"),
+    LoopDetected: Row(508, "server_error", "loop_detected", started=True),
     QueueFull: Row(429, "rate_limit_error", "queue_full"),
     QueueTimeout: Row(503, "server_error", "overloaded"),
     Draining: Row(503, "server_error", "draining"),

@@ -124,7 +124,8 @@ class Presence:
         if done:
             self.place = "ready"
             self.since = time.monotonic()
-            log.info("model %s is ready after %.1f s", self.name, time.monotonic() - began)
+            state = self.backend.state.name  # one whose servers are elsewhere may be there before they are
+            log.info("model %s is %s after %.1f s", self.name, state, time.monotonic() - began)
         elif self.problem is None:  # called off
             await self._release("unloaded")
 

@@ -121,6 +121,8 @@ class Router:
         for name in fresh.keys() & self.models.keys():
             fresh[name].heir_of(self.models[name])
         removed = [served for name, served in self.models.items() if name not in kept]
+        for served in kept.values():
+            served.refresh()
         self.models = {name: (kept | fresh)[name] for name in config.models}
         self.names = Names(self.models)
         self.default_model = self._default(config)

@@ -138,6 +138,12 @@ class Served:
         self.company.tell(self._standing_here())
         self._tell()
 
+    def refresh(self) -> None:
+        """Let the engine look again at what its settings name."""
+        refresh = getattr(self.backend, "refresh", None)
+        if refresh is not None:
+            refresh()
+
     def start(self, before: Iterable[asyncio.Task[None]] = ()) -> None:
         """Begin to load, unless it shall wait for a request. From here on the gauges of this name show this engine.
 

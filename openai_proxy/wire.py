@@ -24,6 +24,7 @@ from openai_proxy.auth import Caller
 from openai_proxy.body import CLOSE, check_head, read_body
 from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, Fault, RequestTimeout, describe
 from openai_proxy.lifecycle import Lifecycle
+from openai_proxy.loops import note_via
 from openai_proxy.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -211,6 +212,8 @@ class Exchange:
         wire.lifecycle.enter(self)
         try:
             config, state = wire.config(), self.state
+            if b"via" in state["head"]:
+                note_via(state["head"][b"via"])
             body = await self._body(config) if self.scope["method"] == "POST" else b""
             answer = await self.endpoint.handle(Incoming(body, state["caller"], state["request_id"], self.scope))
             if type(answer) is Reply:

@@ -64,6 +64,7 @@ class Attempt:
             answer = self._answer = await server.send(asked)
             self._lease.answered()
             if answer.status != 200:
+                server.heard(answer.status)
                 raise fault(answer.status, await _words(answer), answer.headers, server.secret.hide)
             events = self._events = await relayed(answer, asked, request, server.secret.hide)
         except BaseException as error:
@@ -124,7 +125,7 @@ def _told(error: BackendError, lease: Lease) -> NoReturn:
 def _failed(error: HttpError, lease: Lease) -> NoReturn:
     match error:
         case NotConnected():
-            lease.refused(str(error))
+            lease.refused(error.reason)
             raise Again(Unavailable(NOT_REACHED), safe=True, elsewhere=True) from error
         case Stale():
             raise Again(Unavailable(NOT_REACHED), safe=True) from error

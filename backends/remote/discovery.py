@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from msgspec import Struct, structs
 
@@ -14,6 +15,7 @@ from backends.remote.options import Options
 from backends.remote.upstream import Upstream
 
 LONGEST = 200  # characters of a name
+MOST = 1000  # names of one table
 
 
 class Found(Struct, frozen=True):
@@ -49,7 +51,8 @@ class Discovery:
             for theirs in self._listings.get(upstream.index, ()):
                 if self._serves(theirs):
                     holders.setdefault(theirs, []).append(upstream)
-        self.found = {self._prefix + theirs: self._found(theirs, holders[theirs]) for theirs in holders}
+        some = islice(holders, MOST)
+        self.found = {self._prefix + theirs: self._found(theirs, holders[theirs]) for theirs in some}
         models = {name: found.model for name, found in self.found.items()}
         same = models == self.models
         self.models = models
@@ -57,6 +60,8 @@ class Discovery:
 
     def _serves(self, theirs: str) -> bool:
         name = self._prefix + theirs
+        if self._prefix and theirs.startswith(self._prefix):
+            return False  # two servers that list one another would find ever longer names
         shown = name.isprintable() and name == name.strip() and theirs != "" and len(name) <= LONGEST
         return shown and self._wanted.match(theirs) is not None
 

@@ -108,6 +108,16 @@ class Remote:
                 return
             await asyncio.sleep(0.02)  # nobody tells, and it is rare
 
+    def refresh(self) -> None:
+        """Take keys that have changed where they are kept, and forget what the old ones were refused for."""
+        for server, upstream in zip(self._servers, self.pool.upstreams, strict=False):
+            try:
+                if server.reread_key():
+                    upstream.circuit.close(self.pool.clock())
+                    log.info("model %s: upstream %s has another key", self.name, server.name)
+            except ValueError as error:
+                log.error("model %s: %s; the old key stays", self.name, error)
+
     async def close(self) -> None:
         self._started = False
         await self.pool.close()

@@ -17,6 +17,7 @@ from backends.remote.chunks import Counted
 from backends.remote.unreadable import Unreadable
 
 LARGEST_EVENT = 4_000_000
+BOM = b"\xef\xbb\xbf"
 NOT_UNDERSTOOD = "The server behind this model sent an event that cannot be understood."
 
 
@@ -80,6 +81,8 @@ class Stream:
         else:
             self._keep(data[cut:])
             data = data[:cut]
+        if not data.isascii():
+            _check_utf8(data)
         self.pieces = self._ordinary(data)
         return self._named(data if self.pieces else self._sifted(data))
 
@@ -156,11 +159,11 @@ class Stream:
         for choice in seen.choices:
             if choice.finish_reason is not None:
                 self.finished += 1
-        return event
+        return self._named(event)
 
     def _look_twice(self, event: bytes) -> bytes:
         """The same for what is not one line of JSON."""
-        straight = self._straight(event)
+        straight = self._straight(event.removeprefix(BOM))
         if straight == event:
             raise Unreadable(NOT_UNDERSTOOD)
         return self._look(straight) if straight else b""
@@ -199,3 +202,11 @@ class Stream:
             if msgspec.json.decode(found[2]) == model:
                 self._spelling = (found[0], found[1] + msgspec.json.encode(self.model))
                 return
+
+
+def _check_utf8(data: bytes) -> None:
+    """Texts are skipped when events are read, and with them what is in them."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(NOT_UNDERSTOOD) from error

@@ -55,7 +55,11 @@ async def ready(server: Pinned) -> None:
     """Wait until the model answers."""
     end = time.monotonic() + LOADING_SECONDS
     while time.monotonic() < end:
-        [client] = await connect(server.port, 1)
+        try:
+            [client] = await connect(server.port, 1)
+        except ConnectionRefusedError:  # a server may tell its port before it listens
+            await asyncio.sleep(1)
+            continue
         answer = await client.ask(chat(0))
         client.transport.close()
         if written(answer) == TOKENS:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backends.remote.http.connection import Connection
 
 # The socket is not read while more bytes than these wait for a reader; a read brings at most 256 kB more.
-HELD = 262_144
+HELD = 65_536
 # A kept-alive connection that breaks so soon after a request, in seconds, had been closed before it.
 STALE = 0.5
 # After finish() the end has so many seconds to come.

@@ -10,12 +10,34 @@ HttpError
 
 from __future__ import annotations
 
+import socket
+import ssl
+
 
 class HttpError(Exception):
     """The upstream could not be asked."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or type(self).__doc__)
+
+    @property
+    def reason(self) -> str:
+        """What went wrong and why, for operators."""
+        cause = self.__cause__
+        match cause:
+            case None:
+                return str(self)
+            case ssl.SSLCertVerificationError():
+                why = f"certificate verify failed: {cause.verify_message}"
+            case ssl.SSLError():
+                why = f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"
+            case TimeoutError():
+                why = "timed out"
+            case socket.gaierror() | OSError():
+                why = cause.strerror or str(cause)
+            case _:
+                why = type(cause).__name__
+        return f"{self} ({why})"
 
 
 class NotConnected(HttpError):

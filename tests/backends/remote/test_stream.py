@@ -147,3 +147,18 @@ def test_an_event_is_bounded() -> None:
     assert stream.feed(b"data: " + b" " * (LARGEST_EVENT - 6)) == b""
     with pytest.raises(Unreadable, match="unbounded"):
         stream.feed(b" ")
+
+
+def test_texts_that_are_not_utf8_are_refused() -> None:
+    with pytest.raises(Unreadable):
+        Stream("theirs").feed(chunk("a").replace(b"a", b"\xff", 1))
+    assert Stream("theirs").feed(chunk("\u00e9".encode().decode()))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_event() -> None:
+    assert Stream("theirs").feed(b"\xef\xbb\xbf" + chunk("a")) == chunk("a")
+
+
+def test_whatever_the_server_calls_the_model_from_event_to_event_it_is_ours() -> None:
+    out, _ = fed(b"".join(chunk("a", model=f"model-{number}") for number in range(4)), [], model="ours")
+    assert [json.loads(event[6:])["model"] for event in out.decode().split("\n\n") if event] == ["ours"] * 4
