@@ -131,6 +131,8 @@ class Pool:
             raise NoUpstream("Every server of this model is at its limit.", reason="full", retry_after=SOON)
         soonest = min(upstream.opens(now) for upstream in upstreams)
         retry_after = 60.0 if soonest == inf else max(soonest, SOON)
+        if any(now < upstream.busy_until and not (upstream.down or upstream.drained) for upstream in upstreams):
+            raise NoUpstream("Every server of this model has too much to do.", reason="full", retry_after=retry_after)
         raise NoUpstream("No server of this model can answer now.", reason="unavailable", retry_after=retry_after)
 
     def _pay(self, now: float) -> None:

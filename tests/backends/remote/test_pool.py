@@ -231,7 +231,7 @@ def test_the_soonest_return_is_told(clock: Clock) -> None:
         with at(own, name) as lease:
             lease.busy(seconds)
     error = none_of(own)
-    assert (error.reason, error.retry_after) == ("unavailable", 7.5)
+    assert (error.reason, error.retry_after) == ("full", 7.5)
 
 
 def test_busy_is_no_failure(clock: Clock) -> None:
