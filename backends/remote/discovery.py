@@ -15,7 +15,7 @@ from backends.remote.options import Options
 from backends.remote.upstream import Upstream
 
 LONGEST = 200  # characters of a name
-MOST = 1000  # names of one table
+MOST = 10_000  # names of one table
 
 
 class Found(Struct, frozen=True):

@@ -10,6 +10,7 @@ HttpError
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 
@@ -24,20 +25,25 @@ class HttpError(Exception):
     def reason(self) -> str:
         """What went wrong and why, for operators."""
         cause = self.__cause__
-        match cause:
-            case None:
-                return str(self)
-            case ssl.SSLCertVerificationError():
-                why = f"certificate verify failed: {cause.verify_message}"
-            case ssl.SSLError():
-                why = f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"
-            case TimeoutError():
-                why = "timed out"
-            case socket.gaierror() | OSError():
-                why = cause.strerror or str(cause)
-            case _:
-                why = type(cause).__name__
-        return f"{self} ({why})"
+        for wrapped in ("certificate_error", "os_error"):  # as aiohttp keeps them
+            cause = getattr(cause, wrapped, cause)
+        return str(self) if cause is None else f"{self} ({_why(cause)})"
+
+
+def _why(cause: BaseException) -> str:
+    match cause:
+        case ssl.SSLCertVerificationError():
+            return f"certificate verify failed: {cause.verify_message}"
+        case ssl.SSLError():
+            return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"
+        case socket.gaierror():
+            return cause.strerror or "no such name"
+        case TimeoutError():
+            return "timed out"
+        case OSError() if cause.errno:
+            return os.strerror(cause.errno)
+        case _:
+            return type(cause).__name__
 
 
 class NotConnected(HttpError):
