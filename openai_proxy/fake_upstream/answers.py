@@ -13,7 +13,6 @@ SSE = b"text/event-stream; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
 PAGE = b"<!DOCTYPE html>\n<html><head><title>%b</title></head><body><h1>%b</h1></body></html>\n"
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
 encode = msgspec.json.encode
 
