@@ -19,8 +19,10 @@ from backends.requests import (
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    ImageRequest,
     Request,
     ScoreRequest,
+    SpeechRequest,
     TokenizeRequest,
     TranscriptionRequest,
 )
@@ -33,7 +35,7 @@ BACKENDS = {
     "vllm": "backends.vllm:Vllm",
 }
 
-Kind: TypeAlias = Literal["chat", "completion", "embedding", "score", "tokenize", "transcription"]
+Kind: TypeAlias = Literal["chat", "completion", "embedding", "score", "tokenize", "transcription", "speech", "image"]
 Modality: TypeAlias = Literal["image", "audio"]
 StateName: TypeAlias = Literal[
     "stopped", "loading", "ready", "stopping", "sleeping", "unloaded", "restarting", "failed"
@@ -46,7 +48,17 @@ KINDS: Mapping[type[Request], Kind] = {
     TokenizeRequest: "tokenize",
     DetokenizeRequest: "tokenize",
     TranscriptionRequest: "transcription",
+    SpeechRequest: "speech",
+    ImageRequest: "image",
 }
+
+
+class Voice(Struct, frozen=True):
+    """A voice of a model that speaks. `languages` are ISO 639-1 codes; `description` says what it sounds like."""
+
+    name: str
+    languages: tuple[str, ...] = ()
+    description: str = ""
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -54,7 +66,9 @@ class Model(Struct, frozen=True, kw_only=True):
 
     `kinds` are the requests it takes; `parameters` the names of the fields of `Sampling`, of the requests and of
     `extra` that it honours: the edge refuses the others before the backend sees them. `modalities` are what a chat may
-    hold beside text. Sizes are in tokens; `dimensions` is the width of an embedding. Before an engine was loaded once
+    hold beside text. Sizes are in tokens; `dimensions` is the width of an embedding. `voices`
+    are those it speaks with, the first one unless another is asked for, and `sizes` the pictures' it makes, in pixels;
+    none: nobody knows. Before an engine was loaded once
     it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have. A model that
     `relays` lies behind another server of OpenAI's API: it is given requests with their `form`.
     """
@@ -67,6 +81,8 @@ class Model(Struct, frozen=True, kw_only=True):
     context: int | None = None
     vocabulary: int | None = None
     dimensions: int | None = None
+    voices: tuple[Voice, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
     description: str = ""
 
 

@@ -2,6 +2,7 @@
 
 BackendError
 ├── Refused                 the request can never succeed here; `param` names the field
+│   ├── OtherKind           this model answers other kinds of requests
 │   ├── Unsupported         this engine cannot do what the field asks
 │   ├── BadImage            a picture that cannot be read, or is too large
 │   ├── BadAudio            a sound that cannot be read, or is too long
@@ -32,6 +33,13 @@ class BackendError(Exception):
 
 class Refused(BackendError):
     """The request has a value that the model does not take."""
+
+
+class OtherKind(Refused):
+    """This model does not answer requests of this kind."""
+
+    def __init__(self, message: str | None = None, *, param: str | None = "model") -> None:
+        super().__init__(message, param=param)
 
 
 class Unsupported(Refused):

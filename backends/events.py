@@ -1,9 +1,9 @@
 """What an engine answers: a stream of events, and what a finished stream amounts to.
 
-A backend's `run` yields events in this order: any Progress, then Delta, Segment, Embedding or Score, one Finish a
-choice, one Usage last. PromptLogprobs come before the first Delta of their choice. Only a tokenizer's answer is one
-Tokens alone. A server behind this one may answer with Relayed, then Usage. Failure is always an exception, never an
-event.
+A backend's `run` yields events in this order: any Progress, then Delta, Segment, Embedding, Score, Sound or Picture,
+one Finish a choice of text, one Usage last. PromptLogprobs come before the first Delta of their choice. Only a
+tokenizer's answer is one Tokens alone. A server behind this one may answer with Relayed, then Usage. Failure is always
+an exception, never an event.
 """
 
 from __future__ import annotations
@@ -123,10 +123,29 @@ class Segment(Struct, frozen=True, tag=True):
     language: str = ""
 
 
+class Sound(Struct, frozen=True, tag=True):
+    """The next piece of what is said: 16-bit mono PCM, little-endian, `rate` samples a second, the same in one answer.
+
+    `ends` says that a sentence ends with it.
+    """
+
+    data: bytes
+    rate: int
+    ends: bool = False
+
+
+class Picture(Struct, frozen=True, tag=True):
+    """Picture `index`, as a PNG; `partial` counts from 0 the unfinished ones that come before it."""
+
+    data: bytes
+    index: int = 0
+    partial: int | None = None
+
+
 class Usage(Struct, frozen=True, tag=True):
     """Tokens read and written by the whole request; `cached` of the prompt's came out of a cache.
 
-    `seconds` is how long the sound was that a transcription heard.
+    `seconds` is how long the sound was that a transcription heard, or that was said.
     """
 
     prompt: int = 0
@@ -155,7 +174,19 @@ class Relayed(Struct, frozen=True, tag=True):
 
 
 Event: TypeAlias = (
-    Answering | Relayed | Progress | PromptLogprobs | Delta | Finish | Embedding | Score | Segment | Tokens | Usage
+    Answering
+    | Relayed
+    | Progress
+    | PromptLogprobs
+    | Delta
+    | Finish
+    | Embedding
+    | Score
+    | Segment
+    | Tokens
+    | Sound
+    | Picture
+    | Usage
 )
 
 

@@ -272,6 +272,49 @@ class TranscriptionRequest(Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Any] = {}
 
 
+class SpeechRequest(Struct, frozen=True, kw_only=True):
+    """Text to say; answers with Sound as it is made, then Usage.
+
+    `voice` is one of the model's, its first if None; `speed` is 0.25 to 4 times the voice's own; `instructions` say in
+    words how to speak. Whoever gives a `form` takes Relayed: the encoded sound, in the format that the form asks for.
+    """
+
+    model: str
+    text: str
+    voice: str | None = None
+    speed: float = 1.0
+    instructions: str = ""
+    extra: Mapping[str, Any] = {}
+    form: Form | None = None
+
+
+class ImageRequest(Struct, frozen=True, kw_only=True):
+    """Pictures to make; answers with one Picture each, then Usage. Before that Progress, and where `partial` is more
+    than 0 up to so many unfinished Pictures of each.
+
+    `images` are those to edit or to vary (without a prompt); `mask` is transparent where the first one may change.
+    Sides are in pixels. Whoever gives a `form` takes Relayed: a whole answer, or the events of a stream.
+    """
+
+    model: str
+    prompt: str = ""
+    task: Literal["generate", "edit", "vary"] = "generate"
+    n: int = 1
+    width: int | None = None
+    height: int | None = None
+    images: tuple[Image, ...] = ()
+    mask: Image | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    strength: float | None = None
+    negative_prompt: str = ""
+    transparent: bool = False
+    seed: int | None = None
+    partial: int = 0
+    extra: Mapping[str, Any] = {}
+    form: Form | None = None
+
+
 Request: TypeAlias = (
     ChatRequest
     | CompletionRequest
@@ -280,4 +323,6 @@ Request: TypeAlias = (
     | TokenizeRequest
     | DetokenizeRequest
     | TranscriptionRequest
+    | SpeechRequest
+    | ImageRequest
 )

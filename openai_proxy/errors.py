@@ -215,6 +215,7 @@ TABLE: dict[type[Exception], Row] = {
     ClientSlow: Row(499, INVALID, "client_slow"),
     EdgeError: Row(500, "server_error", "internal_error"),
     engine.Refused: Row(400, INVALID, "invalid_value"),
+    engine.OtherKind: Row(400, INVALID, "unsupported_parameter"),
     engine.Unsupported: Row(400, INVALID, "unsupported_parameter"),
     engine.BadImage: Row(400, INVALID, "invalid_image"),
     engine.BadAudio: Row(400, INVALID, "invalid_audio"),

@@ -16,11 +16,13 @@ from backends.requests import (
     DetokenizeRequest,
     EmbeddingRequest,
     Image,
+    ImageRequest,
     Message,
     Part,
     Prompt,
     Request,
     ScoreRequest,
+    SpeechRequest,
     Text,
     TokenizeRequest,
     TranscriptionRequest,
@@ -178,6 +180,10 @@ def estimate(request: Request) -> int:
             return len(request.tokens)
         case TranscriptionRequest():
             return len(request.audio.data) // BYTES_PER_SOUND_TOKEN
+        case SpeechRequest():
+            return _length(request.text)
+        case ImageRequest():
+            return _length(request.prompt) + PICTURE_TOKENS * len(request.images)
 
 
 def _message(message: Message) -> int:

@@ -12,15 +12,17 @@ from backends import KINDS, Model, Setup, State
 from backends.echo import answers, hearing, reading
 from backends.echo.reading import DIMENSIONS
 from backends.echo.script import Options, Script
-from backends.errors import EngineFailed, Refused, Unavailable
+from backends.errors import EngineFailed, OtherKind, Refused, Unavailable
 from backends.events import Event
 from backends.requests import (
     ChatRequest,
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    ImageRequest,
     Request,
     ScoreRequest,
+    SpeechRequest,
     TokenizeRequest,
     TranscriptionRequest,
 )
@@ -41,7 +43,7 @@ class Echo:
 
     shareable = True
     model = Model(
-        kinds=frozenset(KINDS.values()),
+        kinds=frozenset(KINDS.values()) - {"speech", "image"},
         parameters=PARAMETERS,
         dimensions=DIMENSIONS,
         description="says back what it hears; for tests and load",
@@ -128,3 +130,5 @@ def _events(request: Request, script: Script, seconds: float) -> Iterator[Event]
             return iter((reading.detokenized(request),))
         case TranscriptionRequest():
             return hearing.transcription(request, script, seconds)
+        case SpeechRequest() | ImageRequest():
+            raise OtherKind

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from backends import KINDS, Kind, Model, Setup, State, scores
 from backends.constraints import constraint
 from backends.constraints.compiler import Compiler
-from backends.errors import Refused, Unavailable
+from backends.errors import OtherKind, Unavailable
 from backends.events import Event
 from backends.llama_cpp import completion, tokens
 from backends.llama_cpp.chat import Template, converse
@@ -32,8 +32,10 @@ from backends.requests import (
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    ImageRequest,
     Request,
     ScoreRequest,
+    SpeechRequest,
     TokenizeRequest,
     TranscriptionRequest,
 )
@@ -146,7 +148,7 @@ class LlamaCpp:
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request; closing it early closes the engine's work on it."""
         if KINDS[type(request)] not in self.model.kinds:
-            raise Refused("This model does not answer requests of this kind.", param="model")
+            raise OtherKind
         request = filled(request, self.options)
         if self._process is None:
             raise Unavailable("The engine was not started.")
@@ -173,8 +175,8 @@ class LlamaCpp:
                 events = tokens.tokenize(client, self._template, request)
             case DetokenizeRequest():
                 events = tokens.detokenize(client, self.model, request)
-            case TranscriptionRequest():
-                raise Refused("This model does not answer requests of this kind.", param="model")
+            case TranscriptionRequest() | SpeechRequest() | ImageRequest():
+                raise OtherKind
             case _:
                 assert_never(request)
         async with aclosing(events):

@@ -13,10 +13,12 @@ from backends.requests import (
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    ImageRequest,
     Message,
     Request,
     Sampling,
     ScoreRequest,
+    SpeechRequest,
     Text,
     TokenizeRequest,
     TranscriptionRequest,
@@ -42,7 +44,9 @@ def filled(request: Request, options: Options) -> Request:
             )
         case TokenizeRequest(prompt=ChatRequest() as chat):
             return structs.replace(request, prompt=filled(chat, options))
-        case EmbeddingRequest() | ScoreRequest() | TokenizeRequest() | DetokenizeRequest() | TranscriptionRequest():
+        case EmbeddingRequest() | ScoreRequest() | TokenizeRequest() | DetokenizeRequest():
+            return request
+        case TranscriptionRequest() | SpeechRequest() | ImageRequest():
             return request
         case _:
             assert_never(request)

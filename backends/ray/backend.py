@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from backends import KINDS, Setup, State, resolve
-from backends.errors import EngineFailed, Refused, Unavailable
+from backends.errors import EngineFailed, OtherKind, Unavailable
 from backends.events import Event
 from backends.ray import cluster
 from backends.ray.aside import aside
@@ -156,7 +156,7 @@ class Ray:
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request by one of the replicas; closing it early stops that one's work."""
         if KINDS[type(request)] not in self.model.kinds:
-            raise Refused("This model does not answer requests of this kind.", param="model")
+            raise OtherKind
         for left in reversed(range(TRIES)):
             if self._handle is None or self._state.name != "ready":
                 raise Unavailable(GONE if self._handle is not None else "The engine was not started.")

@@ -12,6 +12,7 @@ from typing import assert_never
 import msgspec
 from msgspec import Struct
 
+from backends.errors import OtherKind
 from backends.events import Delta, Embedding, Event, Finish, Relayed, Score, Segment, Tokens, Usage
 from backends.remote.chunks import Counted, events_of, reader
 from backends.remote.stream import MODEL, NOT_UNDERSTOOD
@@ -21,8 +22,10 @@ from backends.requests import (
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    ImageRequest,
     Request,
     ScoreRequest,
+    SpeechRequest,
     TokenizeRequest,
     TranscriptionRequest,
 )
@@ -134,6 +137,8 @@ def events_of_whole(request: Request, body: bytes) -> Iterator[Event]:
             return iter([Tokens((), text=read_words(body).prompt)])
         case TranscriptionRequest():
             return _transcript(body)
+        case SpeechRequest() | ImageRequest():
+            raise OtherKind
         case _:
             assert_never(request)
 

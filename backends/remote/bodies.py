@@ -13,6 +13,7 @@ from typing import Any, assert_never
 import msgspec
 from msgspec import Raw, Struct
 
+from backends.errors import OtherKind
 from backends.remote.forms import form_of
 from backends.requests import (
     Audio,
@@ -25,6 +26,7 @@ from backends.requests import (
     Form,
     Grammar,
     Image,
+    ImageRequest,
     JsonObject,
     JsonSchema,
     Message,
@@ -34,6 +36,7 @@ from backends.requests import (
     Request,
     Sampling,
     ScoreRequest,
+    SpeechRequest,
     Text,
     TokenizeRequest,
     Tool,
@@ -78,6 +81,8 @@ def call(request: Request, model: str) -> Call:
             content_type, body = form_of(request, model)
             task = "transcriptions" if request.task == "transcribe" else "translations"
             return Call(f"v1/audio/{task}", b"content-type: " + content_type + b"\r\n", body, stream=False)
+        case SpeechRequest() | ImageRequest():
+            raise OtherKind
         case _:
             assert_never(request)
 

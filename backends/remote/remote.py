@@ -36,6 +36,7 @@ FIRST_LOOK, OTHERS_LOOK = 2.0, 0.2  # seconds
 PREFIX = 2048
 BYTES_PER_TOKEN = 4
 MOST_TOKENS = 32_000  # a picture's base64 is millions of bytes, and some thousand tokens
+FORWARDED = frozenset(KINDS.values()) - {"speech", "image"}
 PARAMETERS = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
     | {"logprobs", "prompt_logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "chat_echo"}
@@ -64,7 +65,7 @@ class Remote:
         self.pool = Pool(self.options, self._probe, changed=self._changed)
         self.slots = setup.slots or self.pool.slots or SLOTS
         self.model = Model(
-            kinds=frozenset(self.options.kinds or KINDS.values()),
+            kinds=frozenset(self.options.kinds or FORWARDED),
             parameters=PARAMETERS,
             modalities=frozenset({"image", "audio"}),
             relays=True,

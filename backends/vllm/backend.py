@@ -13,7 +13,7 @@ import audio
 from audio import Clip, wav
 from backends import KINDS, Kind, Model, Setup, State
 from backends.constraints.compiler import Compiler
-from backends.errors import Refused, Unavailable
+from backends.errors import OtherKind, Unavailable
 from backends.events import Event, Outcome
 from backends.figures import Figure
 from backends.quarantine import Quarantine
@@ -23,9 +23,11 @@ from backends.requests import (
     CompletionRequest,
     DetokenizeRequest,
     EmbeddingRequest,
+    ImageRequest,
     Request,
     Sampling,
     ScoreRequest,
+    SpeechRequest,
     TokenizeRequest,
     TranscriptionRequest,
 )
@@ -132,7 +134,7 @@ class Vllm:
         """Answer one request; closing it early aborts the engine's work on it."""
         loaded = self._current()
         if KINDS[type(request)] not in loaded.kinds:
-            raise Refused("This model does not answer requests of this kind.", param="model")
+            raise OtherKind
         with self._quarantine.running(request):
             async with aclosing(self._answer(loaded, request)) as events:
                 async for event in events:
@@ -158,6 +160,8 @@ class Vllm:
                 return detokenize(loaded, request)
             case TranscriptionRequest():
                 return transcribe(loaded, request)
+            case SpeechRequest() | ImageRequest():
+                raise OtherKind
             case _:
                 assert_never(request)
 

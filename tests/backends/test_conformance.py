@@ -20,21 +20,12 @@ from backends import BACKENDS, KINDS, Backend, Kind, Setup, resolve
 from backends.errors import BackendError, Refused, Unavailable
 from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Tokens, Usage
 from backends.requests import (
-    Audio,
-    ChatRequest,
-    CompletionRequest,
     DetokenizeRequest,
-    EmbeddingRequest,
-    Message,
     Request,
     Sampling,
-    ScoreRequest,
-    Text,
-    TokenizeRequest,
-    TranscriptionRequest,
 )
 from openai_proxy.fake_upstream.script import Script
-from tests.sounds import tone
+from tests.backends.asking import ask
 from tests.upstream import threaded
 
 T = TypeVar("T")
@@ -158,23 +149,6 @@ def started(request: pytest.FixtureRequest) -> Iterator[Started]:
 async def gathered(events: AsyncGenerator[Event]) -> list[Event]:
     async with aclosing(events):
         return [event async for event in events]
-
-
-def ask(kind: Kind, text: str = "Count: one, two", **sampling: Any) -> Request:
-    limits = Sampling(**{"max_tokens": 8, "temperature": 0.0, **sampling})
-    match kind:
-        case "chat":
-            return ChatRequest(model="m", messages=(Message(role="user", parts=(Text(text),)),), sampling=limits)
-        case "completion":
-            return CompletionRequest(model="m", prompts=(text,), sampling=limits)
-        case "embedding":
-            return EmbeddingRequest(model="m", inputs=(text, "another"))
-        case "score":
-            return ScoreRequest(model="m", queries=(text,), documents=("another", text))
-        case "tokenize":
-            return TokenizeRequest(model="m", prompt=text)
-        case "transcription":
-            return TranscriptionRequest(model="m", audio=Audio(tone(1.0), "wav", 60.0))
 
 
 def kinds(started: Started) -> list[Kind]:

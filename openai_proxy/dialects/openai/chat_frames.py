@@ -10,11 +10,13 @@ from backends.events import (
     Embedding,
     Event,
     Finish,
+    Picture,
     Progress,
     PromptLogprobs,
     Relayed,
     Score,
     Segment,
+    Sound,
     Tokens,
     Usage,
 )
@@ -48,7 +50,9 @@ class ChatFrames(Chunks):
             case Usage():
                 self.usage = event
                 return b""
-            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens() | Delta() | Relayed():
+            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens() | Sound() | Picture():
+                return b""
+            case Delta() | Relayed():
                 return b""
             case _:
                 assert_never(event)

@@ -10,11 +10,13 @@ from backends.events import (
     Embedding,
     Event,
     Finish,
+    Picture,
     Progress,
     PromptLogprobs,
     Relayed,
     Score,
     Segment,
+    Sound,
     Tokens,
     Usage,
 )
@@ -45,7 +47,7 @@ class CompletionFrames(Chunks):
             case Usage():
                 self.usage = event
                 return b""
-            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens():
+            case Progress() | PromptLogprobs() | Embedding() | Score() | Segment() | Tokens() | Sound() | Picture():
                 return b""
             case _:
                 assert_never(event)

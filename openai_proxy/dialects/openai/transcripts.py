@@ -17,11 +17,13 @@ from backends.events import (
     Event,
     Finish,
     Outcome,
+    Picture,
     Progress,
     PromptLogprobs,
     Relayed,
     Score,
     Segment,
+    Sound,
     Tokens,
     Usage,
 )
@@ -171,6 +173,8 @@ class TranscriptFrames:
                 | Score()
                 | Segment()
                 | Tokens()
+                | Sound()
+                | Picture()
                 | Finish()
             ):
                 return b""
