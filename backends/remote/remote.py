@@ -22,10 +22,10 @@ from backends.remote.discovery import Discovery, Found
 from backends.remote.hedge import hedged
 from backends.remote.lease import Lease
 from backends.remote.listing import Listed, context_of
-from backends.remote.options import Options
 from backends.remote.pool import NOTHING, NoUpstream, Pool
 from backends.remote.probing import ProbeResult
 from backends.remote.server import Server
+from backends.remote.settings import read_settings
 from backends.remote.upstream import Upstream
 from backends.requests import ChatRequest, CompletionRequest, Request
 
@@ -60,7 +60,7 @@ class Remote:
             if getattr(setup, setting):
                 raise ValueError(f"model {setup.name}: remote has no setting {setting!r}; it takes upstreams")
         self.name = setup.name
-        self.options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
+        self.options = read_settings(setup.name, setup.options, setup.upstreams)
         self._changed = setup.changed
         self.pool = Pool(self.options, self._probe, changed=self._changed)
         self.slots = setup.slots or self.pool.slots or SLOTS
@@ -77,7 +77,7 @@ class Remote:
     @staticmethod
     def lacking(setup: Setup) -> Iterator[Lack]:
         """Keys and certificates that are not there."""
-        options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
+        options = read_settings(setup.name, setup.options, setup.upstreams)
         for number, upstream in enumerate(options.upstreams):
             for field, problem in problems(upstream):
                 yield Lack(("upstreams", number, field), f"model {setup.name}: {problem}")
