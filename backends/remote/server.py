@@ -14,6 +14,7 @@ from backends.remote.listing import Listed, read_listing
 from backends.remote.options import Options, UpstreamOptions
 from backends.remote.probing import ProbeResult
 from backends.remote.reports import Report, read_report
+from backends.trace import HEADERS, trace_lines
 from backends.via import via_line
 
 MODELS = "/v1/models"
@@ -42,6 +43,7 @@ class Server:
         self._key_refused = False
         self._options = options
         own = "".join(f"{name.lower()}: {value}\r\n" for name, value in options.headers.items())
+        self._traced = HEADERS.isdisjoint(name.lower() for name in options.headers)
         self._own = b"accept-encoding: identity\r\n" + own.encode("ascii")
         self._headers = self._own + self.secret.header
         self._connector = connector(
@@ -77,7 +79,8 @@ class Server:
         target = self._targets.get(call.path)
         if target is None:
             target = self._targets[call.path] = self._address.target(f"/{call.path}")
-        return await self._connector.send(b"POST", target, call.head + via_line() + self._headers, call.body)
+        head = call.head + via_line() + (trace_lines() if self._traced else b"") + self._headers
+        return await self._connector.send(b"POST", target, head, call.body)
 
     async def close(self) -> None:
         await self._connector.close()
