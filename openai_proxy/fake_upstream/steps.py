@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TypeAlias, TypeGuard
 
-from openai_proxy.fake_upstream.answers import HTML, SSE, Stream, Whole, error, page, reason
+from openai_proxy.fake_upstream.answers import HTML, SSE, Stream, Whole, detail, error, page, reason
 from openai_proxy.fake_upstream.faults import NONE, Fault
 from openai_proxy.fake_upstream.requests import Order
 from openai_proxy.fake_upstream.script import HUGE, Script
@@ -95,8 +95,10 @@ def replaced(answer: Whole | Stream, script: Script, fault: Fault) -> Whole | St
 
 def _error(script: Script, fault: Fault) -> Whole:
     status = fault.number
-    if fault.html:
+    if fault.shape == "html":
         return Whole(page(status), status, HTML)
+    if fault.shape == "detail":
+        return Whole(detail(script.message or "Field required"), status)
     wait = script.retry_after if status in (429, 503) else None
     headers = () if wait is None else ((b"retry-after", b"%g" % wait),)
     return Whole(error(status, script.message or reason(status), script.code), status, headers=headers)

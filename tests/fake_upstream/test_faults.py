@@ -123,6 +123,13 @@ def test_pages(fake: Upstream, name: str, number: int, stream: bool) -> None:
     assert body_of(answer).startswith(b"<!DOCTYPE html>")
 
 
+def test_what_fastapi_says(fake: Upstream) -> None:
+    answer = asked(fake, chat(script="fault=status-422-detail,message=no"))
+    assert status(answer) == 422
+    [told] = json.loads(body_of(answer))["detail"]
+    assert (told["loc"], told["msg"]) == (["body", "messages", 0], "no")
+
+
 def test_malformed_events(fake: Upstream) -> None:
     body = unchunked(asked(fake, chat(script="fault=malformed-sse,chunks=2")))
     lines = body.split(b"\n\n")
