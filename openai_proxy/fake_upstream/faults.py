@@ -13,6 +13,7 @@ FAULTS = {
     "reset-after-N": "reset after N chunks of a stream, or N bytes of another body",
     "close-after-N": "the same, with a clean end of the connection",
     "stall-after-N": "the same, but say nothing more and keep the connection",
+    "pings-after-N": "after N chunks of a stream nothing but comments, 50 ms apart, without end",
     "trickle": "the body byte by byte, 10 ms apart",
     "slow-head": "the head byte by byte, 10 ms apart",
     "status-NNN": "an error of OpenAI's shape with this status (400 to 599); 429 and 503 bring Retry-After",
@@ -36,7 +37,7 @@ FAULTS = {
     "crlf": "lines of the event stream end with CR LF",
     "comments": "a comment before each event of the stream",
 }
-NUMBERED = re.compile(r"(reset|close|stall)-after-(\d{1,9})")
+NUMBERED = re.compile(r"(reset|close|stall|pings)-after-(\d{1,9})")
 STATUS = re.compile(r"status-([45]\d\d)(?:-(html|detail))?")
 
 

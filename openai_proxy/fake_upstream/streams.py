@@ -16,14 +16,16 @@ MALFORMED = b'data: {"id":"chatcmpl-1",choices\n\nthis line is no field\n\n'
 BROKEN = "The engine broke in the middle of the answer."
 COMMENT = b": a comment\n\n"
 USAGES = {"no-usage": 0, "early-usage": 0, "duplicate-usage": 2}
-CUTS = frozenset({"reset-after", "close-after", "stall-after"})
+CUTS = frozenset({"reset-after", "close-after", "stall-after", "pings-after"})
+PAUSE = 0.05
 
 
 def events(stream: Stream, script: Script, fault: Fault) -> Body:
     """The bytes of the body, a write each, and the seconds to wait between them."""
     body = _events(stream, script, fault)
     if fault.name in CUTS:
-        return _cut(body, fault.number and fault.number + bool(stream.opening))
+        cut = _cut(body, fault.number and fault.number + bool(stream.opening))
+        return itertools.chain(cut, itertools.cycle((COMMENT, PAUSE))) if fault.name == "pings-after" else cut
     if fault.name == "crlf":
         return (step.replace(b"\n", b"\r\n") if isinstance(step, bytes) else step for step in body)
     if fault.name == "comments":

@@ -223,6 +223,14 @@ def test_comments(fake: Upstream) -> None:
     assert len(contents(events(body.replace(b": a comment\n\n", b"")))) == 16
 
 
+def test_pings_without_end(fake: Upstream) -> None:
+    with connected(fake) as line:
+        line.sendall(chat(script="fault=pings-after-2"))
+        received = unchunked(until(line, b": a comment\n\n\r\n") + b"0\r\n\r\n")
+        assert len(contents(events(received.replace(b": a comment\n\n", b"")))) == 2
+        assert until(line, b": a comment\n\n")
+
+
 def test_down_for_a_while(fake: Upstream) -> None:
     with connected(fake) as idle, connected(fake) as busy:
         busy.sendall(chat(script="delay=1"))
