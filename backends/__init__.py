@@ -125,6 +125,8 @@ class Backend(Protocol):
     loop whenever somebody reads the metrics.
     And a method `refresh()`: the configuration was read anew and says the same of its model, but what files and
     variables hold that it names may have changed.
+    And a method `inherit(former)`: before its start, by a reload, it takes the place of a backend of the same class
+    whose model has the same name; what that one knows of servers behind both may be kept.
     After `close` it may be started again.
     A class whose models may be served by several processes at once, each with an object of its own, since no engine
     lives in them, says so by an attribute: `shareable = True`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from math import inf
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from backends.remote import outliers
 from backends.remote.budget import Budget
 from backends.remote.choosing import STRATEGIES, Hints, digest
 from backends.remote.figures import figures
+from backends.remote.heirs import asked_alike, pairs
 from backends.remote.lease import Lease
 from backends.remote.options import Options
 from backends.remote.probing import Probe, Prober
@@ -63,6 +64,7 @@ class Pool:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock
+        self._options = options
         self._changed = changed
         self.upstreams = tuple(
             Upstream(index, each, options, seed=digest(each.called.encode()))
@@ -163,6 +165,15 @@ class Pool:
         """It went down or came back."""
         log.warning("upstream %s is %s", upstream.name, f"down: {upstream.reason}" if upstream.down else "up")
         self._changed()
+
+    def take_after(self, former: Pool) -> Iterator[tuple[Upstream, Upstream]]:
+        """It replaces a pool: keep what is known of the upstreams that stay. Gives those, each with its former one."""
+        self.retries_denied = former.retries_denied
+        for upstream, before in pairs(self.upstreams, former.upstreams):
+            alike = asked_alike(upstream.options, before.options)
+            upstream.takes_after(before, self._options, alike=alike)
+            if alike:
+                yield upstream, before
 
     def start(self) -> None:
         """Begin to probe, all upstreams at once. Needs a running event loop."""

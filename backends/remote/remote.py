@@ -72,6 +72,7 @@ class Remote:
         )
         self._discovery = Discovery(self.options, self.model) if self.options.patterns else None
         self._servers: tuple[Server, ...] = ()
+        self._inherited: dict[int, Mapping[str, Listed]] = {}
         self._started = False
 
     @staticmethod
@@ -81,6 +82,15 @@ class Remote:
         for number, upstream in enumerate(options.upstreams):
             for field, problem in problems(upstream):
                 yield Lack(("upstreams", number, field), f"model {setup.name}: {problem}")
+
+    def inherit(self, former: Remote) -> None:
+        """A reload puts it in the place of that one: what is known of upstreams that stay is kept, their models too."""
+        for upstream, before in self.pool.take_after(former.pool):
+            listed = former._servers[before.index].listed if before.index < len(former._servers) else None
+            if listed is not None:
+                self._inherited[upstream.index] = listed
+            elif self._discovery is not None:
+                upstream.forget()  # a first probe has to be waited for, as nobody knows what models it has
 
     @property
     def state(self) -> State:
@@ -94,11 +104,19 @@ class Remote:
             self._servers = tuple(Server(each.options, self.name, self.options) for each in self.pool.upstreams)
         except ValueError as error:
             raise Unavailable(str(error)) from error
+        self._learn_from_former()
         self.pool.start()
         if self.options.probe_every:
             await self._look_around()
         self._started = True
         self._changed()
+
+    def _learn_from_former(self) -> None:
+        """What upstreams listed before a reload, they list until a probe says otherwise."""
+        inherited, self._inherited = self._inherited, {}
+        for index, listed in inherited.items():
+            self._servers[index].listed = listed
+            self._learn(self.pool.upstreams[index], listed)
 
     async def _look_around(self) -> None:
         """Wait until it is known of each upstream whether it is there; not for long, and less once one is."""
