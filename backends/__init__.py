@@ -70,7 +70,8 @@ class Model(Struct, frozen=True, kw_only=True):
     are those it speaks with, the first one unless another is asked for, and `sizes` the pictures' it makes, in pixels;
     none: nobody knows. Before an engine was loaded once
     it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have. A model that
-    `relays` lies behind another server of OpenAI's API: it is given requests with their `form`.
+    `relays` lies behind another server of OpenAI's API: it is given requests with their `form`. `via` are the servers
+    of this kind through which a model is known that was found.
     """
 
     kinds: frozenset[Kind]
@@ -84,6 +85,7 @@ class Model(Struct, frozen=True, kw_only=True):
     voices: tuple[Voice, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     description: str = ""
+    via: tuple[str, ...] = ()
 
 
 class State(Struct, frozen=True):
