@@ -13,7 +13,7 @@ from backends.remote.chunks import events_of
 from backends.remote.faults import fault_in_stream
 from backends.remote.http import Answer
 from backends.remote.stream import Stream
-from backends.remote.unreadable import Unreadable
+from backends.remote.unreadable import Unreadable, check_utf8
 from backends.requests import ChatRequest, CompletionRequest, Request
 
 LARGEST_ANSWER = 256_000_000
@@ -40,7 +40,10 @@ async def relayed(
     if not kind.startswith(JSON):
         raise Unreadable(NO_ANSWER)
     largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER
-    return list(events_of_whole(request, await answer.whole(largest)))
+    body = await answer.whole(largest)
+    if not body.isascii():
+        check_utf8(body)
+    return list(events_of_whole(request, body))
 
 
 async def _streamed(

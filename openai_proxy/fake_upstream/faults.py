@@ -21,6 +21,7 @@ FAULTS = {
     "status-NNN-detail": "the same in FastAPI's shape",
     "wrong-type": "200 with a page where an event stream or JSON was due",
     "malformed-sse": "halfway, an event that is not JSON and a line that is no field",
+    "not-utf8": "halfway in a stream, or in another body, a byte in a text that is not UTF-8",
     "truncated-json": "an event, or the body, that stops in the middle of its JSON",
     "error-event": "halfway, an error object, then the end without [DONE]",
     "error-event-done": "the same with [DONE], as vLLM does",

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from openai_proxy.fake_upstream.answers import Stream, error, event
+from openai_proxy.fake_upstream.answers import Stream, error, event, spoiled
 from openai_proxy.fake_upstream.faults import Fault
 from openai_proxy.fake_upstream.script import HUGE, Script
 
@@ -62,6 +62,8 @@ def _odd(stream: Stream, script: Script, fault: Fault) -> bytes:
     match fault.name:
         case "malformed-sse":
             return MALFORMED
+        case "not-utf8":
+            return spoiled(stream.chunk(0))
         case "truncated-json":
             return stream.chunk(0)[:40] + b"\n\n"
         case "huge-chunk":

@@ -223,6 +223,12 @@ def test_comments(fake: Upstream) -> None:
     assert len(contents(events(body.replace(b": a comment\n\n", b"")))) == 16
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_bytes_that_are_no_text(fake: Upstream, stream: bool) -> None:
+    answer = asked(fake, chat(script="fault=not-utf8", stream=stream))
+    assert answer.count(b'"object":"\xff') == 1
+
+
 def test_pings_without_end(fake: Upstream) -> None:
     with connected(fake) as line:
         line.sendall(chat(script="fault=pings-after-2"))

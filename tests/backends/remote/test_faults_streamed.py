@@ -45,6 +45,7 @@ AFTER = [
     ("stall-after-3", 3, "upstream_timeout", "timeout"),
     ("pings-after-3", 3, "upstream_timeout", "timeout"),
     ("malformed-sse", 4, "engine_failed", "malformed"),
+    ("not-utf8", 4, "engine_failed", "malformed"),
     ("truncated-json", 4, "engine_failed", "malformed"),
     ("huge-chunk", 4, "engine_failed", "malformed"),
     ("error-event", 4, "engine_failed", "error"),
