@@ -53,7 +53,7 @@ class Pool:
     """Leases upstreams to requests. For one event loop; `clock` gives seconds at that loop's pace.
 
     Without a `probe`, or with `probe_every = 0`, only the requests themselves tell what is wrong. `changed` is called
-    when an upstream went down or came back, or was drained or undrained.
+    when an upstream went down or came back, or was drained or undrained. The log names the `model`.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class Pool:
         probe: Probe | None = None,
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[], None] = lambda: None,
+        model: str = "",
     ) -> None:
+        self._model = model
         self.clock = clock
         self._options = options
         self._changed = changed
@@ -163,7 +165,8 @@ class Pool:
 
     def _flipped(self, upstream: Upstream) -> None:
         """It went down or came back."""
-        log.warning("upstream %s is %s", upstream.name, f"down: {upstream.reason}" if upstream.down else "up")
+        now = f"down: {upstream.reason}" if upstream.down else "up"
+        log.warning("model %s: upstream %s is %s", self._model, upstream.name, now)
         self._changed()
 
     def take_after(self, former: Pool) -> Iterator[tuple[Upstream, Upstream]]:

@@ -62,7 +62,7 @@ class Remote:
         self.name = setup.name
         self.options = read_settings(setup.name, setup.options, setup.upstreams)
         self._changed = setup.changed
-        self.pool = Pool(self.options, self._probe, changed=self._changed)
+        self.pool = Pool(self.options, self._probe, changed=self._changed, model=self.name)
         self.slots = setup.slots or self.pool.slots or SLOTS
         self.model = Model(
             kinds=frozenset(self.options.kinds or FORWARDED),

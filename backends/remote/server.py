@@ -33,6 +33,7 @@ class Server:
     def __init__(self, options: UpstreamOptions, model: str, shared: Options) -> None:
         self.name = options.called
         self.model = options.model or model
+        self._ours = model
         self.secret = read_key(options)
         self.listed: Mapping[str, Listed] | None = None
         self._address = options.address
@@ -72,7 +73,8 @@ class Server:
         """Tell operators, once, that the key is not taken: its clients can do nothing about it."""
         if status in KEYS and not self._key_refused:
             self._key_refused = True
-            log.warning("upstream %s does not accept this server's key (status %d)", self.name, status)
+            said = "model %s: upstream %s does not accept this server's key (status %d)"
+            log.warning(said, self._ours, self.name, status)
 
     async def send(self, call: Call) -> Answer:
         """Ask, and wait for the head of the answer. Raises HttpError."""

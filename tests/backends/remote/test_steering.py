@@ -230,7 +230,7 @@ def test_everybody_is_told_when_upstreams_go_and_come(server: Running, pair: tup
     log = server.output()
     assert "model org/pool cannot answer: none of 2 upstreams" in log
     assert "model org/pool is ready again" in log
-    assert "upstream gpu.2:80 is down" in log
+    assert "model org/pool: upstream gpu.2:80 is down" in log
 
 
 def test_drained_is_not_kept_over_a_restart(pair: tuple[Upstream, Upstream], tmp_path: Path) -> None:
