@@ -70,7 +70,8 @@ class Model(Struct, frozen=True, kw_only=True):
     are those it speaks with, the first one unless another is asked for, and `sizes` the pictures' it makes, in pixels;
     none: nobody knows. Before an engine was loaded once
     it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have. A model that
-    `relays` lies behind another server of OpenAI's API: it is given requests with their `form`.
+    `relays` lies behind another server of OpenAI's API: it is given requests with their `form`. `via` are the servers
+    of this kind through which a model is known that was found.
     """
 
     kinds: frozenset[Kind]
@@ -84,6 +85,7 @@ class Model(Struct, frozen=True, kw_only=True):
     voices: tuple[Voice, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     description: str = ""
+    via: tuple[str, ...] = ()
 
 
 class State(Struct, frozen=True):
@@ -125,6 +127,8 @@ class Backend(Protocol):
     loop whenever somebody reads the metrics.
     And a method `refresh()`: the configuration was read anew and says the same of its model, but what files and
     variables hold that it names may have changed.
+    And a method `inherit(former)`: before its start, by a reload, it takes the place of a backend of the same class
+    whose model has the same name; what that one knows of servers behind both may be kept.
     After `close` it may be started again.
     A class whose models may be served by several processes at once, each with an object of its own, since no engine
     lives in them, says so by an attribute: `shareable = True`.

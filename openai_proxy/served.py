@@ -76,9 +76,15 @@ class Served:
         return found if found or self.presence.there else self._inherited
 
     def heir_of(self, former: Served) -> None:
-        """It takes the place of another one: requests for what that one found shall wait until this one is loaded."""
+        """It takes the place of another one: requests for what that one found shall wait until this one is loaded.
+
+        And what that one's engine has learnt of servers behind both is not forgotten.
+        """
         if self.discovers:
             self._inherited = former.discovered
+        inherit: Callable[[Backend], None] | None = getattr(self.backend, "inherit", None)
+        if inherit is not None and type(self.backend) is type(former.backend):
+            inherit(former.backend)
 
     def known(self, name: str | None) -> Model:
         """What is known of the model that a client calls `name`."""

@@ -26,6 +26,7 @@ from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, Fault, Reques
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.loops import note_via
 from openai_proxy.ticker import Ticker
+from openai_proxy.traces import note_trace
 
 if TYPE_CHECKING:
     from openai_proxy.config import Config
@@ -212,8 +213,10 @@ class Exchange:
         wire.lifecycle.enter(self)
         try:
             config, state = wire.config(), self.state
-            if b"via" in state["head"]:
-                note_via(state["head"][b"via"])
+            head = state["head"]
+            if b"via" in head:
+                note_via(head[b"via"])
+            note_trace(state["request_id"], head)
             body = await self._body(config) if self.scope["method"] == "POST" else b""
             answer = await self.endpoint.handle(Incoming(body, state["caller"], state["request_id"], self.scope))
             if type(answer) is Reply:

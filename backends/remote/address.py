@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 PORTS = {"http": 80, "https": 443}
+# What stands at the end of a URL that was copied from an example: the path of one request, not that of the server.
+ENDPOINT = re.compile(
+    r"/(?:(?:v1/)?(?:chat/completions|audio/(?:speech|transcriptions|translations)|images/(?:generations|edits))"
+    r"|v1/(?:models|completions|responses|embeddings|rerank|score|moderations)|api/(?:chat|generate|embed|tags))/*\Z"
+)
 
 
 class Address(Struct, frozen=True):
@@ -55,3 +61,11 @@ def read_address(url: str) -> Address:
         raise ValueError("holds a character that must be percent-encoded")
     base = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
     return Address(parts.scheme, parts.hostname, port or PORTS[parts.scheme], base)
+
+
+def check_base(url: str) -> None:
+    """Raises ValueError, as `read_address` does, for the URL of one endpoint of a server."""
+    read_address(url)
+    found = ENDPOINT.search(url)
+    if found is not None:
+        raise ValueError(f'must be that of the server, not of one endpoint: leave out "{found[0]}"')

@@ -46,6 +46,10 @@ class Attempt:
     It is no generator of its own: each one more costs every event some time. Entering and leaving raise Again, and
     BackendError for what no other upstream would do better. `heard` is when there last was a sign of life, in monotonic
     seconds; whoever takes the events keeps it.
+
+    Every byte is such a sign, comments too, where it is asked whether the upstream was given up. The deadlines for the
+    first and the next token are another question: those who hold them are waiting for words, and a web server sends its
+    comments on while the engine behind it hangs. An upstream that lets one pass has failed, whatever else it sent.
     """
 
     def __init__(self, server: Server, lease: Lease, request: Request, model: str) -> None:
@@ -63,10 +67,11 @@ class Attempt:
             asked = call(request, self._model)
             answer = self._answer = await server.send(asked)
             self._lease.answered()
+            self._hears()
             if answer.status != 200:
                 server.heard(answer.status)
                 raise fault(answer.status, await _words(answer), answer.headers, server.secret.hide)
-            events = self._events = await relayed(answer, asked, request, server.secret.hide)
+            events = self._events = await relayed(answer, asked, request, server.secret.hide, self._hears)
         except BaseException as error:
             self._close(error)
             raise
@@ -80,6 +85,10 @@ class Attempt:
                 await self._events.aclose()
         finally:
             self._close(error)
+
+    def _hears(self) -> None:
+        """Something came."""
+        self.heard = time.monotonic()
 
     def _close(self, error: BaseException | None) -> None:
         """Let the answer go, and judge. Raises what `error` means, where that is something else."""

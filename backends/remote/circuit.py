@@ -23,6 +23,10 @@ class Circuit:
         self.trying = False
         self.until = -inf
 
+    def set(self, most: int, pause: float) -> None:
+        """From now on it opens after `most` failures, for `pause` seconds."""
+        self._most, self._pause = most, pause
+
     def stops(self, now: float) -> bool:
         """Whether no request may go there."""
         return self.open and (self.trying or now < self.until)

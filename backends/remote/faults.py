@@ -1,6 +1,7 @@
 """What a server's error answer means to the client of this one: its status and words, without its secrets.
 
-Source: https://platform.openai.com/docs/guides/error-codes, and what vLLM's and llama.cpp's servers send beside it.
+Source: https://platform.openai.com/docs/guides/error-codes, and what vLLM's and llama.cpp's servers send beside it; for
+`detail` https://fastapi.tiangolo.com/tutorial/handling-errors/.
 """
 
 from __future__ import annotations
@@ -19,12 +20,23 @@ from backends.errors import BackendError, Busy, ContextExceeded, EngineFailed, R
 Hide: TypeAlias = Callable[[str], str]
 
 LONGEST = 2000
+LONGEST_PARAM = 200
+MOST_FAULTS = 8
 LONGEST_WAIT = 120.0
 # An address, or what looks like a key: a client need not know where this server asks, nor with what.
 ADDRESS = re.compile(
     r"\b(?:[a-z][a-z0-9+.-]*://[^\s'\"<>)]+|(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|localhost:\d+"
     r"|(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*:\d{2,5}\b)|\[[0-9a-f]*:[0-9a-f:.]+\](?::\d+)?",
     re.IGNORECASE,
+)
+# A file of that machine, under one of the usual folders or by the end of its name. JSON pointers and routes are none.
+FILE = re.compile(
+    r"(?<![\w./~-])(?:~|/(?:home|root|usr|opt|var|tmp|etc|srv|mnt|media|data|apps?|workspaces?|Users|private|proc|dev|lib)"
+    r"|/[\w.@+-]+(?=/[\w.@+/-]*\.(?:py|so|json|jinja|gguf|safetensors|bin|pt|txt|log|sock|ya?ml)\b))"
+    r"(?:/[\w.@+~-]+)+|\b[A-Za-z]:\\[^\s'\"<>|]+"
+)
+INTERNAL = re.compile(
+    r"\b(?:[a-z0-9-]+\.)+(?:internal|local|localdomain|lan|corp|intranet|svc)\b(?::\d+)?", re.IGNORECASE
 )
 KEY = re.compile(r"\b(?:sk|pk|key|token)-[\w*.-]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 
@@ -68,7 +80,9 @@ def told(body: bytes) -> Problem:
         return Problem()
     if not isinstance(found, dict):
         return Problem()
-    inner: Any = found.get("error", found)
+    inner: Any = found.get("error", found.get("detail", found))
+    if isinstance(inner, list):
+        return _listed(inner)
     if isinstance(inner, str):
         return Problem(inner)
     if not isinstance(inner, dict):
@@ -81,6 +95,25 @@ def told(body: bytes) -> Problem:
         code if isinstance(code, str | int) else None,
         texts.get("param"),
     )
+
+
+def _listed(faults: list[Any]) -> Problem:
+    """What FastAPI says of a body that does not fit, field by field; `input` is the client's own and left out."""
+    told = [(_place(each.get("loc")), each["msg"]) for each in faults if isinstance(each, dict) and _worded(each)]
+    words = [f"{place}: {said}" if place else said for place, said in told]
+    return Problem("; ".join(words[:MOST_FAULTS]), param=next((place for place, _ in told if place), None))
+
+
+def _worded(fault: dict[str, Any]) -> bool:
+    return isinstance(fault.get("msg"), str)
+
+
+def _place(path: Any) -> str:
+    """ "messages.0.content" for ["body", "messages", 0, "content"]; nothing for a place in the text of the body."""
+    if not isinstance(path, list) or not all(isinstance(each, str | int) for each in path):
+        return ""
+    inside = path[1:] if path[:1] in (["body"], ["query"], ["header"], ["path"]) else path
+    return "" if inside and isinstance(inside[0], int) else ".".join(map(str, inside))[:LONGEST_PARAM]
 
 
 def fault(status: int, body: bytes, headers: Mapping[bytes, bytes], hide: Hide = str) -> BackendError:
@@ -101,7 +134,7 @@ def fault(status: int, body: bytes, headers: Mapping[bytes, bytes], hide: Hide =
         status=status,
         kind=problem.type if problem.type in OURS else kind,
         code=problem.code if isinstance(problem.code, str) and problem.code.isidentifier() else code,
-        param=problem.param and problem.param.removeprefix("body.")[:200],
+        param=problem.param and problem.param.removeprefix("body.")[:LONGEST_PARAM],
         retry_after=retry_after(headers),
         started=status >= 500 and rejected is not Busy,
     )
@@ -116,8 +149,12 @@ def fault_in_stream(event: bytes, hide: Hide = str) -> BackendError:
 
 
 def clean(message: str, hide: Hide = str) -> str:
-    """A server's words without addresses and keys, and of bounded length; `hide` knows the key that it was sent."""
-    return KEY.sub("[key]", ADDRESS.sub("[address]", hide(message))).strip()[:LONGEST]
+    """A server's words without addresses, keys and paths of files, and of bounded length.
+
+    `hide` knows the key that it was sent.
+    """
+    shown = INTERNAL.sub("[address]", ADDRESS.sub("[address]", hide(message)))
+    return FILE.sub("[file]", KEY.sub("[key]", shown)).strip()[:LONGEST]
 
 
 def retry_after(headers: Mapping[bytes, bytes], now: float | None = None) -> float | None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 from backends import Kind
-from backends.options import read_options
 from backends.remote.address import Address, read_address
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -21,11 +17,6 @@ SecondsOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=3600)]
 Patterns: TypeAlias = Annotated[tuple[Text, ...], Meta(min_length=1)]
 Kinds: TypeAlias = Annotated[tuple[Kind, ...], Meta(min_length=1)]
 StrategyName: TypeAlias = Literal["least", "weighted", "prefix", "session"]
-Settings = TypeVar("Settings", bound=Struct)
-
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-OURS = {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 
 
 class UpstreamOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,49 +43,12 @@ class UpstreamOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def address(self) -> Address:
-        """Raises ValueError, but not once `check` has passed."""
+        """Raises ValueError, but not once it has passed `settings.read`."""
         return read_address(self.url)
 
     @property
     def called(self) -> str:
         return self.name or self.address.authority
-
-    def check(self, place: str) -> None:
-        """Raises ValueError with one clear sentence for what the types alone allow."""
-        self._check_url(place, "url", self.url)
-        self._check_headers(place)
-        if self.name is not None and not self.name.isprintable():
-            raise ValueError(f"{place}: name must be printable")
-        if self.key_env is not None and not VARIABLE.fullmatch(self.key_env):
-            raise ValueError(f"{place}: key_env must be the name of an environment variable, not the key itself")
-        if self.key_env is not None and self.key_file is not None:
-            raise ValueError(f"{place}: give one of key_env and key_file")
-        if self.cert_key_file is not None and self.cert_file is None:
-            raise ValueError(f"{place}: cert_key_file needs cert_file")
-        if self.ca_file is not None and not self.verify:
-            raise ValueError(f"{place}: ca_file has no use when verify is false")
-        secured = self.ca_file or self.cert_file or not self.verify
-        if secured and self.address.scheme == "http":
-            raise ValueError(f"{place}: ca_file, cert_file and verify need a url that begins with https://")
-        if self.proxy is not None:
-            self._check_url(place, "proxy", self.proxy)
-
-    def _check_url(self, place: str, field: str, url: str) -> None:
-        try:
-            read_address(url)
-        except ValueError as error:
-            raise ValueError(f"{place}: {field} {error}") from error
-
-    def _check_headers(self, place: str) -> None:
-        for name, value in self.headers.items():
-            if not TOKEN.fullmatch(name):
-                raise ValueError(f"{place}: headers has the name {name!r}, which HTTP does not allow")
-            if name.lower() == "authorization":
-                raise ValueError(f"{place}: headers must not hold {name!r}; name a key with key_env or key_file")
-            if name.lower() in OURS:
-                raise ValueError(f"{place}: headers must not hold {name!r}, which the connection needs for itself")
-            if not value.isprintable() or not value.isascii():
-                raise ValueError(f"{place}: headers.{name} holds a character that HTTP does not allow")
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,62 +81,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kinds: Annotated[Kinds | None, Meta(description="requests it takes; if absent all")] = None
     eject: Annotated[bool, Meta(description="leave out an upstream that does far worse than the others")] = True
 
-    @classmethod
-    def read(cls, name: str, table: Mapping[str, Any]) -> Options:
-        """The options of model `name`. Raises ValueError with one clear sentence."""
-        place = f"model {name}"
-        given = table.get("upstreams")
-        if not isinstance(given, list | tuple) or not given:
-            raise ValueError(f"{place}: remote needs 'upstreams': a list of tables, each with a url")
-        upstreams = [_upstream(f"{place}: upstream {number}", each) for number, each in enumerate(given, start=1)]
-        options = read_options(cls, place, "remote", {**table, "upstreams": upstreams})
-        options.check(place)
-        return options
-
-    def check(self, place: str) -> None:
-        """Raises ValueError with one clear sentence for what the types alone allow."""
-        names = [upstream.called for upstream in self.upstreams]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"{place}: two upstreams are called {name!r}; give each a name of its own")
-        if not re.fullmatch(r"/[!-~]*", self.probe_path):
-            raise ValueError(f"{place}: probe_path must be a path that begins with a slash, such as /health")
-        self._check_models(place)
-        if self.client == "aiohttp" and importlib.util.find_spec("aiohttp") is None:
-            install = "pip install 'openai-proxy[remote]'"
-            raise ValueError(
-                f'{place}: client = "aiohttp" needs the package aiohttp, which is not installed: {install}'
-            )
-        for upstream in self.upstreams:
-            if upstream.proxy is not None and self.client == "own":
-                raise ValueError(f'{place}: upstream {upstream.called}: proxy needs the option client = "aiohttp"')
-
     @property
     def patterns(self) -> tuple[str, ...]:
         """Which models of the upstreams are served under names of their own; none where it is just this one."""
         if self.models is None:
             return ()
         return (self.models,) if isinstance(self.models, str) else self.models
-
-    def _check_models(self, place: str) -> None:
-        if not self.prefix.isprintable() or self.prefix != self.prefix.lstrip():
-            raise ValueError(f"{place}: prefix must be printable and not begin with a space")
-        if self.models is None:
-            if self.prefix:
-                raise ValueError(f'{place}: prefix is for the names that models = "*" finds')
-            return
-        if not self.probe_every:
-            raise ValueError(f"{place}: models are found by probes: probe_every must not be 0")
-        for upstream in self.upstreams:
-            if upstream.model is not None:
-                raise ValueError(f"{place}: upstream {upstream.called}: model has no use beside the option models")
-
-
-def _upstream(place: str, table: Any) -> UpstreamOptions:
-    if not isinstance(table, Mapping):
-        raise ValueError(f"{place} must be a table with a url")
-    name = table.get("name")
-    named = f"{place} ({name})" if isinstance(name, str) and name else place
-    upstream = read_options(UpstreamOptions, named, "remote", table)
-    upstream.check(f"{place} ({upstream.name})" if upstream.name else place)
-    return upstream

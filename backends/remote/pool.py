@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from math import inf
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from backends.remote import outliers
 from backends.remote.budget import Budget
 from backends.remote.choosing import STRATEGIES, Hints, digest
 from backends.remote.figures import figures
+from backends.remote.heirs import asked_alike, pairs
 from backends.remote.lease import Lease
 from backends.remote.options import Options
 from backends.remote.probing import Probe, Prober
@@ -52,7 +53,7 @@ class Pool:
     """Leases upstreams to requests. For one event loop; `clock` gives seconds at that loop's pace.
 
     Without a `probe`, or with `probe_every = 0`, only the requests themselves tell what is wrong. `changed` is called
-    when an upstream went down or came back, or was drained or undrained.
+    when an upstream went down or came back, or was drained or undrained. The log names the `model`.
     """
 
     def __init__(
@@ -61,8 +62,11 @@ class Pool:
         probe: Probe | None = None,
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[], None] = lambda: None,
+        model: str = "",
     ) -> None:
+        self._model = model
         self.clock = clock
+        self._options = options
         self._changed = changed
         self.upstreams = tuple(
             Upstream(index, each, options, seed=digest(each.called.encode()))
@@ -161,8 +165,18 @@ class Pool:
 
     def _flipped(self, upstream: Upstream) -> None:
         """It went down or came back."""
-        log.warning("upstream %s is %s", upstream.name, f"down: {upstream.reason}" if upstream.down else "up")
+        now = f"down: {upstream.reason}" if upstream.down else "up"
+        log.warning("model %s: upstream %s is %s", self._model, upstream.name, now)
         self._changed()
+
+    def take_after(self, former: Pool) -> Iterator[tuple[Upstream, Upstream]]:
+        """It replaces a pool: keep what is known of the upstreams that stay. Gives those, each with its former one."""
+        self.retries_denied = former.retries_denied
+        for upstream, before in pairs(self.upstreams, former.upstreams):
+            alike = asked_alike(upstream.options, before.options)
+            upstream.takes_after(before, self._options, alike=alike)
+            if alike:
+                yield upstream, before
 
     def start(self) -> None:
         """Begin to probe, all upstreams at once. Needs a running event loop."""

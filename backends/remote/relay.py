@@ -13,7 +13,7 @@ from backends.remote.chunks import events_of
 from backends.remote.faults import fault_in_stream
 from backends.remote.http import Answer
 from backends.remote.stream import Stream
-from backends.remote.unreadable import Unreadable
+from backends.remote.unreadable import Unreadable, check_utf8
 from backends.requests import ChatRequest, CompletionRequest, Request
 
 LARGEST_ANSWER = 256_000_000
@@ -25,25 +25,29 @@ NO_ANSWER = "The server behind this model sent something that is no answer of Op
 
 
 async def relayed(
-    answer: Answer, call: Call, request: Request, hide: Callable[[str], str]
+    answer: Answer, call: Call, request: Request, hide: Callable[[str], str], heard: Callable[[], None]
 ) -> AsyncGenerator[Event, None] | list[Event]:
     """The events of an answer with status 200: as they come, or at once all those of a whole body.
 
+    `heard` is told of what comes and is no event: a comment, or a part of an event.
     Raises Unreadable and HttpError, which a generator raises too and, for an error in a stream, Rejected.
     """
     kind = answer.headers.get(b"content-type", b"")
     if call.stream and isinstance(request, ChatRequest | CompletionRequest):
         if kind.startswith(EVENTS):
-            return _streamed(answer, request, hide)
+            return _streamed(answer, request, hide, heard)
         request = structs.replace(request, form=None)  # all at once after all: our own chunks are made of it
     if not kind.startswith(JSON):
         raise Unreadable(NO_ANSWER)
     largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER
-    return list(events_of_whole(request, await answer.whole(largest)))
+    body = await answer.whole(largest)
+    if not body.isascii():
+        check_utf8(body)
+    return list(events_of_whole(request, body))
 
 
 async def _streamed(
-    answer: Answer, request: ChatRequest | CompletionRequest, hide: Callable[[str], str]
+    answer: Answer, request: ChatRequest | CompletionRequest, hide: Callable[[str], str], heard: Callable[[], None]
 ) -> AsyncGenerator[Event, None]:
     stream, form = Stream(request.model), request.form
     while not stream.done:
@@ -56,6 +60,8 @@ async def _streamed(
         elif block:
             for event in _events(block):
                 yield event
+        else:
+            heard()
     _check_end(answer, stream, request, hide)
     if form is not None and stream.usage_event and wants_usage(form):
         yield Relayed(stream.usage_event, 0)

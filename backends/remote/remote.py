@@ -22,10 +22,10 @@ from backends.remote.discovery import Discovery, Found
 from backends.remote.hedge import hedged
 from backends.remote.lease import Lease
 from backends.remote.listing import Listed, context_of
-from backends.remote.options import Options
 from backends.remote.pool import NOTHING, NoUpstream, Pool
 from backends.remote.probing import ProbeResult
 from backends.remote.server import Server
+from backends.remote.settings import read_settings
 from backends.remote.upstream import Upstream
 from backends.requests import ChatRequest, CompletionRequest, Request
 
@@ -60,9 +60,9 @@ class Remote:
             if getattr(setup, setting):
                 raise ValueError(f"model {setup.name}: remote has no setting {setting!r}; it takes upstreams")
         self.name = setup.name
-        self.options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
+        self.options = read_settings(setup.name, setup.options, setup.upstreams)
         self._changed = setup.changed
-        self.pool = Pool(self.options, self._probe, changed=self._changed)
+        self.pool = Pool(self.options, self._probe, changed=self._changed, model=self.name)
         self.slots = setup.slots or self.pool.slots or SLOTS
         self.model = Model(
             kinds=frozenset(self.options.kinds or FORWARDED),
@@ -72,15 +72,25 @@ class Remote:
         )
         self._discovery = Discovery(self.options, self.model) if self.options.patterns else None
         self._servers: tuple[Server, ...] = ()
+        self._inherited: dict[int, Mapping[str, Listed]] = {}
         self._started = False
 
     @staticmethod
     def lacking(setup: Setup) -> Iterator[Lack]:
         """Keys and certificates that are not there."""
-        options = Options.read(setup.name, {**setup.options, "upstreams": setup.upstreams})
+        options = read_settings(setup.name, setup.options, setup.upstreams)
         for number, upstream in enumerate(options.upstreams):
             for field, problem in problems(upstream):
                 yield Lack(("upstreams", number, field), f"model {setup.name}: {problem}")
+
+    def inherit(self, former: Remote) -> None:
+        """A reload puts it in the place of that one: what is known of upstreams that stay is kept, their models too."""
+        for upstream, before in self.pool.take_after(former.pool):
+            listed = former._servers[before.index].listed if before.index < len(former._servers) else None
+            if listed is not None:
+                self._inherited[upstream.index] = listed
+            elif self._discovery is not None:
+                upstream.forget()  # a first probe has to be waited for, as nobody knows what models it has
 
     @property
     def state(self) -> State:
@@ -94,11 +104,19 @@ class Remote:
             self._servers = tuple(Server(each.options, self.name, self.options) for each in self.pool.upstreams)
         except ValueError as error:
             raise Unavailable(str(error)) from error
+        self._learn_from_former()
         self.pool.start()
         if self.options.probe_every:
             await self._look_around()
         self._started = True
         self._changed()
+
+    def _learn_from_former(self) -> None:
+        """What upstreams listed before a reload, they list until a probe says otherwise."""
+        inherited, self._inherited = self._inherited, {}
+        for index, listed in inherited.items():
+            self._servers[index].listed = listed
+            self._learn(self.pool.upstreams[index], listed)
 
     async def _look_around(self) -> None:
         """Wait until it is known of each upstream whether it is there; not for long, and less once one is."""

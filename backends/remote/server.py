@@ -14,6 +14,7 @@ from backends.remote.listing import Listed, read_listing
 from backends.remote.options import Options, UpstreamOptions
 from backends.remote.probing import ProbeResult
 from backends.remote.reports import Report, read_report
+from backends.trace import HEADERS, trace_lines
 from backends.via import via_line
 
 MODELS = "/v1/models"
@@ -32,6 +33,7 @@ class Server:
     def __init__(self, options: UpstreamOptions, model: str, shared: Options) -> None:
         self.name = options.called
         self.model = options.model or model
+        self._ours = model
         self.secret = read_key(options)
         self.listed: Mapping[str, Listed] | None = None
         self._address = options.address
@@ -42,6 +44,7 @@ class Server:
         self._key_refused = False
         self._options = options
         own = "".join(f"{name.lower()}: {value}\r\n" for name, value in options.headers.items())
+        self._traced = HEADERS.isdisjoint(name.lower() for name in options.headers)
         self._own = b"accept-encoding: identity\r\n" + own.encode("ascii")
         self._headers = self._own + self.secret.header
         self._connector = connector(
@@ -70,14 +73,16 @@ class Server:
         """Tell operators, once, that the key is not taken: its clients can do nothing about it."""
         if status in KEYS and not self._key_refused:
             self._key_refused = True
-            log.warning("upstream %s does not accept this server's key (status %d)", self.name, status)
+            said = "model %s: upstream %s does not accept this server's key (status %d)"
+            log.warning(said, self._ours, self.name, status)
 
     async def send(self, call: Call) -> Answer:
         """Ask, and wait for the head of the answer. Raises HttpError."""
         target = self._targets.get(call.path)
         if target is None:
             target = self._targets[call.path] = self._address.target(f"/{call.path}")
-        return await self._connector.send(b"POST", target, call.head + via_line() + self._headers, call.body)
+        head = call.head + via_line() + (trace_lines() if self._traced else b"") + self._headers
+        return await self._connector.send(b"POST", target, head, call.body)
 
     async def close(self) -> None:
         await self._connector.close()

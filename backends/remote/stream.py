@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.remote.chunks import Counted
-from backends.remote.unreadable import Unreadable
+from backends.remote.unreadable import Unreadable, check_utf8
 
 LARGEST_EVENT = 4_000_000
 BOM = b"\xef\xbb\xbf"
@@ -82,7 +82,7 @@ class Stream:
             self._keep(data[cut:])
             data = data[:cut]
         if not data.isascii():
-            _check_utf8(data)
+            check_utf8(data)
         self.pieces = self._ordinary(data)
         return self._named(data if self.pieces else self._sifted(data))
 
@@ -202,11 +202,3 @@ class Stream:
             if msgspec.json.decode(found[2]) == model:
                 self._spelling = (found[0], found[1] + msgspec.json.encode(self.model))
                 return
-
-
-def _check_utf8(data: bytes) -> None:
-    """Texts are skipped when events are read, and with them what is in them."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable(NOT_UNDERSTOOD) from error

@@ -9,3 +9,11 @@ class Unreadable(Exception):
     def __init__(self, message: str | None = None) -> None:
         self.message = message or type(self).__doc__ or ""
         super().__init__(self.message)
+
+
+def check_utf8(data: bytes) -> None:
+    """Raises Unreadable where this is no UTF-8. Texts are skipped when JSON is read, and with them what is in them."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable from error

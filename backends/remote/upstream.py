@@ -73,6 +73,32 @@ class Upstream:
         self.awaited = False
         self.clear = not options.drained
 
+    def takes_after(self, former: Upstream, model: Options, *, alike: bool) -> None:
+        """It is the server that `former` was before a reload: what was learnt of that one holds.
+
+        Where it is not asked `alike`, with another key for example, its failures and latencies say nothing any more.
+        Both count in one place, and in one circuit: requests to the former one may still run.
+        """
+        self.counts, self.retries = former.counts, former.retries
+        if self.options.drained == former.options.drained:  # else the settings say anew what shall be
+            self._drained = former._drained
+        self.clear = False
+        if not alike:
+            return
+        self.circuit = former.circuit
+        self.circuit.set(model.circuit_failures, model.circuit_pause)
+        self.first_byte, self.answered, self.ramps = former.first_byte, former.answered, former.ramps
+        self.busy_until, self.changed = former.busy_until, former.changed
+        self.ejected, self.ejected_until = former.ejected, former.ejected_until
+        self.ejections, self.why_ejected = former.ejections, former.why_ejected
+        if model.probe_every:  # without probes nothing would find it up again
+            self._known, self._down = former._known, former._down
+            self._misses, self._reason = former._misses, former._reason
+
+    def forget(self) -> None:
+        """Nothing has told yet whether it is there."""
+        self._known = self._down = False
+
     @property
     def down(self) -> bool:
         """Probes, or a connection that was refused, say that it is not there."""

@@ -16,11 +16,12 @@ from typing import Any
 
 import msgspec
 
+from backends.wording import shown
 from openai_proxy.config import Auth, Config, ModelConfig
 from openai_proxy.configure.layers import Layers
 from openai_proxy.configure.problems import ConfigError, Problem
 from openai_proxy.configure.rules import check
-from openai_proxy.configure.shape import build, shown
+from openai_proxy.configure.shape import build
 
 __all__ = ["ConfigError", "Problem", "file_of", "key_file", "read"]
 

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from backends.wording import expected, shown
 from openai_proxy import default
 from openai_proxy.config import Config
 from openai_proxy.configure.lines import Path, lines
 from openai_proxy.configure.problems import ConfigError, Problem
-from openai_proxy.configure.shape import dotted, expected, shown, unknown
+from openai_proxy.configure.shape import dotted, unknown
 
 PREFIX = "OPENAI_PROXY_"
 FLAGS = {"models": "--model, --backend"}

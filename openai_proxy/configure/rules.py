@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends import Backend, Setup, check_together, discovered, lacking, resolve, shareable
+from backends.options import WrongSettings
+from backends.wording import shown
 from openai_proxy.config import Auth, Config, ModelConfig, Server
-from openai_proxy.configure.shape import Report, shown
+from openai_proxy.configure.shape import Report
 
 
 def check(config: Config, report: Report, whole: bool) -> None:
@@ -181,6 +183,10 @@ def check_backend(name: str, model: ModelConfig, report: Report) -> Backend | No
     try:
         setup = model.setup(name)
         backend: Backend = factory(setup)
+    except WrongSettings as error:
+        for wrong in error.wrong:
+            report(("models", name, *wrong.path), wrong.problem)
+        return None
     except ValueError as error:
         text = str(error)
         report(("models", name), text if name in text else f"model {shown(name)}: {text}")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeAlias, get_args, get_origin
 
 import msgspec
-from msgspec import Struct, inspect
+from msgspec import Struct
 
+from backends.wording import expected, instead, shown
 from openai_proxy.config import Config
 from openai_proxy.configure.lines import Path
 
-UNBOUNDED = 10**12  # counts are checked against it, but it is no limit worth telling
 Report: TypeAlias = Callable[[Path, str], None]
 
 
@@ -43,7 +43,8 @@ def _value(kind: Any, value: object, path: Path, report: Report) -> Any:
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError):
-        report(path, f"{dotted(path)} must be {expected(kind)}, not {shown(value)}")
+        words = expected(kind)
+        report(path, f"{dotted(path)} must be {words}, not {instead(words, value)}")
         return None
 
 
@@ -80,53 +81,3 @@ def _elsewhere(name: str) -> str | None:
         if isinstance(kind, type) and issubclass(kind, Struct) and name in kind.__struct_fields__:
             return f"{section.name}.{name}"
     return None
-
-
-def shown(value: object) -> str:
-    """A value as one would write it in TOML, short, on one line and without control characters."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            text = msgspec.json.encode(value[:60].encode("utf-8", "backslashreplace").decode()).decode()
-            return f'{text[:-1]}..."' if len(value) > 60 else text
-        case dict():
-            return "a table"
-        case list() | tuple():
-            return "a list"
-        case int() if abs(value) >= 10**18:
-            return "a huge number"
-        case _:
-            return str(value)
-
-
-def expected(kind: Any) -> str:
-    """What a setting of this type takes, in words."""
-    return _in_words(inspect.type_info(kind))
-
-
-def _in_words(kind: inspect.Type) -> str:
-    match kind:
-        case inspect.Metadata():
-            return _in_words(kind.type)
-        case inspect.UnionType():
-            return " or ".join(_in_words(part) for part in kind.types if not isinstance(part, inspect.NoneType))
-        case inspect.VarTupleType():
-            return "a list of texts"
-        case inspect.IntType() | inspect.FloatType():
-            return _number(kind)
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.LiteralType():
-            return f"one of {', '.join(shown(value) for value in kind.values)}"
-        case inspect.StrType():
-            return "text"
-        case _:
-            return "a table"
-
-
-def _number(kind: inspect.IntType | inspect.FloatType) -> str:
-    noun = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
-    least = f"from {kind.ge:.0f}" if kind.ge is not None else f"above {kind.gt:.0f}" if kind.gt is not None else ""
-    most = f"up to {kind.le:.0f}" if kind.le is not None and kind.le < UNBOUNDED else ""
-    return " ".join(word for word in (noun, least, most) if word)

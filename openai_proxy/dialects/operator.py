@@ -112,14 +112,18 @@ class Operator:
     async def ready(self, incoming: Incoming) -> Reply:
         """200 while the server takes requests and its models answer, if need be after they were brought back.
 
-        That is the default model, or without one every model but those that an operator has unloaded.
+        That is the default model, or without one every model but those that an operator has unloaded. Servers behind
+        this one that are gone for now do not count while another model answers: their loss is no reason to take the
+        rest out of service, and starting this server anew would not bring them back.
         """
         router = self.edge.router
+        models = router.models.values()
         if router.default_model is not None:
             answers = router.find(None).standing.answers
+        elif all(served.standing.withdrawn for served in models):
+            answers = True
         else:
-            standings = [served.standing for served in router.models.values()]
-            answers = all(standing.answers or standing.withdrawn for standing in standings)
+            answers = all(map(_well, models)) and any(served.standing.answers for served in models)
         ready = self.edge.lifecycle.phase == "serving" and answers
         body = msgspec.json.encode(Readiness("ready" if ready else "not ready", self._states()))
         return Reply(body, status=200 if ready else 503)
@@ -177,6 +181,13 @@ class Operator:
     def _states(self) -> list[ModelState]:
         states = self.edge.router.states()
         return [_state(name, state) for name, state in states.items()]
+
+
+def _well(served: Served) -> bool:
+    """Whether this server is as it shall be, as far as that model goes."""
+    standing = served.standing
+    gone = served.has_upstreams and standing.state.name == "restarting"
+    return standing.answers or standing.withdrawn or gone
 
 
 def _state(name: str, state: State) -> ModelState:

@@ -59,6 +59,16 @@ def error(status: int, message: str, code: str | None = None, param: str | None 
     return encode({"error": ErrorBody(message, kind, param, code)})
 
 
+def detail(message: str) -> bytes:
+    """What FastAPI answers to a body without a field."""
+    return encode({"detail": [{"type": "missing", "loc": ["body", "messages", 0], "msg": message, "input": {}}]})
+
+
+def spoiled(body: bytes) -> bytes:
+    """The same with a byte in one of its texts that is not UTF-8."""
+    return body.replace(b'"object":"', b'"object":"\xff', 1)
+
+
 def page(status: int) -> bytes:
     """An error as a page for people."""
     title = f"{status} {reason(status)}".encode()

@@ -13,12 +13,15 @@ FAULTS = {
     "reset-after-N": "reset after N chunks of a stream, or N bytes of another body",
     "close-after-N": "the same, with a clean end of the connection",
     "stall-after-N": "the same, but say nothing more and keep the connection",
+    "pings-after-N": "after N chunks of a stream nothing but comments, 50 ms apart, without end",
     "trickle": "the body byte by byte, 10 ms apart",
     "slow-head": "the head byte by byte, 10 ms apart",
     "status-NNN": "an error of OpenAI's shape with this status (400 to 599); 429 and 503 bring Retry-After",
     "status-NNN-html": "the same as a page for people",
+    "status-NNN-detail": "the same in FastAPI's shape",
     "wrong-type": "200 with a page where an event stream or JSON was due",
     "malformed-sse": "halfway, an event that is not JSON and a line that is no field",
+    "not-utf8": "halfway in a stream, or in another body, a byte in a text that is not UTF-8",
     "truncated-json": "an event, or the body, that stops in the middle of its JSON",
     "error-event": "halfway, an error object, then the end without [DONE]",
     "error-event-done": "the same with [DONE], as vLLM does",
@@ -35,16 +38,19 @@ FAULTS = {
     "crlf": "lines of the event stream end with CR LF",
     "comments": "a comment before each event of the stream",
 }
-NUMBERED = re.compile(r"(reset|close|stall)-after-(\d{1,9})")
-STATUS = re.compile(r"status-([45]\d\d)(-html)?")
+NUMBERED = re.compile(r"(reset|close|stall|pings)-after-(\d{1,9})")
+STATUS = re.compile(r"status-([45]\d\d)(?:-(html|detail))?")
 
 
 class Fault(NamedTuple):
-    """`number` is the N of "reset-after-N" and the like, whose `name` is "reset-after", or a status."""
+    """`number` is the N of "reset-after-N" and the like, whose `name` is "reset-after", or a status.
+
+    `shape` is that of the status' body: OpenAI's if empty.
+    """
 
     name: str
     number: int = 0
-    html: bool = False
+    shape: str = ""
 
 
 NONE = Fault("")
@@ -64,5 +70,5 @@ def fault(text: str | None) -> Fault:
     if found := NUMBERED.fullmatch(text):
         return Fault(f"{found[1]}-after", int(found[2]))
     if found := STATUS.fullmatch(text):
-        return Fault("status", int(found[1]), found[2] is not None)
+        return Fault("status", int(found[1]), found[2] or "")
     raise ValueError(f"there is no fault {text[:50]!r}; known are {', '.join(FAULTS)}")

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TypeAlias, TypeGuard
 
-from openai_proxy.fake_upstream.answers import HTML, SSE, Stream, Whole, error, page, reason
+from openai_proxy.fake_upstream.answers import HTML, SSE, Stream, Whole, detail, error, page, reason, spoiled
 from openai_proxy.fake_upstream.faults import NONE, Fault
 from openai_proxy.fake_upstream.requests import Order
 from openai_proxy.fake_upstream.script import HUGE, Script
@@ -87,6 +87,8 @@ def replaced(answer: Whole | Stream, script: Script, fault: Fault) -> Whole | St
         return Whole(page(200), kind=HTML)
     if fault.name == "truncated-json" and isinstance(answer, Whole):
         return Whole(answer.body[: len(answer.body) // 2], answer.status, answer.kind)
+    if fault.name == "not-utf8" and isinstance(answer, Whole):
+        return Whole(spoiled(answer.body), answer.status, answer.kind)
     if fault.name == "bad-length" and isinstance(answer, Stream):
         body = b"".join(step for step in events(answer, script, NONE) if isinstance(step, bytes))
         return Whole(body, kind=SSE)
@@ -95,8 +97,10 @@ def replaced(answer: Whole | Stream, script: Script, fault: Fault) -> Whole | St
 
 def _error(script: Script, fault: Fault) -> Whole:
     status = fault.number
-    if fault.html:
+    if fault.shape == "html":
         return Whole(page(status), status, HTML)
+    if fault.shape == "detail":
+        return Whole(detail(script.message or "Field required"), status)
     wait = script.retry_after if status in (429, 503) else None
     headers = () if wait is None else ((b"retry-after", b"%g" % wait),)
     return Whole(error(status, script.message or reason(status), script.code), status, headers=headers)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from openai_proxy.fake_upstream.answers import Stream, error, event
+from openai_proxy.fake_upstream.answers import Stream, error, event, spoiled
 from openai_proxy.fake_upstream.faults import Fault
 from openai_proxy.fake_upstream.script import HUGE, Script
 
@@ -16,14 +16,16 @@ MALFORMED = b'data: {"id":"chatcmpl-1",choices\n\nthis line is no field\n\n'
 BROKEN = "The engine broke in the middle of the answer."
 COMMENT = b": a comment\n\n"
 USAGES = {"no-usage": 0, "early-usage": 0, "duplicate-usage": 2}
-CUTS = frozenset({"reset-after", "close-after", "stall-after"})
+CUTS = frozenset({"reset-after", "close-after", "stall-after", "pings-after"})
+PAUSE = 0.05
 
 
 def events(stream: Stream, script: Script, fault: Fault) -> Body:
     """The bytes of the body, a write each, and the seconds to wait between them."""
     body = _events(stream, script, fault)
     if fault.name in CUTS:
-        return _cut(body, fault.number and fault.number + bool(stream.opening))
+        cut = _cut(body, fault.number and fault.number + bool(stream.opening))
+        return itertools.chain(cut, itertools.cycle((COMMENT, PAUSE))) if fault.name == "pings-after" else cut
     if fault.name == "crlf":
         return (step.replace(b"\n", b"\r\n") if isinstance(step, bytes) else step for step in body)
     if fault.name == "comments":
@@ -60,6 +62,8 @@ def _odd(stream: Stream, script: Script, fault: Fault) -> bytes:
     match fault.name:
         case "malformed-sse":
             return MALFORMED
+        case "not-utf8":
+            return spoiled(stream.chunk(0))
         case "truncated-json":
             return stream.chunk(0)[:40] + b"\n\n"
         case "huge-chunk":

@@ -9,6 +9,9 @@ import httpx2
 
 from backends import via
 from tests.conftest import Serve
+from tests.edge.raw import wait_for
+from tests.running import Running
+from tests.upstream import threaded
 
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
 CONFIG = """
@@ -82,3 +85,53 @@ def test_the_line_of_a_head_names_all() -> None:
         assert via.via_line() == f"via: 1.1 openai-proxy-0123456789ab, 1.1 {via.NAME}\r\n".encode()
     finally:
         via.passed.reset(token)
+
+
+FINDING = """
+[server]
+grace = 0.0
+[models.box]
+backend = "remote"
+upstreams = [{upstreams}]
+options = {{ models = "*", probe_every = 0.2, retries = 0 }}
+"""
+
+
+def finding(*urls: str) -> str:
+    return FINDING.format(upstreams=", ".join(f'{{ url = "{url}" }}' for url in urls))
+
+
+def names(server: Running) -> set[str]:
+    return {each["id"] for each in httpx2.get(f"{server.base_url}/models").json()["data"]}
+
+
+def test_names_that_servers_have_of_one_another_vanish(serve: Serve) -> None:
+    """Three in a circle, the first of which has an upstream: each shows what that has, and nothing once it is gone."""
+    port = free_port()
+    with threaded(models=("*",)) as fake:
+        fake.script(listed=[{"id": "one"}, {"id": "two"}])
+        first = serve(finding(f"http://127.0.0.1:{port}", fake.url), path="/livez")
+        second = serve(finding(first.url), path="/livez")
+        third = serve(finding(second.url), "--port", str(port), path="/livez")
+        servers = (first, second, third)
+        wait_for(lambda: all(names(each) == {"one", "two"} for each in servers))
+        answer = httpx2.post(f"{third.base_url}/chat/completions", json={"model": "one", **CHAT}, timeout=30)
+        assert answer.status_code == 200
+        fake.script(listed=[{"id": "two"}])
+        wait_for(lambda: all(names(each) == {"two"} for each in servers))
+        fake.script(listed=[])
+        wait_for(lambda: all(names(each) == set() for each in servers))
+
+
+def test_only_servers_of_our_kind_are_told_through_whom_a_name_is_known(serve: Serve) -> None:
+    with threaded(models=("*",)) as fake:
+        fake.script(listed=[{"id": "one", "via": ["openai-proxy-0123456789ab", 5]}, {"id": "two", "via": "x"}])
+        server = serve(finding(fake.url))
+        [own, *_] = httpx2.get(f"{server.base_url}/models").json()["data"]
+        assert "via" not in own
+        headers = {"via": "1.1 openai-proxy-ba9876543210"}
+        told = httpx2.get(f"{server.base_url}/models", headers=headers).json()["data"]
+    paths = {each["id"]: each["via"] for each in told}
+    assert [len(paths["one"]), len(paths["two"])] == [2, 1]
+    assert paths["one"][1] == "openai-proxy-0123456789ab"
+    assert paths["one"][0] == paths["two"][0]

@@ -123,6 +123,13 @@ def test_pages(fake: Upstream, name: str, number: int, stream: bool) -> None:
     assert body_of(answer).startswith(b"<!DOCTYPE html>")
 
 
+def test_what_fastapi_says(fake: Upstream) -> None:
+    answer = asked(fake, chat(script="fault=status-422-detail,message=no"))
+    assert status(answer) == 422
+    [told] = json.loads(body_of(answer))["detail"]
+    assert (told["loc"], told["msg"]) == (["body", "messages", 0], "no")
+
+
 def test_malformed_events(fake: Upstream) -> None:
     body = unchunked(asked(fake, chat(script="fault=malformed-sse,chunks=2")))
     lines = body.split(b"\n\n")
@@ -214,6 +221,20 @@ def test_comments(fake: Upstream) -> None:
     body = unchunked(asked(fake, chat(script="fault=comments")))
     assert body.count(b": a comment\n\n") == 18
     assert len(contents(events(body.replace(b": a comment\n\n", b"")))) == 16
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_bytes_that_are_no_text(fake: Upstream, stream: bool) -> None:
+    answer = asked(fake, chat(script="fault=not-utf8", stream=stream))
+    assert answer.count(b'"object":"\xff') == 1
+
+
+def test_pings_without_end(fake: Upstream) -> None:
+    with connected(fake) as line:
+        line.sendall(chat(script="fault=pings-after-2"))
+        received = unchunked(until(line, b": a comment\n\n\r\n") + b"0\r\n\r\n")
+        assert len(contents(events(received.replace(b": a comment\n\n", b"")))) == 2
+        assert until(line, b": a comment\n\n")
 
 
 def test_down_for_a_while(fake: Upstream) -> None:

@@ -20,14 +20,15 @@ def served_model(router: Router, name: str | None, kind: Kind, limits: Limits) -
     if name and len(name) > limits.model_name:
         raise InvalidRequest(f"model is longer than {limits.model_name} characters.", param="model")
     served = router.find(name or None)
-    check_kind(served, kind)
+    check_kind(served, kind, name)
     return served
 
 
-def check_kind(served: Served, kind: Kind) -> None:
-    """Raises Unsupported when the model takes no requests of that kind."""
-    if kind not in served.model.kinds:
-        raise Unsupported(f"The model {served.name} does not take {kind} requests.", param="model")
+def check_kind(served: Served, kind: Kind, name: str | None = None) -> None:
+    """Raises Unsupported when the model, one of several that go by their `name`, takes no requests of that kind."""
+    if kind not in (served.known(name) if served.discovers else served.model).kinds:
+        called = name if served.discovers else served.name
+        raise Unsupported(f"The model {called} does not take {kind} requests.", param="model")
 
 
 def at_most(items: Sized, limit: int, param: str) -> None:

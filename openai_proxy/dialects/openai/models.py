@@ -2,7 +2,8 @@
 
 Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's fields each entry says what it really
 is: `root` is the model behind an alias or an adapter, `state` whether it can answer now,
-`modalities` what a chat with it may hold.
+`modalities` what a chat with it may hold. To another server of our kind, which comes with a `Via`, it says through
+whom the model is known, so that two that list one another do not keep a name alive that nobody has any more.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from backends import via
 from openai_proxy.dialects import Edge
 from openai_proxy.served import Served
 from openai_proxy.wire import Incoming, Reply
@@ -32,6 +34,7 @@ class ModelEntry(Struct):
     description: str
     object: str = "model"
     owned_by: str = "openai-proxy"
+    via: list[str] | UnsetType = UNSET
 
 
 class ModelList(Struct):
@@ -81,4 +84,5 @@ def entry(name: str, served: Served) -> ModelEntry:
         context_length=model.context,
         dimensions=model.dimensions,
         description=model.description,
+        via=[via.NAME, *model.via] if via.passed.get() else UNSET,
     )

@@ -131,7 +131,7 @@ def tokenize_request(body: TokenizeBody, fields: Given, served: Served, limits: 
 
 
 def _chat(body: TokenizeBody, given: list[Message], served: Served, limits: Limits) -> ChatRequest:
-    if "chat" not in served.model.kinds:
+    if "chat" not in served.known(body.model).kinds:
         raise Unsupported(f"The model {served.name} has no template for chats.", param="messages")
     conversation = messages(given, served.model, limits)
     length = sum(len(message.text) for message in conversation)

@@ -33,7 +33,7 @@ def built(slots: int | None = None, **options: Any) -> Ray:
     ("options", "sentence"),
     [
         ({"replica": 2}, "model m: ray has no option 'replica'; did you mean 'replicas'?"),
-        ({"replicas": 0}, "model m: Expected `int` >= 1 - at `$.replicas`"),
+        ({"replicas": 0}, "model m: replicas must be a whole number from 1 up to 10000, not 0"),
         ({"backend": "ray"}, "model m: the option 'backend' of ray must be another one than ray"),
         ({"backend": "ecko"}, "no backend is called 'ecko'; did you mean 'echo'?"),
         ({"replicas": 3, "max_replicas": 2}, "model m: max_replicas is 2, less than replicas"),

@@ -81,9 +81,52 @@ def test_files_that_cannot_be_read_are_told_all_at_once(tmp_path: Path) -> None:
     assert count == "3 problems"
 
 
+def test_all_that_is_wrong_is_told_at_once_each_at_its_line(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        'url = "http://a", weight = "heavy", slots = 0',
+        'url = "http://b/v1/chat/completions"',
+        'url = "http://c"',
+        'name = "big", wieght = 2',
+        'url = "http://c/v1", proxy = "http://d"',
+        options='strategy = "fastest", retries = -1',
+    )
+    lines = run("check", file).stdout.splitlines()
+    assert lines == [
+        f'{file}:4: model big: upstream 1: weight must be a number above 0 up to 1000, not "heavy"',
+        f"{file}:4: model big: upstream 1: slots must be a whole number from 1, not 0",
+        f"{file}:5: model big: upstream 2: url must be that of the server, not of one endpoint: "
+        'leave out "/v1/chat/completions"',
+        f"{file}:7: model big: upstream 4 (big): remote has no option 'wieght'; did you mean 'weight'?",
+        f"{file}:7: model big: upstream 4 (big): url is missing",
+        f'{file}:10: model big: strategy must be one of "least", "prefix", "session", "weighted", not "fastest"',
+        f"{file}:10: model big: retries must be a whole number from 0 up to 10, not -1",
+        "7 problems",
+    ]
+
+
+def test_tables_of_their_own_are_told_at_the_line_of_the_field(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[models.big]\nbackend = "remote"\n\n[[models.big.upstreams]]\nurl = "http://a"\n\n'
+        '[[models.big.upstreams]]\nurl = "http://a/v1"\nmodel = "x"\nproxy = "http://d"\n\n'
+        '[models.big.options]\nmodels = "*"\nprobe_every = 0\n'
+    )
+    told = json.loads(run("check", file, "--json").stdout)["problems"]
+    assert [(each["line"], each["message"]) for each in told] == [
+        (7, "model big: two upstreams are called 'a', 1 and 2; give each its own name"),
+        (9, "model big: upstream a: model has no use beside the option models"),
+        (10, 'model big: upstream a: proxy needs the option client = "aiohttp"'),
+        (14, "model big: models are found by probes: probe_every must not be 0"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("upstream", "says"),
     [
+        (f'url = ["http://user:{SECRET}@a"]', "url must be text, not a list"),
+        (f'url = "http://a", headers = "x-api-key: {SECRET}"', "headers must be a table of texts, not text"),
+        (f'url = "http://a", key_env = ["{SECRET}"]', "key_env must be text that is not empty, not a list"),
         (f'url = "http://a", key_env = "{SECRET}"', "key_env must be the name of an environment variable"),
         (f'url = "http://user:{SECRET}@a"', "url must hold no user or password"),
         (f'url = "http://a", proxy = "http://user:{SECRET}@a"', "proxy must hold no user or password"),
@@ -107,7 +150,7 @@ def test_the_client_aiohttp_has_to_be_there(tmp_path: Path, without_aiohttp: str
         done = run(command, file, PYTHONPATH=without_aiohttp)
         assert done.returncode == 2
         said = done.stdout + done.stderr
-        assert f'{file}:1: model big: client = "aiohttp" needs the package aiohttp, which is not installed' in said
+        assert f'{file}:6: model big: client = "aiohttp" needs the package aiohttp, which is not installed' in said
         assert "openai-proxy[remote]" in said
     own = written(tmp_path, 'url = "http://a"')
     assert run("check", own, PYTHONPATH=without_aiohttp).returncode == 0
@@ -127,7 +170,9 @@ def test_the_doctor_says_what_the_package_is_for(tmp_path: Path, without_aiohttp
 
 
 def test_kinds_have_to_be_some(tmp_path: Path) -> None:
-    for kinds, says in (('["chats"]', "Invalid enum value 'chats'"), ("[]", "length >= 1")):
+    each = "kinds must be a list, at least one, each one of"
+    for kinds, says in (('["chats"]', 'not a list with "chats" in it'), ("[]", "not an empty list")):
         done = run("check", written(tmp_path, 'url = "http://a"', options=f"kinds = {kinds}"))
         assert done.returncode == 2
+        assert each in done.stdout
         assert says in done.stdout

@@ -233,8 +233,8 @@ def test_a_table_is_no_model(pair: tuple[Upstream, Upstream], tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("models = []", "length >= 1"),
-        ('models = ""', "length >= 1"),
+        ("models = []", "at least one, not an empty list"),
+        ('models = ""', "models must be text that is not empty"),
         ('prefix = "a/"', 'prefix is for the names that models = "\\*" finds'),
         ('models = "*", prefix = " a"', "prefix must be printable"),
         ('models = "*", probe_every = 0', "probe_every must not be 0"),

@@ -73,6 +73,38 @@ def test_other_shapes_are_understood(body: bytes) -> None:
     assert fault(400, body, {}).message == "no"
 
 
+@pytest.mark.parametrize(
+    ("detail", "message", "param"),
+    [
+        ("no such voice", "no such voice", None),
+        (
+            [{"type": "missing", "loc": ["body", "messages"], "msg": "Field required", "input": {"x": "secret"}}],
+            "messages: Field required",
+            "messages",
+        ),
+        (
+            [
+                {"loc": ["body", "messages", 0, "content"], "msg": "Input should be a valid string"},
+                {"loc": ["query", "limit"], "msg": "too many"},
+            ],
+            "messages.0.content: Input should be a valid string; limit: too many",
+            "messages.0.content",
+        ),
+        ([{"loc": ["body", 17], "msg": "JSON decode error"}], "JSON decode error", None),
+        ([{"loc": "body", "msg": "bad"}, 5, {"msg": 5}, {"loc": [{}], "msg": "worse"}], "bad; worse", None),
+        ({"message": "no", "param": "n"}, "no", "n"),
+        ([], "The server behind this model answered with status 422.", None),
+        ([{"loc": ["body", "a"], "msg": "x"}] * 9, "; ".join(["a: x"] * 8), "a"),
+        ([{"loc": ["body", "a" * 300], "msg": "x"}], "a" * 200 + ": x", "a" * 200),
+    ],
+)
+def test_what_fastapi_says_keeps_its_reason_and_its_field(detail: object, message: str, param: str | None) -> None:
+    error = fault(422, json.dumps({"detail": detail}).encode(), {})
+    assert isinstance(error, Rejected)
+    assert (error.message, error.param) == (message, param)
+    assert (error.status, error.kind, error.code) == (422, "invalid_request_error", "invalid_value")
+
+
 def test_other_statuses_are_no_answer() -> None:
     assert isinstance(fault(302, b"", {}), EngineFailed)
 
@@ -95,9 +127,17 @@ def test_an_error_in_a_stream_has_the_status_that_it_tells() -> None:
         ("connect [fe80::1]:8000 failed at 12:30:45", "connect [address] failed at 12:30:45"),
         ("Bearer abc.def was sent", "[key] was sent"),
         ("plain words, 3.5 of 4.0", "plain words, 3.5 of 4.0"),
+        ("gpu2.cluster.internal does not answer", "[address] does not answer"),
+        ('File "/usr/lib/python3.12/json/decoder.py", line 3', 'File "[file]", line 3'),
+        ("no /home/x/models/a.gguf, nor ~/b/c", "no [file], nor [file]"),
+        ("(/opt/venv) and (/opt/venv/bin)", "([file]) and ([file])"),
+        ("cannot open /weights/big/model-1.safetensors: gone", "cannot open [file]: gone"),
+        (r"at C:\Users\x\server.py", "at [file]"),
+        ("POST /v1/chat/completions and/or text/plain", "POST /v1/chat/completions and/or text/plain"),
+        ("meta-llama/Llama-3 has no /properties/name/type", "meta-llama/Llama-3 has no /properties/name/type"),
     ],
 )
-def test_addresses_and_keys_are_left_out(said: str, shown: str) -> None:
+def test_addresses_keys_and_files_are_left_out(said: str, shown: str) -> None:
     assert clean(said) == shown
 
 

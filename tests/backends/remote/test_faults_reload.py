@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from tests.backends.remote.asking import SAID, Got, asked, got, happens, line, metrics, post
+from tests.backends.remote.asking import SAID, Got, asked, got, happens, line, metrics, post, upstream_row
 from tests.backends.remote.conftest import Pair
-from tests.backends.remote.serving import FORGIVING, SERVER, model
+from tests.backends.remote.serving import FORGIVING, SERVER, model, table
 from tests.conftest import servers
 from tests.running import Running
 from tests.upstream import Upstream
@@ -129,3 +130,34 @@ def test_a_wrong_pool_changes_nothing(pool: Reloaded, bad: Upstream) -> None:
     happens(lambda: metrics(pool.server)["config_rejected_total"] == 1)
     assert asked(pool.server, "m").status == 200
     assert Pair.arrived(bad) == 1
+
+
+def test_who_stays_keeps_what_is_known_of_it(pool: Reloaded, bad: Upstream, good: Upstream) -> None:
+    """Drained at run time it stays so; its requests are counted on, also those that still run."""
+    row = upstream_row("requests_total", "m", "bad", "succeeded")
+
+    async def story() -> Got:
+        async with streaming(pool.server) as stream:
+            assert httpx2.post(f"{pool.server.url}/admin/models/m/upstreams/bad/drain", timeout=5).is_success
+            await asyncio.to_thread(pool.reload, pool.text({**pool.bad, "weight": 3}, pool.good))
+            assert [(await got(pool.server, PLAIN)).status for _ in range(10)] == [200] * 10
+            ended: Got = await stream.rest()
+            return ended
+
+    assert asked(pool.server, "m").status == 200
+    before = metrics(pool.server)[row]
+    assert unharmed(asyncio.run(story()))
+    assert (Pair.arrived(bad), Pair.arrived(good)) == (2, 10)
+    happens(lambda: metrics(pool.server)[row] == before + 1)
+
+
+def test_a_name_that_was_found_is_never_gone(pool: Reloaded, bad: Upstream) -> None:
+    """Not even while the new pool has heard nothing of the upstream yet."""
+    bad.script(listed=[{"id": "theirs"}])
+    box = table("models.box", {"backend": "remote", "upstreams": [pool.bad]})
+    options = {**FORGIVING, "models": "*"}
+    pool.reload(SERVER + box + table("models.box.options", options))
+    happens(lambda: asked(pool.server, "theirs").status == 200)
+    bad.script(latency=0.5)
+    pool.reload(SERVER + box + table("models.box.options", {**options, "retries": 1}))
+    assert asked(pool.server, "theirs").status == 200

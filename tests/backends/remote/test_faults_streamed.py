@@ -32,6 +32,7 @@ BEFORE = [
     Case("stall-before", 504, "upstream_timeout", "timeout", repeated=False),
     Case("reset-after-0", 500, "engine_failed", "broken"),
     Case("stall-after-0", 504, "upstream_timeout", "timeout", repeated=False),
+    Case("pings-after-0", 504, "upstream_timeout", "timeout", repeated=False),
     Case("status-500", 500, "engine_failed", "error"),
     Case("status-502-html", 502, "engine_failed", "error"),
     Case("wrong-type", 500, "engine_failed", "malformed"),
@@ -42,7 +43,9 @@ AFTER = [
     ("reset-after-3", 3, "engine_failed", "broken"),
     ("close-after-3", 3, "engine_failed", "broken"),
     ("stall-after-3", 3, "upstream_timeout", "timeout"),
+    ("pings-after-3", 3, "upstream_timeout", "timeout"),
     ("malformed-sse", 4, "engine_failed", "malformed"),
+    ("not-utf8", 4, "engine_failed", "malformed"),
     ("truncated-json", 4, "engine_failed", "malformed"),
     ("huge-chunk", 4, "engine_failed", "malformed"),
     ("error-event", 4, "engine_failed", "error"),
@@ -136,7 +139,7 @@ def test_a_slow_head_is_waited_for_within_bounds(pair: Pair) -> None:
     assert pair.counts() == (1, 0)
 
 
-def test_bytes_without_events_are_no_sign_of_life(pair: Pair) -> None:
+def test_bytes_without_events_hold_no_deadline_up(pair: Pair) -> None:
     pair.bad.script(**SCRIPT, fault="trickle")
     answer = asked(pair.server, "pair", user=pair.user, stream=True)
     assert answer.code == "upstream_timeout"

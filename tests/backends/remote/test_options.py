@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backends.remote.address import read_address
-from backends.remote.options import Options
+from backends.remote.settings import read_settings
 from tests.backends.remote.turning import options
 
 BOX = {"url": "http://box:8000"}
@@ -23,10 +23,15 @@ SAFE = {"url": "https://box"}
         ({"upstreams": [{"model": "x"}]}, "upstream 1: .*url"),
         ({"upstreams": [BOX], "strategie": "least"}, "did you mean 'strategy'"),
         ({"upstreams": [BOX], "wholly_else": 1}, "known are upstreams"),
-        ({"upstreams": [BOX], "strategy": "fastest"}, "strategy"),
-        ({"upstreams": [BOX], "retry_budget": 1.1}, "retry_budget"),
-        ({"upstreams": [BOX], "connect_timeout": 0}, "connect_timeout"),
-        ({"upstreams": [BOX], "client": "httpx"}, "client"),
+        ({"upstreams": [BOX], "strategy": "fastest"}, 'strategy must be one of .*"least".*, not "fastest"'),
+        ({"upstreams": [BOX], "retry_budget": 1.1}, "retry_budget must be a number from 0 up to 1, not 1.1"),
+        ({"upstreams": [BOX], "connect_timeout": 0}, "connect_timeout must be a number above 0 up to 3600, not 0"),
+        ({"upstreams": [BOX], "client": "httpx"}, "client must be one of"),
+        (
+            {"upstreams": [BOX], "models": []},
+            "models must be text .* or a list of texts, at least one, not an empty list",
+        ),
+        ({"upstreams": [BOX], "models": ["a", 5]}, "a list of texts, at least one, not a list with a number in it"),
         ({"upstreams": [BOX], "probe_path": "health"}, "probe_path must be a path"),
         ({"upstreams": [BOX], "probe_path": "/a b"}, "probe_path must be a path"),
         ({"upstreams": [BOX, {"url": "http://box:8000/v1"}]}, "two upstreams are called 'box:8000'"),
@@ -35,7 +40,7 @@ SAFE = {"url": "https://box"}
 )
 def test_wrong_options_are_refused_with_a_sentence(table: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        Options.read("m", table)
+        read_settings("m", {key: table[key] for key in table if key != "upstreams"}, table.get("upstreams", ()))
 
 
 @pytest.mark.parametrize(
@@ -53,16 +58,23 @@ def test_wrong_options_are_refused_with_a_sentence(table: dict[str, Any], says: 
         ({**BOX, "headers": {"Authorization": "Bearer x"}}, "'Authorization'; name a key with key_env or key_file"),
         ({**BOX, "headers": {"Host": "else"}}, "which the connection needs for itself"),
         ({**BOX, "headers": {"a": "b\r\nc: d"}}, "headers.a holds a character"),
-        ({**BOX, "ca_file": "ca.pem"}, "need a url that begins with https://"),
-        ({**BOX, "verify": False}, "need a url that begins with https://"),
+        ({**BOX, "ca_file": "ca.pem"}, "needs a url that begins with https://"),
+        ({**BOX, "verify": False}, "needs a url that begins with https://"),
         ({**SAFE, "cert_key_file": "key.pem"}, "cert_key_file needs cert_file"),
         ({**SAFE, "verify": False, "ca_file": "ca.pem"}, "no use when verify is false"),
         ({**SAFE, "proxy": "proxy:3128"}, "proxy must begin with http"),
+        ({"url": 5}, "upstream 1: url must be text, not a number"),
+        ({**BOX, "weight": "2"}, 'weight must be a number above 0 up to 1000, not "2"'),
+        ({**BOX, "slots": 1.5}, "slots must be a whole number from 1, not 1.5"),
+        ({**BOX, "verify": "no"}, 'verify must be true or false, not "no"'),
+        ({**BOX, "model": ""}, 'model must be text that is not empty, not ""'),
+        ({**BOX, "headers": "x: y"}, "headers must be a table of texts, not text"),
+        ({**BOX, "headers": {"x-number": 5}}, "headers.x-number must be text, not a number"),
     ],
 )
 def test_wrong_settings_of_an_upstream_are_refused_with_a_sentence(upstream: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        Options.read("m", {"upstreams": [upstream]})
+        read_settings("m", {}, [upstream])
 
 
 @pytest.mark.parametrize(
@@ -79,11 +91,17 @@ def test_wrong_settings_of_an_upstream_are_refused_with_a_sentence(upstream: dic
         ("http://box/#", "no fragment"),
         ("http://böx", "percent-encoded"),
         ("http://box/a b", "percent-encoded"),
+        ("http://box/v1/chat/completions", 'leave out "/v1/chat/completions"'),
+        ("http://box/openai/chat/completions/", 'leave out "/chat/completions/"'),
+        ("http://box/v1/embeddings", 'leave out "/v1/embeddings"'),
+        ("http://box/v1/models", 'leave out "/v1/models"'),
+        ("http://box/v1/audio/speech", 'leave out "/v1/audio/speech"'),
+        ("http://box:11434/api/chat", 'leave out "/api/chat"'),
     ],
 )
 def test_wrong_urls_are_refused_and_not_shown(url: str, says: str) -> None:
     with pytest.raises(ValueError, match=f"upstream 1: url .*{says}") as caught:
-        Options.read("m", {"upstreams": [{"url": url}]})
+        read_settings("m", {}, [{"url": url}])
     assert "secret" not in str(caught.value)
 
 
@@ -98,6 +116,7 @@ def test_wrong_urls_are_refused_and_not_shown(url: str, says: str) -> None:
         ("https://api.example:443/openai", "https://api.example", b"/openai/v1/models"),
         ("http://[::1]:8000", "http://[::1]:8000", b"/v1/models"),
         ("HTTP://Box/xv1", "http://box", b"/xv1/v1/models"),
+        ("http://box/models", "http://box", b"/models/v1/models"),
     ],
 )
 def test_a_url_may_end_in_v1_or_not(url: str, origin: str, target: bytes) -> None:

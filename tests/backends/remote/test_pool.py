@@ -8,9 +8,9 @@ import pytest
 
 from backends.remote.choosing import Hints
 from backends.remote.lease import Lease
-from backends.remote.options import Options
 from backends.remote.pool import NoUpstream, Pool
 from backends.remote.reports import Report
+from backends.remote.settings import read_settings
 from backends.remote.upstream import Failure
 from tests.backends.remote.turning import Clock, options, pool
 
@@ -334,5 +334,5 @@ def test_nothing_of_a_request_stays(clock: Clock) -> None:
 
 
 def test_options_are_enough_to_build_a_pool() -> None:
-    own = Pool(Options.read("m", {"upstreams": [{"url": "http://box:8000"}]}))
+    own = Pool(read_settings("m", {}, [{"url": "http://box:8000"}]))
     assert used(own, 1) == {"box:8000": 1}

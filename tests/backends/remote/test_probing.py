@@ -26,7 +26,7 @@ class Boxes:
         self.says: dict[str, ProbeResult | Exception | None] = dict.fromkeys(names, GOOD)
         self.asked: dict[str, list[float]] = {name: [] for name in names}
         loop = asyncio.get_running_loop()
-        self.pool = Pool(options(*({"name": name} for name in names), **table), self.probe, loop.time)
+        self.pool = Pool(options(*({"name": name} for name in names), **table), self.probe, loop.time, model="m")
 
     async def probe(self, upstream: Upstream) -> ProbeResult:
         self.asked[upstream.name].append(asyncio.get_running_loop().time())
@@ -227,7 +227,7 @@ def test_a_probe_that_breaks_is_a_failure_and_logged(caplog: pytest.LogCaptureFi
         run(story())
     messages = [record.getMessage() for record in caplog.records]
     assert "the probe of upstream a broke" in messages
-    assert messages[-2:] == ["upstream a is down: the probe broke: KeyError", "upstream a is up"]
+    assert messages[-2:] == ["model m: upstream a is down: the probe broke: KeyError", "model m: upstream a is up"]
 
 
 def test_a_pool_that_was_closed_can_be_started_again() -> None:

@@ -69,7 +69,11 @@ def test_operators_are_told_once_that_a_key_is_refused(serve: Serve) -> None:
     with upstream("--model", "m", "--key", "UPSTREAM_WANTS", UPSTREAM_WANTS="sk-right-one") as fake:
         server = serve(CONFIG.format(url=fake.url, more=', key_env = "MINE"'), path="/livez", MINE="sk-wrong-one")
         assert {chat(server) for _ in range(3)} == {502}
-        said = "does not accept this server's key (status 401)"
+        said = (
+            "model m: upstream 127.0.0.1:"
+            + fake.url.rpartition(":")[2]
+            + " does not accept this server's key (status 401)"
+        )
         wait_for(lambda: said in server.output())
         assert server.output().count(said) == 1
         assert "sk-wrong-one" not in server.output()

@@ -243,6 +243,19 @@ def test_the_upstreams_errors_keep_their_status(
         assert answer.headers["retry-after"] == "3"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refusal_of_fastapi_keeps_its_reason_and_its_field(
+    client: openai.OpenAI, fake: Upstream, stream: bool
+) -> None:
+    fake.script(fault="status-422-detail", message="Bad value, see /usr/lib/python3.12/a.py at http://10.1.2.3/x")
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        client.chat.completions.create(model="ours", messages=SAID, stream=stream)
+    error = refused.value
+    assert (error.param, error.code, error.type) == ("messages.0", "invalid_value", "invalid_request_error")
+    assert isinstance(error.body, dict)
+    assert error.body["message"] == "messages.0: Bad value, see [file] at [address]"
+
+
 def test_models_are_listed_with_the_context_that_the_upstream_tells(client: openai.OpenAI) -> None:
     assert {"ours", "plain"} <= {model.id for model in client.models.list()}
 

@@ -22,22 +22,31 @@ async def rest(events: AsyncIterator[Event]) -> None:
         pass
 
 
-@pytest.mark.parametrize(("who", "outcome"), [("slow client", "abandoned"), ("silent upstream", "timeout")])
-def test_only_the_upstreams_own_silence_counts(who: str, outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SILENCE", 0.05)
+@pytest.mark.parametrize(
+    ("who", "fault", "outcome"),
+    [
+        ("slow client", None, "abandoned"),
+        ("silent upstream", "stall-after-1", "timeout"),
+        ("pinging upstream", "pings-after-1", "abandoned"),
+    ],
+)
+def test_only_the_upstreams_own_silence_counts(
+    who: str, fault: str | None, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENCE", 0.2)
 
     async def main() -> dict[str, int]:
         async with inside(models=("*",)) as fake:
-            fake.script(chunks=50, delay=0.01, fault=None if who == "slow client" else "stall-after-1")
+            fake.script(chunks=50, delay=0.01, fault=fault)
             remote = Remote(Setup(name="ours", upstreams=[{"url": fake.url}]))
             await remote.start()
             events = remote.run(REQUEST)
             assert not isinstance(await anext(events), Usage)
             if who == "slow client":
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.4)
             else:
                 with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(rest(events), 0.3)
+                    await asyncio.wait_for(rest(events), 0.5)
             await events.aclose()
             await remote.close()
             return {name: count for name, count in remote.pool.upstreams[0].counts.items() if count}

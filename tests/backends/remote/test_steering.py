@@ -230,7 +230,7 @@ def test_everybody_is_told_when_upstreams_go_and_come(server: Running, pair: tup
     log = server.output()
     assert "model org/pool cannot answer: none of 2 upstreams" in log
     assert "model org/pool is ready again" in log
-    assert "upstream gpu.2:80 is down" in log
+    assert "model org/pool: upstream gpu.2:80 is down" in log
 
 
 def test_drained_is_not_kept_over_a_restart(pair: tuple[Upstream, Upstream], tmp_path: Path) -> None:
@@ -302,3 +302,45 @@ def test_the_command_says_what_is_wrong(server: Running, arguments: tuple[str, .
     done = command(server, *arguments)
     assert done.returncode == code
     assert says in done.stderr
+
+
+TWO = """
+[server]
+grace = 0.0
+[models.one]
+backend = "remote"
+upstreams = [{{ url = "{a}" }}]
+options = {{ probe_every = 0.2 }}
+[models.two]
+backend = "remote"
+upstreams = [{{ url = "{b}" }}]
+options = {{ probe_every = 0.2 }}
+"""
+
+
+def gone(server: Running, model: str) -> bool:
+    states = {each["id"]: each["state"] for each in get(server, "/readyz")["models"]}
+    return bool(states[model] == "restarting")
+
+
+def test_a_model_whose_servers_are_gone_does_not_make_the_others_unready(
+    serve: Serve, pair: tuple[Upstream, Upstream]
+) -> None:
+    server = serve(TWO.format(a=pair[0].url, b=pair[1].url))
+    pair[0].script(down=60)
+    until(lambda: gone(server, "one"))
+    assert server.status("/readyz") == 200
+    pair[1].script(down=60)
+    until(lambda: gone(server, "two"))
+    assert server.status("/readyz") == 503
+    pair[0].script(down=0)
+    until(lambda: not gone(server, "one"))
+    assert server.status("/readyz") == 200
+
+
+def test_the_default_model_has_to_answer_wherever_it_is(serve: Serve, pair: tuple[Upstream, Upstream]) -> None:
+    config = TWO.format(a=pair[0].url, b=pair[1].url)
+    server = serve('default_model = "one"\n' + config)
+    pair[0].script(down=60)
+    until(lambda: gone(server, "one"))
+    assert server.status("/readyz") == 503

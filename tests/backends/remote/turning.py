@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from backends.remote.options import Options
 from backends.remote.pool import Pool
 from backends.remote.probing import Probe
+from backends.remote.settings import read_settings
 
 Result = TypeVar("Result")
 
@@ -27,7 +28,7 @@ class Clock:
 def options(*upstreams: dict[str, Any], **table: Any) -> Options:
     """Options for these upstreams; those without a url get one from their name."""
     named = [{"url": f"http://{each.get('name', number)}:8000", **each} for number, each in enumerate(upstreams)]
-    return Options.read("m", {"upstreams": named, **table})
+    return read_settings("m", table, named)
 
 
 def pool(clock: Clock, *names: str, probe: Probe | None = None, **table: Any) -> Pool:

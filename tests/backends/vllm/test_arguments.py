@@ -85,7 +85,7 @@ def test_options() -> None:
         build(model=None)
     with pytest.raises(ValueError, match=r"has no option 'tool_parsr'; did you mean 'tool_parser'\?"):
         build(options={"tool_parsr": "hermes"})
-    with pytest.raises(ValueError, match="Expected `str"):
+    with pytest.raises(ValueError, match="tool_parser must be text, not 5"):
         build(options={"tool_parser": 5})
 
 
