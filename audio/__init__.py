@@ -4,6 +4,7 @@ from audio.clip import WIDTH, Clip
 from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, pieces_soon, sniff
 from audio.resample import Resampler, resampled
 from audio.segments import cut, joined, louder, normalised, silence
+from audio.sentence import sentences
 from audio.spoken import PCM_RATE, SPOKEN, Encoder, encoded, encoder
 from audio.stretch import FASTEST, SLOWEST, Stretcher, stretched
 from audio.wav import wav
@@ -32,6 +33,7 @@ __all__ = [
     "pieces",
     "pieces_soon",
     "resampled",
+    "sentences",
     "silence",
     "sniff",
     "stretched",
