@@ -2,6 +2,7 @@
 
 from audio.clip import WIDTH, Clip
 from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, pieces_soon, sniff
+from audio.passages import Passage, Passages
 from audio.resample import Resampler, resampled
 from audio.segments import cut, joined, louder, normalised, silence
 from audio.sentence import sentences
@@ -20,6 +21,8 @@ __all__ = [
     "BadSound",
     "Clip",
     "Encoder",
+    "Passage",
+    "Passages",
     "Resampler",
     "Stretcher",
     "TooLong",
