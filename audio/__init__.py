@@ -1,7 +1,8 @@
 """Sound: encoded bytes in, 16-bit mono PCM out, and the other way. Knows neither HTTP nor engines."""
 
+from audio.apart import pieces_soon, warm
 from audio.clip import WIDTH, Clip
-from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, pieces_soon, sniff
+from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, sniff
 from audio.passages import Passage, Passages
 from audio.resample import Resampler, resampled
 from audio.segments import cut, joined, louder, normalised, silence
@@ -40,5 +41,6 @@ __all__ = [
     "silence",
     "sniff",
     "stretched",
+    "warm",
     "wav",
 ]

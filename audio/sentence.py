@@ -80,7 +80,9 @@ def _pieces(sentence: str, longest: int, most: int) -> Iterator[str]:
     begun = 0
     while begun < len(sentence):
         end = _cut(sentence, begun, most)
-        yield sentence[begun:end].strip()
+        piece = sentence[begun:end].strip()
+        if piece:
+            yield piece
         begun, most = end, longest
 
 

@@ -29,7 +29,8 @@ def hiss(seconds: float, loud: int) -> bytes:
 
 
 def cut(pcm: bytes, size: int = 50_000, longest: float = 30, shortest: float | None = None) -> list[Passage]:
-    passages, found = Passages(RATE, longest, shortest), []
+    passages = Passages(RATE, longest, shortest)
+    found: list[Passage] = []
     for at in range(0, len(pcm), size):
         found += passages.feed(pcm[at : at + size])
     return [*found, *passages.finish()]
