@@ -26,9 +26,11 @@ from audio.decode import PIECE_SECONDS, RATE, BadSound, TooLong, told
 
 AT_ONCE = os.cpu_count() or 1
 # How long a few seconds of sound may take to decode, on a machine that is very busy.
-PATIENCE = 60.0
+PATIENCE = 20.0
 START_SECONDS = 30.0
 LONGEST_REASON = 200
+# A piece is so many times as long as it should be where a file has very long frames: FLAC may have 8 seconds in one.
+PIECES = 4
 TRIES = 2
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from audio.nursery import main; main()"
 
@@ -52,7 +54,7 @@ async def pieces_soon(data: bytes, longest: float, rate: int = RATE) -> AsyncGen
                 await child.send(data)
             while True:
                 async with turn, asyncio.timeout(PATIENCE):
-                    piece = await child.next_piece(2 * PIECE_SECONDS * rate * WIDTH)
+                    piece = await child.next_piece(PIECES * PIECE_SECONDS * rate * WIDTH)
                 if not piece:
                     return
                 done += len(piece)
