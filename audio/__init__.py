@@ -1,7 +1,46 @@
-"""Sound: encoded bytes in, 16-bit mono PCM out. Knows neither HTTP nor engines."""
+"""Sound: encoded bytes in, 16-bit mono PCM out, and the other way. Knows neither HTTP nor engines."""
 
+from audio.apart import pieces_soon, warm
 from audio.clip import WIDTH, Clip
-from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, pieces_soon, sniff
+from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, sniff
+from audio.passages import Passage, Passages
+from audio.resample import Resampler, resampled
+from audio.segments import cut, joined, louder, normalised, silence
+from audio.sentence import sentences
+from audio.spoken import PCM_RATE, SPOKEN, Encoder, encoded, encoder
+from audio.stretch import FASTEST, SLOWEST, Stretcher, stretched
 from audio.wav import wav
 
-__all__ = ["FORMATS", "RATE", "WIDTH", "BadSound", "Clip", "TooLong", "load", "pieces", "pieces_soon", "sniff", "wav"]
+__all__ = [
+    "FASTEST",
+    "FORMATS",
+    "PCM_RATE",
+    "RATE",
+    "SLOWEST",
+    "SPOKEN",
+    "WIDTH",
+    "BadSound",
+    "Clip",
+    "Encoder",
+    "Passage",
+    "Passages",
+    "Resampler",
+    "Stretcher",
+    "TooLong",
+    "cut",
+    "encoded",
+    "encoder",
+    "joined",
+    "load",
+    "louder",
+    "normalised",
+    "pieces",
+    "pieces_soon",
+    "resampled",
+    "sentences",
+    "silence",
+    "sniff",
+    "stretched",
+    "warm",
+    "wav",
+]

@@ -1,4 +1,4 @@
-"""Reading sound that nobody vouches for, by FFmpeg's libraries in this process (the package `av`).
+"""Reading sound by FFmpeg's libraries in this process (the package `av`). A client's is read apart: `audio.apart`.
 
 The container is told by the content, and FFmpeg is told which demuxer and which decoders it may use: playlists, other
 protocols and pictures never reach one. Sound is read piece by piece and no further than the limit, as ten hours of
@@ -7,14 +7,9 @@ silence are a hundred kilobytes of FLAC.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import functools
 import importlib
 import io
-import os
-from collections.abc import AsyncGenerator, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -31,7 +26,6 @@ DECODERS = ",".join(
 LOWEST_RATE, HIGHEST_RATE, MOST_CHANNELS = 8_000, 192_000, 8
 RATE = 16_000
 PIECE_SECONDS = 5
-WORKERS = max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
 class BadSound(ValueError):
@@ -58,6 +52,14 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
+def told(data: bytes) -> str:
+    """The same, but raises BadSound for what is not read here."""
+    name = sniff(data)
+    if name is None:
+        raise BadSound(f"it is none of {', '.join(FORMATS)}")
+    return name
+
+
 def load(data: bytes, longest: float, rate: int = RATE) -> Clip:
     """All of it, at most `longest` seconds. Raises BadSound, TooLong or ImportError as `pieces` does."""
     return Clip(b"".join(pieces(data, longest, rate)), rate)
@@ -69,9 +71,7 @@ def pieces(data: bytes, longest: float, rate: int = RATE) -> Generator[bytes, No
     Raises BadSound, TooLong once there are more than `longest` seconds, or ImportError without the package `av`.
     """
     av: Any = importlib.import_module("av")
-    name = sniff(data)
-    if name is None:
-        raise BadSound(f"it is none of {', '.join(FORMATS)}")
+    name = told(data)
     least, most, done = PIECE_SECONDS * rate * WIDTH, longest * rate * WIDTH, 0
     held = bytearray()
     try:
@@ -91,23 +91,6 @@ def pieces(data: bytes, longest: float, rate: int = RATE) -> Generator[bytes, No
         raise BadSound("there is no sound in it")
     if held:
         yield bytes(held)
-
-
-async def pieces_soon(data: bytes, longest: float, rate: int = RATE) -> AsyncGenerator[bytes, None]:
-    """`pieces`, each decoded when it is asked for, in one of a few threads kept for it."""
-    loop = asyncio.get_running_loop()
-    read = pieces(data, longest, rate)
-    try:
-        while (piece := await loop.run_in_executor(_threads(), next, read, None)) is not None:
-            yield piece
-    finally:
-        with contextlib.suppress(ValueError):  # its thread is in it: it ends when that is done
-            read.close()
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(WORKERS, thread_name_prefix="audio")
 
 
 def _too_long(longest: float) -> TooLong:
