@@ -11,13 +11,14 @@ import pytest
 from starlette.types import Message
 
 from backends.events import Delta, Event
+from openai_proxy import pulse
 from openai_proxy import wire as module
 from openai_proxy.auth import NOBODY
 from openai_proxy.config import Config, Limits, Timeouts
 from openai_proxy.errors import Draining, EdgeError, Fault
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.ticker import Ticker
-from openai_proxy.wire import DONE, Endpoint, Incoming, Reply, Stream, Wire, fault_headers, render_fault
+from openai_proxy.wire import DONE, Endpoint, Flow, Incoming, Reply, Stream, Wire, fault_headers, render_fault
 
 CHUNK = b'data: {"a":1}\n\n'
 
@@ -82,7 +83,10 @@ class Server:
         self.tasks = len(asyncio.all_tasks())
 
     def take(
-        self, client: Client, answer: Callable[[Incoming], Coroutine[Any, Any, Reply | Stream]], abort: bool = True
+        self,
+        client: Client,
+        answer: Callable[[Incoming], Coroutine[Any, Any, Reply | Stream | Flow]],
+        abort: bool = True,
     ) -> asyncio.Task[None]:
         scope: dict[str, Any] = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
         scope["state"] = {"request_id": "req_1", "head": dict(scope["headers"]), "caller": NOBODY}
@@ -250,7 +254,7 @@ def test_a_bug_shows_nothing(first: int) -> None:
 
 
 def test_a_client_that_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.02)
+    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
     monkeypatch.setattr(module, "ABORT_WAIT", 0.05)
 
     async def work() -> None:
@@ -294,7 +298,7 @@ def test_a_connection_that_does_not_close_is_left(monkeypatch: pytest.MonkeyPatc
 
 
 def test_silence_has_a_status_line_and_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.02)
+    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
 
     async def work() -> None:
         server, client = Server(Timeouts(ping=0.03)), Client()
@@ -302,6 +306,77 @@ def test_silence_has_a_status_line_and_comments(monkeypatch: pytest.MonkeyPatch)
         assert client.status == 200
         assert client.said.startswith(b": keep-alive\n\n: keep-alive\n\n")
         assert client.said.endswith(b": keep-alive\n\n" + CHUNK + DONE)
+        await server.settled()
+
+    live(work)
+
+
+class Tune:
+    """Bytes of a sound, some time apart; `closed` once it is."""
+
+    def __init__(self, *pieces: bytes | Exception, delay: float = 0.0) -> None:
+        self.pieces = pieces
+        self.delay = delay
+        self.closed = 0
+
+    async def play(self) -> AsyncGenerator[bytes, None]:
+        try:
+            for piece in self.pieces:
+                await asyncio.sleep(self.delay)
+                if isinstance(piece, Exception):
+                    raise piece
+                yield piece
+        finally:
+            self.closed += 1
+
+    async def __call__(self, _: Incoming) -> Flow:
+        return Flow(self.play(), ((b"content-type", b"audio/mpeg"),))
+
+
+def test_bytes_flow_as_they_are_with_nothing_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
+
+    async def work() -> None:
+        server, client, tune = Server(Timeouts(ping=0.02)), Client(), Tune(b"\n\n", b"", b"\xff", delay=0.1)
+        await server.take(client, tune)
+        assert (client.status, client.headers) == (200, {b"content-type": b"audio/mpeg"})
+        assert (client.said, client.ended, tune.closed) == (b"\n\n\xff", True, 1)
+        await server.settled()
+
+    live(work)
+
+
+def test_a_flow_that_fails_has_a_status_before_its_first_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
+
+    async def work() -> None:
+        server, client = Server(), Client()
+        await server.take(client, Tune(b"", Draining(), delay=0.1))
+        assert (client.status, client.error["code"]) == (503, "draining")
+        assert client.headers[b"content-type"] == b"application/json"
+        await server.settled()
+
+    live(work)
+
+
+def test_a_flow_that_fails_later_is_cut() -> None:
+    async def work() -> None:
+        server, client, tune = Server(), Client(), Tune(b"sound", Draining())
+        await server.take(client, tune)
+        assert (client.said, client.ended, client.aborted, tune.closed) == (b"sound", False, True, 1)
+        await server.settled()
+
+    live(work)
+
+
+def test_who_leaves_a_flow_stops_it() -> None:
+    async def work() -> None:
+        server, client, tune = Server(), Client(), Tune(b"sound", b"sound", delay=60)
+        task = server.take(client, tune)
+        await asyncio.sleep(0.1)
+        client.leave()
+        await task
+        assert (client.status, tune.closed, server.canceled) == (0, 1, ["client_gone"])
         await server.settled()
 
     live(work)
