@@ -3,26 +3,37 @@
 from audio.clip import WIDTH, Clip
 from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, pieces_soon, sniff
 from audio.resample import Resampler, resampled
+from audio.segments import cut, joined, louder, normalised, silence
 from audio.spoken import PCM_RATE, SPOKEN, Encoder, encoded, encoder
+from audio.stretch import FASTEST, SLOWEST, Stretcher, stretched
 from audio.wav import wav
 
 __all__ = [
+    "FASTEST",
     "FORMATS",
     "PCM_RATE",
     "RATE",
+    "SLOWEST",
     "SPOKEN",
     "WIDTH",
     "BadSound",
     "Clip",
     "Encoder",
     "Resampler",
+    "Stretcher",
     "TooLong",
+    "cut",
     "encoded",
     "encoder",
+    "joined",
     "load",
+    "louder",
+    "normalised",
     "pieces",
     "pieces_soon",
     "resampled",
+    "silence",
     "sniff",
+    "stretched",
     "wav",
 ]
