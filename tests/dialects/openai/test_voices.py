@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from openai_proxy.config import ModelConfig
+from openai_proxy.configure import ConfigError, read
 from openai_proxy.dialects.openai.voices import OPENAI_VOICES
 from tests.dialects.openai.local import Local
 from tests.dialects.openai.speaking import SPEECH, VOICES, speech
@@ -77,6 +81,17 @@ def test_a_model_that_tells_no_voices_is_asked_for_any() -> None:
     with table({}, voices=False) as application:
         assert asked(application, "talker") is None
         assert listed(application) == []
+
+
+def test_names_of_voices_that_are_not_there_are_a_problem_of_the_configuration(tmp_path: Path) -> None:
+    text = '[models.echo]\nbackend = "echo"\n\n[models.echo.voices]\nalloy = "high"\nash = "hig"\nsage = "x"\n'
+    (tmp_path / "file.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path / "file.toml", {}, {})
+    assert str(caught.value).replace(f"{tmp_path}/", "").splitlines() == [
+        'file.toml:6: "hig" is no voice of "echo"; did you mean "high"?',
+        'file.toml:7: "x" is no voice of "echo"; it has low, high',
+    ]
 
 
 def test_models_that_do_not_speak_have_none() -> None:
