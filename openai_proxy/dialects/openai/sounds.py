@@ -21,8 +21,8 @@ from openai_proxy.errors import InvalidRequest
 
 P = ParamSpec("P")
 R = TypeVar("R")
-# A sentence that goes on for longer is cut: nobody waits for its end.
-LONGEST_PIECE = 10.0
+# A sentence that goes on for longer is cut: nobody waits for its end; and how long pieces are where nobody tells it.
+LONGEST_PIECE, RELAYED_PIECE = 10.0, 1.0
 # What players of h2oGPT's pieces take them for.
 PIECE_RATE = 16_000
 
@@ -118,8 +118,8 @@ async def whole(events: AsyncGenerator[Event, None], format: str) -> bytes:
     return await _able(audio.encoded, pcm, sounds[0].rate, format)
 
 
-async def sentences(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The same with one Sound for each sentence."""
+async def sentences(events: AsyncGenerator[Event, None], longest: float) -> AsyncGenerator[Event, None]:
+    """The same with one Sound for each sentence, or for `longest` seconds of one."""
     held: list[bytes] = []
     rate = 0
     async with aclosing(events):
@@ -129,7 +129,7 @@ async def sentences(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event
                 continue
             held.append(event.data)
             rate = event.rate
-            if event.ends or sum(map(len, held)) >= LONGEST_PIECE * rate * audio.WIDTH:
+            if event.ends or sum(map(len, held)) >= longest * rate * audio.WIDTH:
                 yield Sound(b"".join(held), rate, event.ends)
                 held.clear()
     if held:
@@ -158,9 +158,9 @@ async def stretched(events: AsyncGenerator[Event, None], speed: float) -> AsyncG
 
 
 async def files(events: AsyncGenerator[Event, None], format: str) -> AsyncGenerator[bytes, None]:
-    """A whole file for each sentence; the first WAV has a header of open length, as h2oGPT's has."""
+    """A whole file for each Sound; the first WAV has a header of open length, as h2oGPT's has."""
     begun = False
-    async with aclosing(sentences(events)) as said:
+    async with aclosing(events) as said:
         async for event in said:
             if type(event) is not Sound or not event.data:
                 continue

@@ -16,7 +16,16 @@ from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import encode
 from openai_proxy.dialects.openai.checks import able, at_most_characters, model_of_kind
-from openai_proxy.dialects.openai.sounds import Encoding, as_events, files, sentences, stretched, whole
+from openai_proxy.dialects.openai.sounds import (
+    LONGEST_PIECE,
+    RELAYED_PIECE,
+    Encoding,
+    as_events,
+    files,
+    sentences,
+    stretched,
+    whole,
+)
 from openai_proxy.dialects.openai.speech_body import OPENAI, Manner, SpeechBody, can_be_said, manner
 from openai_proxy.dialects.openai.voices import Voices
 from openai_proxy.errors import InvalidRequest
@@ -44,6 +53,8 @@ class Speech:
         headers = _headers(body, how, served.model)
         if how.way == "whole":
             return Reply(await whole(events, how.format), headers=headers)
+        if how.way in ("sentences", "files"):
+            events = sentences(events, RELAYED_PIECE if served.model.relays else LONGEST_PIECE)
         return Flow(_pieces(events, how), headers)
 
 
@@ -100,7 +111,5 @@ def _pieces(events: AsyncGenerator[Event, None], how: Manner) -> AsyncGenerator[
             return as_events(events, how.format)
         case "files":
             return files(events, how.format)
-        case "sentences":
-            return Encoding(how.format).pieces(sentences(events))
         case _:
             return Encoding(how.format).pieces(events)
