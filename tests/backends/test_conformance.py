@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from backends import BACKENDS, KINDS, Backend, Kind, Setup, resolve
 from backends.errors import BackendError, Refused, Unavailable
-from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Tokens, Usage
+from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Sound, Tokens, Usage
 from backends.requests import (
     DetokenizeRequest,
     Request,
@@ -31,7 +31,7 @@ from tests.upstream import threaded
 T = TypeVar("T")
 TESTS = Path(__file__).parent
 LONG = 200
-RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Finish: 2, Usage: 3}
+RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Sound: 1, Finish: 2, Usage: 3}
 CLASSES = {"json_object": "JsonObject", "json_schema": "JsonSchema"}
 PLACES = {
     option: os.environ[variable]
@@ -223,6 +223,21 @@ def test_every_document_gets_one_score_and_the_query_itself_the_best(started: St
     scores = [event for event in started.events(ask("score")) if isinstance(event, Score)]
     assert sorted(event.index for event in scores) == [0, 1]
     assert max(scores, key=lambda event: event.value).index == 1
+
+
+def test_speech_is_sound_of_one_rate_and_ends(started: Started) -> None:
+    if "speech" not in started.backend.model.kinds:
+        pytest.skip("does not speak")
+    *sounds, usage = started.events(ask("speech"))
+    found = [event for event in sounds if isinstance(event, Sound)]
+    assert len(found) == len(sounds)
+    assert len({event.rate for event in found}) == 1
+    assert all(len(event.data) % 2 == 0 for event in found)
+    assert found[-1].ends
+    seconds = sum(len(event.data) for event in found) / 2 / found[0].rate
+    assert isinstance(usage, Usage)
+    assert seconds > 0
+    assert usage.seconds == pytest.approx(seconds)
 
 
 def test_a_tokenizer_answers_with_one_event_and_finds_its_way_back(started: Started) -> None:

@@ -48,7 +48,12 @@ address = "{ray_address}"
 """,
         timeout=LOADING,
     )
-    long: dict[str, Any] = {"model": "small", "messages": QUESTION, "temperature": 0, "extra_body": {"ignore_eos": True}}
+    long: dict[str, Any] = {
+        "model": "small",
+        "messages": QUESTION,
+        "temperature": 0,
+        "extra_body": {"ignore_eos": True},
+    }
     form: Any = {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}
     with server.client() as client:
         stream = client.chat.completions.create(**long, stream=True, max_tokens=12)
