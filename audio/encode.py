@@ -115,6 +115,7 @@ class Streamed:
     def __init__(self, format: str, rate: int) -> None:
         coding = CODINGS[format]
         self._sink = _Sink()
+        self._finished = False
         self._head = mp3.info_frame(coding.rate(rate)) if format == "mp3" else b""
         # Each packet leaves FFmpeg's buffer at once.
         self._writer = _Writer(coding, rate, self._sink, {"flush_packets": "1"}, coding.delay)
@@ -124,7 +125,9 @@ class Streamed:
         return self._taken()
 
     def finish(self) -> bytes:
-        self._writer.finish()
+        if not self._finished:
+            self._finished = True
+            self._writer.finish()
         return self._taken()
 
     def _taken(self) -> bytes:

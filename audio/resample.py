@@ -31,10 +31,11 @@ class Resampler:
         return b"" if frame is None else b"".join(map(plain, self._to.resample(frame)))
 
     def finish(self) -> bytes:
-        """The few samples that waited for their neighbours."""
-        if self._to is None or not self._framer.samples:
+        """The few samples that waited for their neighbours. Nothing may be fed after it."""
+        to, self._to = self._to, None
+        if to is None or not self._framer.samples:
             return b""
-        return b"".join(map(plain, self._to.resample(None)))
+        return b"".join(map(plain, to.resample(None)))
 
 
 def resampled(pcm: bytes, rate_in: int, rate_out: int) -> bytes:

@@ -28,7 +28,10 @@ class Encoder(Protocol):
         """What can be sent now; up to a tenth of a second stays behind."""
 
     def finish(self) -> bytes:
-        """The rest. Nothing may be fed after it."""
+        """The rest; nothing the next time. Nothing may be fed after it.
+
+        Whoever leaves early calls it too: it gives back memory that else waits for the garbage collector, a megabyte.
+        """
 
 
 class _Wav:

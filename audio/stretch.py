@@ -11,6 +11,7 @@ from audio.clip import Clip
 from audio.frames import Framer, plain
 
 if TYPE_CHECKING:
+    from av import AudioFrame
     from av.filter import Graph
 
 SLOWEST, FASTEST = 0.25, 4.0
@@ -36,27 +37,26 @@ class Stretcher:
         if self._graph is None:
             return pcm
         frame = self._framer.frame(pcm)
-        if frame is None:
-            return b""
-        self._graph.push(frame)
-        return b"".join(self._ready())
+        return b"" if frame is None else b"".join(_through(self._graph, frame))
 
     def finish(self) -> bytes:
         """The rest. Nothing may be fed after it."""
-        if self._graph is None or not self._framer.samples:
+        graph, self._graph = self._graph, None
+        if graph is None or not self._framer.samples:
             return b""
-        self._graph.push(None)
-        return b"".join(self._ready())
+        return b"".join(_through(graph, None))
 
-    def _ready(self) -> Iterator[bytes]:
-        import av
 
-        assert self._graph is not None
-        with contextlib.suppress(av.error.BlockingIOError, av.error.EOFError):
-            while True:
-                frame = self._graph.pull()
-                assert isinstance(frame, av.AudioFrame)
-                yield plain(frame)
+def _through(graph: Graph, frame: AudioFrame | None) -> Iterator[bytes]:
+    """What comes out when this goes in."""
+    import av
+
+    graph.push(frame)
+    with contextlib.suppress(av.error.BlockingIOError, av.error.EOFError):
+        while True:
+            ready = graph.pull()
+            assert isinstance(ready, av.AudioFrame)
+            yield plain(ready)
 
 
 def stretched(clip: Clip, speed: float) -> Clip:

@@ -123,7 +123,8 @@ def test_nothing_at_all_ends_well(format: str) -> None:
 def test_an_encoder_may_be_left(format: str) -> None:
     sink = encoder(format, RATE)
     sink.feed(sine(0.5, RATE))
-    del sink
+    sink.finish()
+    assert sink.finish() == b""
 
 
 @settings(max_examples=30, deadline=None)
