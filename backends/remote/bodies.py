@@ -83,7 +83,7 @@ def call(request: Request, model: str) -> Call:
             return Call(f"v1/audio/{task}", b"content-type: " + content_type + b"\r\n", body, stream=False)
         case SpeechRequest():
             form = request.form
-            body = encode(_speech(request, model) if form is None else _renamed(form, model))
+            body = encode(_speech(request, model)) if form is None else _renamed(form, model)
             return Call("v1/audio/speech", JSON, body, stream=True)
         case ImageRequest():
             raise OtherKind
