@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from backends.remote.http.errors import AnswerTooLarge
+from backends.remote.http.trimming import trimmer
 
 
 class Readable(Protocol):
@@ -20,10 +21,15 @@ async def read_whole(answer: Readable, limit: int) -> bytes:
     """The rest of a body. Raises AnswerTooLarge, at once where the head tells its length."""
     if int(answer.headers.get(b"content-length", b"0")) > limit:
         raise AnswerTooLarge
-    pieces, length = [], 0
-    while piece := await answer.read():
-        length += len(piece)
-        if length > limit:
-            raise AnswerTooLarge
-        pieces.append(piece)
-    return b"".join(pieces)
+    pieces: list[bytes] = []
+    length = 0
+    try:
+        while piece := await answer.read():
+            length += len(piece)
+            if length > limit:
+                raise AnswerTooLarge
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        pieces.clear()  # an error's traceback may keep this frame, and all that it holds, for long
+        trimmer.held(length)

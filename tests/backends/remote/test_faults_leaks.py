@@ -102,3 +102,19 @@ def test_a_body_without_end_is_given_up(server: Running, bad: Upstream, good: Up
     assert memory(server, "VmHWM") < max(400_000, before + 150_000)
     for each in (bad, good):
         each.reset()
+
+
+def test_the_system_has_the_memory_of_large_bodies_back(server: Running, bad: Upstream, good: Upstream) -> None:
+    """Six at once fill hundreds of megabytes; the C library would keep them."""
+    for each in (bad, good):
+        each.script(fault="endless-body")
+    before = memory(server)
+
+    async def all_at_once() -> list[int]:
+        asks = post({"model": "m", "messages": SAID})
+        return [answer.status for answer in await asyncio.gather(*(got(server, asks) for _ in range(6)))]
+
+    assert set(asyncio.run(all_at_once())) <= {500, 504}
+    for each in (bad, good):
+        each.reset()
+    happens(lambda: memory(server) < max(100_000, before + 30_000), 20)
