@@ -15,8 +15,8 @@ from msgspec import Struct
 from backends.errors import OtherKind
 from backends.events import Delta, Embedding, Event, Finish, Relayed, Score, Segment, Tokens, Usage
 from backends.remote.chunks import Counted, events_of, reader
-from backends.remote.stream import MODEL, NOT_UNDERSTOOD
-from backends.remote.unreadable import Unreadable
+from backends.remote.stream import MODEL
+from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
 from backends.requests import (
     ChatRequest,
     CompletionRequest,

@@ -228,6 +228,21 @@ def test_every_document_gets_one_score_and_the_query_itself_the_best(started: St
     assert max(scores, key=lambda event: event.value).index == 1
 
 
+def test_speech_is_sound_of_one_rate_and_ends(started: Started) -> None:
+    if "speech" not in started.backend.model.kinds:
+        pytest.skip("does not speak")
+    *sounds, usage = started.events(ask("speech"))
+    found = [event for event in sounds if isinstance(event, Sound)]
+    assert len(found) == len(sounds)
+    assert len({event.rate for event in found}) == 1
+    assert all(len(event.data) % 2 == 0 for event in found)
+    assert found[-1].ends
+    seconds = sum(len(event.data) for event in found) / 2 / found[0].rate
+    assert isinstance(usage, Usage)
+    assert seconds > 0
+    assert usage.seconds == pytest.approx(seconds)
+
+
 def test_a_tokenizer_answers_with_one_event_and_finds_its_way_back(started: Started) -> None:
     if "tokenize" not in started.backend.model.kinds:
         pytest.skip("has no tokenizer to ask")
