@@ -155,11 +155,13 @@ class Form(Struct, frozen=True):
     """A request as its client wrote it in OpenAI's API: for engines that are such a server themselves.
 
     `fields` are those of the body that are set, undecoded; they were checked and say the same as the request. Whoever
-    gives a form takes `Relayed` for an answer, of the same route: as a stream or whole.
+    gives a form takes `Relayed` for an answer, of the same route: as a stream or whole. `body` is all of it as
+    one piece, if there is one that says no more than the fields.
     """
 
     fields: Mapping[str, Raw]
     stream: bool = False
+    body: bytes | None = None
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):

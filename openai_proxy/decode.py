@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -22,16 +22,12 @@ from openai_proxy.errors import InvalidJson, InvalidRequest, UnknownParameter
 T = TypeVar("T", bound=Struct)
 P = ParamSpec("P")
 R = TypeVar("R")
-# The fields that are there and not null, undecoded.
-Given: TypeAlias = Mapping[str, msgspec.Raw]
 
 OFF_LOOP = 256_000
 DEEPEST = 64
 OPENING = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
 KEY = re.compile(rb'("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 BETWEEN = re.compile(rb"[ \t\r\n]*[,}][ \t\r\n]*")
-# Without an escaped quote in it.
-STRING = re.compile(rb'"[^"]*"')
 LONG = 19
 NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 LONG_INTEGER = re.compile(rb"(?<![0-9.eE+])-?[0-9]{19,}(?![0-9.eE])")
@@ -39,6 +35,12 @@ TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 BRACKETS = bytes.maketrans(b"{}", b"[]")
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 SHOWN = 100
+
+
+class Given(dict[str, msgspec.Raw]):
+    """The fields that are there and not null, undecoded. `body` has them and nothing else; None where it has nulls."""
+
+    body: bytes | None = None
 
 
 @cache
@@ -77,16 +79,28 @@ def decode_now(body: bytes, kind: type[T]) -> tuple[T, Given]:
     bare = _bare(body)
     if bare.count(b"{") + bare.count(b"[") > DEEPEST or len(bare.translate(None, NO_DIGITS)) >= LONG:
         _bounded(bare)
+    given = Given(top)
     if b"null" in bare:
-        return value, {name: raw for name, raw in top.items() if len(raw) != 4 or bytes(raw) != b"null"}
-    return value, top
+        given = Given({name: raw for name, raw in top.items() if len(raw) != 4 or bytes(raw) != b"null"})
+    if len(given) == len(top):
+        given.body = body
+    return value, given
 
 
 def _bare(body: bytes) -> bytes:
     """Valid JSON with 0 for each string: pictures and long texts, nearly all of a body, are passed over fast."""
     if b"\\" in body:
         body = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    return STRING.sub(b"0", body)
+    # A split looks at each byte, a search at many at once.
+    return b"0".join(body.split(b'"')[::2] if len(body) <= OFF_LOOP else _between_strings(body))
+
+
+def _between_strings(body: bytes) -> Iterator[bytes]:
+    end = 0
+    while (begin := body.find(b'"', end)) >= 0:
+        yield body[end:begin]
+        end = body.find(b'"', begin + 1) + 1
+    yield body[end:]
 
 
 def _too_deep() -> InvalidJson:

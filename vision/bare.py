@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -17,6 +17,8 @@ from msgspec import Struct
 MOST_PIECES = 100_000
 # Passes over the picture in a progressive JPEG: encoders make a dozen, and each costs as much as a whole decoding.
 MOST_SCANS = 32
+# Bytes of a JPEG's scan before its data: more than any has.
+HEAD_OF_SCAN = 64
 ORIENTATION = 0x0112
 SHORT = 3
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
@@ -30,9 +32,13 @@ AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 class Bare(Struct, frozen=True):
-    """A file without metadata, and how it has to be turned: EXIF's orientation, 1 to 8."""
+    """A file without metadata, and how it has to be turned: EXIF's orientation, 1 to 8.
 
-    data: bytes
+    `head` is as much of it as a decoder needs to open it; `whole` makes all of it, which costs a copy.
+    """
+
+    head: bytes
+    whole: Callable[[], bytes]
     orientation: int = 1
 
 
@@ -48,12 +54,16 @@ def bare(data: bytes) -> Bare:
         if data.startswith(b"\xff\xd8\xff"):
             return _jpeg(data)
         if data[:6] in (b"GIF87a", b"GIF89a"):
-            return Bare(_gif(data))
+            return _at_once(_gif(data))
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return _webp(data)
     except (struct.error, IndexError) as error:
         raise _cut() from error
-    return Bare(data)
+    return _at_once(data)
+
+
+def _at_once(data: bytes, orientation: int = 1) -> Bare:
+    return Bare(data, lambda: data, orientation)
 
 
 def _cut() -> Malformed:
@@ -67,23 +77,28 @@ def _crowded() -> Malformed:
 def _png(data: bytes) -> Bare:
     """The chunks of the picture itself; all of its data in one."""
     kept: list[bytes] = []
-    pixels: list[bytes] = []
+    pixels: list[memoryview] = []
     orientation = 1
     for kind, content in _png_chunks(data):
         if kind in PNG_NEEDED:
-            kept.append(_chunk(kind, content))
+            kept.append(_chunk(kind, bytes(content)))
         elif kind == b"IDAT":
             pixels.append(content)
         elif kind == b"eXIf":
-            orientation = _orientation(content)
+            orientation = _orientation(bytes(content))
     if not kept or not pixels:
         raise _cut()
-    return Bare(PNG_HEAD + b"".join(kept) + _chunk(b"IDAT", b"".join(pixels)) + _chunk(b"IEND", b""), orientation)
+    head = PNG_HEAD + b"".join(kept)
+
+    def whole() -> bytes:
+        return b"".join((head, _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")))
+
+    return Bare(head + _chunk(b"IDAT", b""), whole, orientation)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Up to the end chunk."""
-    at = len(PNG_HEAD)
+    at, view = len(PNG_HEAD), memoryview(data)
     for _ in range(MOST_PIECES):
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind == b"IEND":
@@ -91,7 +106,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = at + 8 + size
         if end + 4 > len(data):
             raise _cut()
-        yield kind, data[at + 8 : end]
+        yield kind, view[at + 8 : end]
         at = end + 4
     raise _crowded()
 
@@ -102,7 +117,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 def _jpeg(data: bytes) -> Bare:
     """The segments of the first picture, without those of applications but the two that say what its colours are."""
-    kept = [data[:2]]
+    kept: list[bytes | memoryview] = [data[:2]]
     orientation = 1
     scans = 0
     for marker, segment in _jpeg_segments(data):
@@ -110,18 +125,20 @@ def _jpeg(data: bytes) -> Bare:
             scans += 1
             if scans > MOST_SCANS:
                 raise Malformed(f"it is coded in more than {MOST_SCANS} scans")
-        elif marker == APP1 and segment[4:10] == b"Exif\0\0" and orientation == 1:
-            orientation = _orientation(segment[10:])
+        elif marker == APP1 and bytes(segment[4:10]) == b"Exif\0\0" and orientation == 1:
+            orientation = _orientation(bytes(segment[10:]))
         if marker in (APP0, APP14) or not (APP0 <= marker < 0xF0 or marker == COM):
             kept.append(segment)
     if not scans:
         raise _cut()
-    return Bare(b"".join(kept) + bytes((0xFF, EOI)), orientation)
+    kept.append(bytes((0xFF, EOI)))
+    first = next(at for at, segment in enumerate(kept) if segment[1] == SOS)
+    return Bare(b"".join((*kept[:first], kept[first][:HEAD_OF_SCAN])), lambda: b"".join(kept), orientation)
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, memoryview]]:
     """Each up to the end of the picture with its marker; that of a scan with the data that follows."""
-    at = 2
+    at, view = 2, memoryview(data)
     for _ in range(MOST_PIECES):
         while data[at] == data[at + 1] == 0xFF:  # filling
             at += 1
@@ -138,7 +155,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             if following is None:
                 raise _cut()
             end = following.start()
-        yield marker, data[at:end]
+        yield marker, view[at:end]
         at = end
     raise _crowded()
 
@@ -190,7 +207,7 @@ def _webp(data: bytes) -> Bare:
             kept.append(_riff(kind, content))
         elif kind == b"EXIF":
             orientation = _orientation(content.removeprefix(b"Exif\0\0"))
-    return Bare(_riff(b"RIFF", b"WEBP" + b"".join(kept)), orientation)
+    return _at_once(_riff(b"RIFF", b"WEBP" + b"".join(kept)), orientation)
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -11,12 +11,13 @@ import functools
 import io
 import os
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from vision.bare import Malformed, bare
+from vision.bare import Bare, Malformed, bare
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,7 +57,7 @@ def _pillow() -> Any:
 
 def inspect(data: bytes, limits: Limits) -> Seen:
     """Look at the header alone. Raises BadPicture for another format or too large a picture."""
-    with _open(data)[0] as picture:
+    with _open(data, lambda wanted: wanted.head)[0] as picture:
         seen = Seen(MEDIA_TYPES[str(picture.format)], picture.width, picture.height)
     if max(seen.width, seen.height) > limits.side:
         raise BadPicture(f"it is {seen.width}x{seen.height}; a side may have {limits.side} pixels")
@@ -70,7 +71,7 @@ def load(data: bytes) -> Image:
 
     Takes as long as decoding takes, and memory for the pixels: look with `inspect` first. Raises BadPicture.
     """
-    opened, orientation = _open(data)
+    opened, orientation = _open(data, lambda wanted: wanted.whole())
     with opened as picture:
         try:
             picture.load()
@@ -92,11 +93,11 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(WORKERS, thread_name_prefix="vision")
 
 
-def _open(data: bytes) -> tuple[Image, int]:
+def _open(data: bytes, part: Callable[[Bare], bytes]) -> tuple[Image, int]:
     """Reads the header; the picture and its orientation. A decoder may fail on hostile bytes in any way."""
     try:
         wanted = bare(data)
-        picture: Image = _pillow().open(io.BytesIO(wanted.data), formats=tuple(MEDIA_TYPES))
+        picture: Image = _pillow().open(io.BytesIO(part(wanted)), formats=tuple(MEDIA_TYPES))
     except Malformed as error:
         raise BadPicture(str(error)) from error
     except (_pillow().DecompressionBombError, _pillow().DecompressionBombWarning) as error:

@@ -69,7 +69,7 @@ def call(request: Request, model: str) -> Call:
             return _text("v1/completions", request.form, request, model)
         case EmbeddingRequest():
             form = request.form
-            body = encode(_embedding(request, model) if form is None else _renamed(form, model))
+            body = encode(_embedding(request, model)) if form is None else _renamed(form, model)
             return Call("v1/embeddings", JSON, body, stream=False)
         case ScoreRequest():
             return _score(request, model)
@@ -83,7 +83,7 @@ def call(request: Request, model: str) -> Call:
             return Call(f"v1/audio/{task}", b"content-type: " + content_type + b"\r\n", body, stream=False)
         case SpeechRequest():
             form = request.form
-            body = encode(_speech(request, model) if form is None else _renamed(form, model))
+            body = encode(_speech(request, model)) if form is None else _renamed(form, model)
             return Call("v1/audio/speech", JSON, body, stream=True)
         case ImageRequest():
             raise OtherKind
@@ -95,13 +95,19 @@ def _text(path: str, form: Form | None, request: ChatRequest | CompletionRequest
     if form is None:
         written = _chat(request, model) if isinstance(request, ChatRequest) else _completion(request, model)
         return Call(path, JSON, encode(written), stream=written["stream"])
-    fields = _renamed(form, model)
-    if form.stream:
-        fields["stream_options"] = _with_usage(form)
-    return Call(path, JSON, encode(fields), form.stream)
+    if form.stream and not wants_usage(form):
+        return Call(path, JSON, encode(_fields(form, model) | {"stream_options": _with_usage(form)}), stream=True)
+    return Call(path, JSON, _renamed(form, model), form.stream)
 
 
-def _renamed(form: Form, model: str) -> dict[str, Raw]:
+def _renamed(form: Form, model: str) -> bytes:
+    """The body for a server where the model is called so: as it came, if it can be, for it may have megabytes."""
+    if form.body is not None and "model" in form.fields and bytes(form.fields["model"]) == encode(model):
+        return form.body
+    return encode(_fields(form, model))
+
+
+def _fields(form: Form, model: str) -> dict[str, Raw]:
     return {**form.fields, "model": Raw(encode(model))}
 
 

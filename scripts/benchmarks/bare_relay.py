@@ -1,6 +1,7 @@
-"""The yardstick of `relay`: a Starlette route that hands a request on by our own client and does nothing else.
+"""The yardsticks of `relay`: a Starlette route that hands a request on by a client and does nothing else.
 
-Run as a program: `bare_relay.py UPSTREAM SECONDS`, where idle connections are kept for SECONDS.
+Run as a program: `bare_relay.py UPSTREAM SECONDS [aiohttp]`, where idle connections are kept for SECONDS. The client is
+our own, or aiohttp's as its documentation shows it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
+import aiohttp
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -62,8 +64,44 @@ def application(upstream: str, idle: float) -> Starlette:
     return Starlette(routes=[Route("/{path:path}", relay, methods=["POST"])])
 
 
+class LibraryRelay(Response):
+    """The same of aiohttp's answer."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self.answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", self.answer.headers["content-type"].encode())]
+        try:
+            await send({"type": "http.response.start", "status": self.answer.status, "headers": headers})
+            async for data in self.answer.content.iter_any():
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self.answer.close()
+
+
+def by_library(upstream: str, idle: float) -> Starlette:
+    """`application` with aiohttp."""
+    made: list[aiohttp.ClientSession] = []
+
+    async def relay(request: Request) -> Response:
+        if not made:
+            pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=idle)
+            made.append(aiohttp.ClientSession(connector=pool, auto_decompress=False))
+        headers = {"content-type": "application/json"}
+        answer = await made[0].post(upstream + request.url.path, data=await request.body(), headers=headers)
+        if "content-length" not in answer.headers:
+            return LibraryRelay(answer)
+        async with answer:
+            return Response(await answer.read(), answer.status, media_type="application/json")
+
+    return Starlette(routes=[Route("/{path:path}", relay, methods=["POST"])])
+
+
 def main() -> None:
-    app = application(sys.argv[1], float(sys.argv[2]))
+    build = by_library if "aiohttp" in sys.argv[3:] else application
+    app = build(sys.argv[1], float(sys.argv[2]))
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(

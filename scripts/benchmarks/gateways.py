@@ -17,6 +17,7 @@ MODEL, RENAMED = "fake", "renamed"
 # Idle connections to the upstream are closed after so many seconds, so that a pause of more makes all of them new.
 IDLE = 2.0
 OURS, NGINX, BARE, DIRECT = "ours", "nginx", "bare relay", "direct"
+AIOHTTP = "Starlette + aiohttp"
 ROUTER, LITELLM = "vllm-router", "LiteLLM"
 OURS_CONFIG = """\
 [server]
@@ -92,6 +93,10 @@ def bare(upstream: str, folder: Path, cores: set[int] | None) -> Pinned:
     return Pinned([str(HERE / "bare_relay.py"), upstream, str(IDLE)], folder / "bare.log", cores)
 
 
+def starlette_aiohttp(upstream: str, folder: Path, cores: set[int] | None) -> Pinned:
+    return Pinned([str(HERE / "bare_relay.py"), upstream, str(IDLE), "aiohttp"], folder / "aiohttp.log", cores)
+
+
 def nginx(upstream: str, folder: Path, cores: set[int] | None) -> Pinned | None:
     """One process that is its own worker; None where nginx is not installed."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -132,6 +137,7 @@ START: Mapping[str, Callable[[str, Path, set[int] | None], Pinned | None]] = {
     NGINX: nginx,
     OURS: ours,
     BARE: bare,
+    AIOHTTP: starlette_aiohttp,
     ROUTER: vllm_router,
     LITELLM: litellm,
 }

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 from figures import table
-from gateways import BARE, DIRECT, IDLE, LITELLM, NGINX, OURS, RENAMED, ROUTER, START, fake_upstream
+from gateways import AIOHTTP, BARE, DIRECT, IDLE, LITELLM, NGINX, OURS, RENAMED, ROUTER, START, fake_upstream
 from msgspec import structs, to_builtins
 from pinned import Pinned, pin_load
 from relay_cases import EMBEDDINGS, Case, Run, direct, held, measure
@@ -42,11 +42,14 @@ WARM = Case("", 64, chunks=5, delay=0.01)
 # How many requests the slow ones are asked, of the cases that they are compared in.
 SLOW = {"chat64": 320, "paced64": 0, "image8m": 4, "embed2m": 8}
 NOT_FOR = {"chat1": (BARE, ROUTER), "paced64, renamed": (DIRECT, BARE, ROUTER), "first64": (BARE, ROUTER)}
+LIBRARY = ("chat1", "chat64", "paced64", "first64")
 
 
 def _gateways(case: Case, servers: dict[str, Pinned], turn: int) -> list[str]:
     """Who runs this case, in changing order."""
     names = [name for name in servers if name not in NOT_FOR.get(case.name, ())]
+    if case.name not in LIBRARY:
+        names = [name for name in names if name != AIOHTTP]
     if case.name not in SLOW:
         names = [name for name in names if name != LITELLM]
     return names[turn % len(names) :] + names[: turn % len(names)]
@@ -103,7 +106,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="interleaved runs of each case")
     parser.add_argument("--quick", action="store_true", help="one run of each case")
     parser.add_argument("--only", nargs="+", metavar="CASE", help=", ".join(case.name for case in CASES))
-    parser.add_argument("--without", nargs="+", default=[], choices=[NGINX, BARE, ROUTER, LITELLM], metavar="GATEWAY")
+    parser.add_argument(
+        "--without", nargs="+", default=[], choices=[NGINX, BARE, AIOHTTP, ROUTER, LITELLM], metavar="GATEWAY"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from figures import Line
-from gateways import BARE, DIRECT, LITELLM, NGINX, OURS, ROUTER
+from gateways import AIOHTTP, BARE, DIRECT, LITELLM, NGINX, OURS, ROUTER
 from msgspec import Struct
 from relay_cases import Run
 
@@ -43,6 +43,7 @@ class Row(Struct, frozen=True):
 CHUNK, REQUEST = "CPU a chunk", "CPU a request"
 ROWS = (
     Row("paced64", CHUNK, "us", "cpu", NGINX, 2.4, 1.8),
+    Row("paced64", CHUNK, "us", "cpu", AIOHTTP, 1.0, 0.75),
     Row("paced64", CHUNK, "us", "cpu", BARE),
     Row("paced64", CHUNK, "us", "cpu", ROUTER, target=1.3),
     Row("paced64", CHUNK, "us", "cpu", LITELLM, 1 / 15, 1 / 25),
@@ -57,12 +58,15 @@ ROWS = (
     Row("stream128", CHUNK, "us", "cpu", BARE),
     Row("stream128", CHUNK, "us", "cpu", ROUTER, target=0.7),
     Row("chat64", REQUEST, "us", "cpu", NGINX, 4.0, 2.2),
+    Row("chat64", REQUEST, "us", "cpu", AIOHTTP, 1.0, 0.55),
     Row("chat64", REQUEST, "us", "cpu", BARE, target=1.15),
     Row("chat64", REQUEST, "us", "cpu", LITELLM, 1 / 30, 1 / 75),
     Row("chat64", "time a request", "us", "time", LITELLM, 1 / 30, 1 / 60),
     Row("chat64", "time a request", "us", "time", ROUTER, 1 / 0.25, 1 / 0.5),
     Row("chat1", "added p50", "ms", "last", DIRECT, 0.25, 0.15, "added"),
     Row("chat1", "added p50", "ms", "last", NGINX, None, 2.0, "ratio of added"),
+    Row("chat1", "added p50", "ms", "last", AIOHTTP, None, 1.0, "ratio of added"),
+    Row("first64", "first byte added p50", "ms", "first", AIOHTTP, None, 1.0, "ratio of added"),
     Row("first64", "first byte added p50", "ms", "first", DIRECT, 1.0, 1.0, "added"),
     Row("first64", "first byte added p50", "ms", "first", NGINX, None, 1.5, "ratio of added"),
     Row("paced256", "last chunk late p50, added", "ms", "late", DIRECT, 2.0, 0.3, "added"),

@@ -138,6 +138,23 @@ def test_depth_is_counted_in_brackets() -> None:
     decode_now(wide, Body)
 
 
+@pytest.mark.parametrize("long", ["x" * OFF_LOOP, '[{\\"' * OFF_LOOP], ids=["plain", "escaped"])
+def test_bounds_hold_in_large_bodies(long: str) -> None:
+    def large(value: str) -> bytes:
+        return b'{"text":%b,"any_":{"a":%b}}' % (json.dumps(long).encode(), value.encode())
+
+    assert decode_now(large(f'["{"9" * 20}", {2**63 - 1}]'), Body)[0].text == long
+    assert "64 levels" in refused(large("[" * 63 + "]" * 63)).message
+    assert "64 bits" in refused(large(f'["a", {2**64}]')).message
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"), [(b'{ "n":1}', True), (b'{"n":1,"text":null}', False), (b'{"text":"null"}', True)]
+)
+def test_the_whole_body_is_given_where_it_says_no_more(body: bytes, whole: bool) -> None:
+    assert decode_now(body, Body)[1].body == (body if whole else None)
+
+
 @pytest.mark.parametrize(
     ("body", "param", "kind"),
     [

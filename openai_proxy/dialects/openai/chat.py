@@ -64,7 +64,7 @@ def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits:
 def _form(body: ChatBody, fields: Given, model: Model) -> Form | None:
     if not model.relays or body.include_reasoning is False:  # what the model thinks is taken out here
         return None
-    return Form(fields, bool(body.stream))
+    return Form(fields, bool(body.stream), fields.body)
 
 
 def _alternatives(body: ChatBody) -> int | None:

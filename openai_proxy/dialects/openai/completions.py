@@ -83,7 +83,7 @@ def completion_request(
         ),
         echo=bool(body.echo),
         extra=options(body, fields, model, limits),
-        form=Form(fields, bool(body.stream)) if model.relays else None,
+        form=Form(fields, bool(body.stream), fields.body) if model.relays else None,
     )
 
 

@@ -100,7 +100,7 @@ def embedding_request(body: EmbeddingBody, fields: Given, name: str, model: Mode
         inputs=inputs,
         dimensions=body.dimensions,
         truncate_prompt_tokens=body.truncate_prompt_tokens,
-        form=Form(fields) if model.relays else None,
+        form=Form(fields, body=fields.body) if model.relays else None,
     )
 
 

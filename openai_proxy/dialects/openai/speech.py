@@ -26,7 +26,7 @@ from openai_proxy.dialects.openai.sounds import (
     stretched,
     whole,
 )
-from openai_proxy.dialects.openai.speech_body import OPENAI, Manner, SpeechBody, can_be_said, manner
+from openai_proxy.dialects.openai.speech_body import FORWARDED, Manner, SpeechBody, can_be_said, manner
 from openai_proxy.dialects.openai.voices import Voices
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.served import Served
@@ -83,7 +83,7 @@ def speech_request(body: SpeechBody, fields: Given, how: Manner, served: Served,
 
 def _form(fields: Given, how: Manner, voice: str | None) -> Form:
     """OpenAI's fields with what this server decided: not every server has OpenAI's defaults, nor its voices."""
-    kept = {name: value for name, value in fields.items() if name in OPENAI}
+    kept = {name: value for name, value in fields.items() if name in FORWARDED}
     kept["response_format"] = Raw(encode(how.format))
     if voice is None:
         kept.pop("voice", None)

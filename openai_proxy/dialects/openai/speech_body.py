@@ -22,8 +22,8 @@ Way: TypeAlias = Literal["stream", "events", "sentences", "files", "whole"]
 
 # Who sends one of these talks to h2oGPT's server, whose defaults are others.
 H2OGPT = frozenset({"stream", "stream_strip", "chatbot_role", "speaker", "format"})
-# What other servers of OpenAI's API take.
-OPENAI = frozenset({"input", "voice", "instructions", "response_format", "speed", "stream_format"})
+# What goes on to another server.
+FORWARDED = frozenset({"input", "voice", "instructions", "response_format", "speed", "stream_format", "script"})
 # A character that is shown as a picture because of what follows it, as digits of keycaps are.
 PICTURE = re.compile(".\ufe0f\u20e3?|.\u20e3", re.DOTALL)
 SAID = frozenset("%&@+=<>$")

@@ -48,14 +48,17 @@ class Voices:
         not know this server's voices, and gets the default where it names another one.
         """
         named = (body.voice.id if isinstance(body.voice, VoiceId) else body.voice) or ""
-        asked = named if named not in OPENAI_VOICES else ""
-        asked = asked or body.speaker or body.chatbot_role or named
-        if not asked:
+        theirs = body.speaker or body.chatbot_role or ""
+        if theirs and (not named or named in OPENAI_VOICES):
+            # Voices of h2oGPT's own engines: no other server knows them.
+            found = self.find(theirs) if theirs in OPENAI_VOICES else self.meant.get(theirs)
+            return found or self.default
+        if not named:
             return self.default
-        found = self.find(asked)
+        found = self.find(named)
         if found is None and not manner.h2ogpt:
             there = ", ".join(list(dict.fromkeys((*self.real, *self.meant)))[:SHOWN])
-            raise InvalidRequest(f"There is no voice {asked!r:.100}. This model takes {there}.", param="voice")
+            raise InvalidRequest(f"There is no voice {named!r:.100}. This model takes {there}.", param="voice")
         return found or self.default
 
 

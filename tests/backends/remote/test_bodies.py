@@ -173,3 +173,13 @@ def test_a_form_goes_on_as_it_came_but_for_the_name_and_the_usage() -> None:
     options = body(ChatRequest(model="ours", messages=(USER,), form=Form(asked, stream=True)))["stream_options"]
     assert options == {"include_usage": True, "include_obfuscation": False}
     assert b"stream_options" not in call(ChatRequest(model="ours", messages=(USER,), form=Form(fields)), "m").body
+
+
+def test_a_body_that_needs_no_other_name_is_not_written_anew() -> None:
+    whole = b'{ "model":"theirs" ,"messages":[ 1 ]}'
+    fields = {"model": Raw(b'"theirs"'), "messages": Raw(b"[ 1 ]")}
+    request = ChatRequest(model="ours", messages=(USER,), form=Form(fields, body=whole))
+    assert call(request, "theirs").body is whole
+    assert call(request, "other").body == b'{"model":"other","messages":[ 1 ]}'
+    nameless = ChatRequest(model="ours", messages=(USER,), form=Form({"messages": Raw(b"[ 1 ]")}, body=whole))
+    assert call(nameless, "theirs").body == b'{"messages":[ 1 ],"model":"theirs"}'

@@ -17,6 +17,7 @@ from tests.upstream import Upstream, threaded
 CONFIG = '[server]\ngrace = 0.0\n[models.ours]\nbackend = "remote"\nupstreams = [{{ url = "{url}" }}]\n'
 CHAT, TEXT, VECTORS, RERANK = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+AUDIO = "/v1/audio/speech"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 # By the name of the parameter: the route and the fields of the body that stand for it.
 FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -55,6 +56,8 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
     "priority": (CHAT, {"priority": 1}),
     "stop_token_ids": (CHAT, {"stop_token_ids": [2]}),
     "script": (CHAT, {"script": {"chunks": 2}}),
+    "speed": (AUDIO, {"speed": 0.5}),
+    "instructions": (AUDIO, {"instructions": "Softly."}),
     "include_stop_str_in_output": (CHAT, {"include_stop_str_in_output": True}),
     "bad_words": (CHAT, {"bad_words": ["bad"]}),
     "allowed_token_ids": (CHAT, {"allowed_token_ids": [1, 2]}),
@@ -92,6 +95,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     CHAT: {"messages": [{"role": "user", "content": "Hello"}]},
     TEXT: {"prompt": "Hello"},
     VECTORS: {"input": "Hello"},
+    AUDIO: {"input": "Hello"},
     RERANK: {"query": "q", "documents": ["a"]},
 }
 

@@ -109,7 +109,7 @@ def test_voices_of_the_configuration(server: Running, fake: Upstream) -> None:
 
 
 def test_h2ogpts_options_are_ours_and_the_sound_is_made_anew(server: Running, fake: Upstream) -> None:
-    whole = said(server, stream=False, speaker="high", speed=2)
+    whole = said(server, stream=False, voice="high", speaker="low", speed=2)
     assert samples(whole.body) == (16_000, b"".join(map(SOUNDS["wav"].piece, range(CHUNKS))))
     assert asked(fake) == {
         "model": "theirs",
@@ -123,6 +123,15 @@ def test_h2ogpts_options_are_ours_and_the_sound_is_made_anew(server: Running, fa
         assert heard(answer.body, format).seconds == pytest.approx(0.4, abs=0.06)
     _, chunks = pieces(server.port, speech(model="ours", stream=True, stream_strip=False))
     assert [chunk[:4] for chunk in chunks] == [b"RIFF"]
+
+
+def test_voices_of_h2ogpts_engines_are_not_told_upstream(server: Running, fake: Upstream) -> None:
+    hers = {"speaker": "SLT (female)", "chatbot_role": "Female AI Assistant"}
+    for more, voice in (({}, None), ({"voice": "alloy"}, None), ({"speaker": "nova"}, "nova"), ({"voice": "v"}, "v")):
+        assert said(server, **hers | more).status == 200
+        assert asked(fake).get("voice") == voice
+    said(server, model="named", **hers)
+    assert asked(fake)["voice"] == "bf_emma"
 
 
 def test_what_is_written_anew() -> None:

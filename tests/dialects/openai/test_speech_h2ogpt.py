@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import Any
 
+import openai
 import pytest
 
 import audio
@@ -78,6 +80,37 @@ def test_a_file_for_each_sentence(echo_server: Running, strip: Any) -> None:
     assert struct.unpack("<I", chunks[1][40:44])[0] == len(chunks[1]) - 44
     seconds = [(len(chunk) - 44) / 32_000 for chunk in chunks]
     assert seconds == [pytest.approx(7 * 0.06 + 0.1, abs=0.03), pytest.approx(5 * 0.06 + 0.05, abs=0.03)]
+
+
+def test_a_player_that_cuts_where_files_begin(echo_server: Running) -> None:
+    """As h2oGPT's own does, with the SDK: a file begins with a network chunk, though it may take several."""
+    files: list[bytes] = []
+    more = {"stream": "true", "stream_strip": "false", "chatbot_role": "", "speaker": "SLT (female)", "format": "wav"}
+    with (
+        echo_server.client() as client,
+        client.audio.speech.with_streaming_response.create(
+            model="", voice="", input="One two three. Four five. Six", extra_body=more
+        ) as answer,
+    ):
+        for piece in answer.iter_bytes(chunk_size=None):
+            if piece.startswith(b"RIFF"):
+                files.append(piece)
+            else:
+                files[-1] += piece
+    assert [round((len(file) - 44) / 32_000, 1) for file in files] == [0.9, 0.6, 0.2]
+
+
+def test_the_async_client(echo_server: Running) -> None:
+    async def listen() -> bytes:
+        async with (
+            openai.AsyncOpenAI(base_url=echo_server.base_url, api_key="none") as client,
+            client.audio.speech.with_streaming_response.create(
+                model="echo", voice="alloy", input="one two. three", extra_body={"stream": True}
+            ) as answer,
+        ):
+            return b"".join([piece async for piece in answer.iter_bytes()])
+
+    assert heard(asyncio.run(listen()), "wav").seconds == pytest.approx(SECONDS, abs=0.03)
 
 
 @pytest.mark.parametrize("format", ["mp3", "opus", "aac", "flac"])
