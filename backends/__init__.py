@@ -29,6 +29,9 @@ from backends.requests import (
 
 BACKENDS = {
     "echo": "backends.echo:Echo",
+    "espeak": "backends.espeak:Espeak",
+    "hibari": "backends.hibari:Hibari",
+    "kokoro": "backends.kokoro:Kokoro",
     "llama_cpp": "backends.llama_cpp:LlamaCpp",
     "ray": "backends.ray:Ray",
     "remote": "backends.remote:Remote",

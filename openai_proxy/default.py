@@ -1,4 +1,4 @@
-"""What is served when no configuration names a model: two small models that run on any machine.
+"""What is served when no configuration names a model: three small models that run on any machine.
 
 It is kept as the text of a configuration file, so that `openai-proxy check --default` can hand it out as a start.
 """
@@ -27,6 +27,10 @@ repetition_penalty = 1.1
 backend = "llama_cpp"
 aliases = ["text-embedding-3-small", "text-embedding-ada-002"]
 options = { weights = "all-minilm-l6-v2", embedding = true }
+
+[models.hibari]
+backend = "hibari"
+aliases = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"]
 """
 
 

@@ -12,17 +12,22 @@ BENCHMARKS = {
     "soak": "20 000 mixed requests, with --remote to a remote model: memory, descriptors and tasks over time",
     "beside": "a vLLM model behind our server and behind vLLM's own, in turns: CPU, tokens a second, first token",
     "workers": "two workers against one process, both with the echo backend: CPU, memory",
+    "audio": "the embedded voice over HTTP, beside its library: time to the first sound, real-time factor, memory",
     "engine": "the embedded models over HTTP: tokens a second, time to the first token",
 }
+# A module called as our package would hide it.
+MODULES = {"audio": "speaking"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     subparsers = parser.add_subparsers(dest="name", required=True)
     for name, text in BENCHMARKS.items():
-        importlib.import_module(name).add_arguments(subparsers.add_parser(name, help=text, description=text))
+        importlib.import_module(MODULES.get(name, name)).add_arguments(
+            subparsers.add_parser(name, help=text, description=text)
+        )
     arguments = parser.parse_args()
-    run = importlib.import_module(arguments.name).main
+    run = importlib.import_module(MODULES.get(arguments.name, arguments.name)).main
     return int(run(arguments))
 
 

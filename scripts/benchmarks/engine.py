@@ -32,7 +32,7 @@ class Figures(Struct):
     errors: int
 
 
-async def _ready(server: Pinned) -> float:
+async def ready(server: Pinned) -> float:
     """Wait until the default model answers; how many seconds that took."""
     begun = time.monotonic()
     while time.monotonic() - begun < LOADING_SECONDS:
@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def _measure(server: Pinned, repetitions: int) -> list[Figures]:
-    print(f"port open after {server.started:.2f} s, models ready after {await _ready(server):.2f} s", file=sys.stderr)
+    print(f"port open after {server.started:.2f} s, models ready after {await ready(server):.2f} s", file=sys.stderr)
     found = [await _streams(server, width, repetitions) for width in WIDTHS]
     return [*found, await _embeddings(server, repetitions)]
 
