@@ -29,6 +29,7 @@ from backends.requests import (
 
 BACKENDS = {
     "echo": "backends.echo:Echo",
+    "faster_whisper": "backends.faster_whisper:FasterWhisper",
     "llama_cpp": "backends.llama_cpp:LlamaCpp",
     "ray": "backends.ray:Ray",
     "remote": "backends.remote:Remote",

@@ -220,9 +220,9 @@ def test_files_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
     assert problems(tmp_path, "a = " + "[" * 5000) == ["file.toml: is nested too deeply"]
 
 
-def test_without_a_file_the_two_embedded_models_are_served() -> None:
+def test_without_a_file_the_embedded_models_are_served() -> None:
     built = read(None, {}, {})
-    assert list(built.models) == ["smollm2-135m-instruct", "all-minilm-l6-v2"]
+    assert list(built.models) == ["smollm2-135m-instruct", "all-minilm-l6-v2", "whisper-base"]
     assert built.default_model == "smollm2-135m-instruct"
     assert "gpt-4o-mini" in built.models["smollm2-135m-instruct"].aliases
 
