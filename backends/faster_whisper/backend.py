@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from backends import Model, Setup, State
+from backends import Model, Setup, State, telemetry
 from backends.errors import BackendError, OtherKind, Unavailable
 from backends.events import Event
 from backends.faster_whisper.options import SLOTS, Options
@@ -109,6 +109,7 @@ class FasterWhisper:
 
     def _load(self, folder: Path) -> Engine:
         """Blocks. Raises LoadFailed or OSError."""
+        telemetry.switch_off()
         try:
             engine: Engine = _module("engine").Engine(folder, self.options, self.options.workers(self.slots))
         except ImportError as error:

@@ -47,7 +47,7 @@ class Listening:
             async with aclosing(cut(media.sound(request.audio, "file"))) as pieces:
                 async for piece in pieces:
                     yield self._progress(piece.begin)
-                    if not piece.silent:
+                    if piece.pcm:
                         async with aclosing(self._heard(piece)) as events:
                             async for event in events:
                                 yield event
@@ -73,7 +73,7 @@ class Listening:
         request = self._request
         wanted = Wanted(
             pcm=piece.pcm,
-            begin=piece.begin,
+            begin=piece.start,
             language=self._language,
             task=request.task,
             prompt=self._said or request.prompt or None,

@@ -45,9 +45,10 @@ class TranslationBody(Struct, kw_only=True, forbid_unknown_fields=True):
     stream: bool | None = None
 
 
-class ServerVad(Struct, tag="server_vad", tag_field="type", forbid_unknown_fields=True):
+class ServerVad(Struct, kw_only=True, forbid_unknown_fields=True):
     """What counts as speech; times in milliseconds."""
 
+    type: Literal["server_vad"]
     threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
     silence_duration_ms: Annotated[int, Meta(ge=0, le=60_000)] = 200
     prefix_padding_ms: Annotated[int, Meta(ge=0, le=60_000)] = 300
