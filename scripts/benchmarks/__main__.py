@@ -12,6 +12,7 @@ BENCHMARKS = {
     "soak": "20 000 mixed requests, with --remote to a remote model: memory, descriptors and tasks over time",
     "beside": "a vLLM model behind our server and behind vLLM's own, in turns: CPU, tokens a second, first token",
     "workers": "two workers against one process, both with the echo backend: CPU, memory",
+    "hearing": "transcription over HTTP beside faster-whisper called directly, in turns: real-time factor",
     "engine": "the embedded models over HTTP: tokens a second, time to the first token",
 }
 

@@ -64,14 +64,16 @@ def test_the_events_are_the_words_their_times_and_what_it_cost(ears: Running, be
     assert {segment.temperature for segment in segments} == {0.0}
 
 
-def test_segment_timestamps(ears: Running, cities: bytes) -> None:
+def test_when_segments_were_said(ears: Running, cities: bytes) -> None:
+    """segment_timestamps: in order, and within the sound."""
     segments = ears.answer(heard(cities, timestamps=("segment",))).segments
     assert len(segments) > 5
     assert all(segment.start < segment.end <= 44.4 for segment in segments)
     assert [segment.start for segment in segments] == sorted(segment.start for segment in segments)
 
 
-def test_word_timestamps(ears: Running, beckett: bytes) -> None:
+def test_when_words_were_said(ears: Running, beckett: bytes) -> None:
+    """word_timestamps: all words of the text, with its pauses between them."""
     segments = ears.answer(heard(beckett, timestamps=("word",))).segments
     said = [word for segment in segments for word in segment.words]
     assert "".join(word.text for word in said) == "".join(segment.text for segment in segments)
@@ -83,7 +85,7 @@ def test_word_timestamps(ears: Running, beckett: bytes) -> None:
 
 
 def test_language(ears: Running, beckett: bytes) -> None:
-    """Told that it is Russian, the model says in Russian what it hears."""
+    """language: told that it is Russian, the model says in Russian what it hears."""
     russian = ears.answer(heard(beckett, language="ru"))
     assert {segment.language for segment in russian.segments} == {"ru"}
     assert re.search("[а-я]{3}", russian.answers[0].text)
@@ -93,25 +95,26 @@ def test_language(ears: Running, beckett: bytes) -> None:
 
 
 def test_prompt(ears: Running, beckett: bytes) -> None:
-    """A prompt without capitals and signs is continued like that; and it is counted."""
+    """prompt: one without capitals and signs is continued like that; and it is counted."""
     answer = ears.answer(heard(beckett, prompt="no capitals or signs here just words one after another as in a poem"))
     assert answer.usage.prompt == 15
     assert answer.answers[0].text.strip()[0] == "e"
     assert ears.text(heard(beckett))[0] == "E"
 
 
-def test_temperature(ears: Running, beckett: bytes) -> None:
+def test_a_warm_answer(ears: Running, beckett: bytes) -> None:
+    """temperature: the one that was asked for, and no other."""
     warm = ears.answer(heard(beckett, temperature=0.7)).segments
     assert {segment.temperature for segment in warm} == {0.7}
 
 
-def test_translate(ears: Running, beckett: bytes) -> None:
-    """What it takes for Russian, it says in English."""
+def test_a_translation(ears: Running, beckett: bytes) -> None:
+    """translate: what it takes for Russian, it says in English."""
     assert "fail" in ears.text(heard(beckett, task="translate", language="ru")).lower()
 
 
-def test_server_vad(ears: Running, beckett: bytes) -> None:
-    """Where nobody speaks nothing is heard; times are those of the whole sound; nothing passes a threshold of 1."""
+def test_what_is_speech(ears: Running, beckett: bytes) -> None:
+    """server_vad: where nobody speaks nothing is heard; times are those of the whole sound; nothing passes a threshold of 1."""
     sound = around(beckett, 8.0, 0.0)
     segments = ears.answer(heard(sound, detection=Detection())).segments
     assert segments[0].start >= 7.5
