@@ -1,21 +1,43 @@
-"""Sound: encoded bytes in, 16-bit mono PCM out. Knows neither HTTP nor engines."""
+"""Sound: encoded bytes in, 16-bit mono PCM out, and the other way. Knows neither HTTP nor engines."""
 
 from audio.claims import claimed_seconds
 from audio.clip import WIDTH, Clip
 from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, pieces_soon, sniff
+from audio.resample import Resampler, resampled
+from audio.segments import cut, joined, louder, normalised, silence
+from audio.sentence import sentences
+from audio.spoken import PCM_RATE, SPOKEN, Encoder, encoded, encoder
+from audio.stretch import FASTEST, SLOWEST, Stretcher, stretched
 from audio.wav import wav
 
 __all__ = [
+    "FASTEST",
     "FORMATS",
+    "PCM_RATE",
     "RATE",
+    "SLOWEST",
+    "SPOKEN",
     "WIDTH",
     "BadSound",
     "Clip",
+    "Encoder",
+    "Resampler",
+    "Stretcher",
     "TooLong",
     "claimed_seconds",
+    "cut",
+    "encoded",
+    "encoder",
+    "joined",
     "load",
+    "louder",
+    "normalised",
     "pieces",
     "pieces_soon",
+    "resampled",
+    "sentences",
+    "silence",
     "sniff",
+    "stretched",
     "wav",
 ]

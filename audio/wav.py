@@ -1,11 +1,14 @@
-"""A clip as a WAV file."""
+"""Sound as a WAV file."""
 
 from __future__ import annotations
 
 import io
+import struct
 import wave
 
 from audio.clip import WIDTH, Clip
+
+UNKNOWN = 0xFFFFFFFF
 
 
 def wav(clip: Clip) -> bytes:
@@ -17,3 +20,9 @@ def wav(clip: Clip) -> bytes:
         writer.setframerate(clip.rate)
         writer.writeframes(clip.pcm)
     return file.getvalue()
+
+
+def open_header(rate: int) -> bytes:
+    """What comes before samples of which nobody knows yet how many there are, as OpenAI sends it."""
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * WIDTH, WIDTH, WIDTH * 8)
+    return struct.pack("<4sI4s", b"RIFF", UNKNOWN, b"WAVE") + form + struct.pack("<4sI", b"data", UNKNOWN)

@@ -178,8 +178,8 @@ class Relayed(Struct, frozen=True, tag=True):
     """A piece of an answer that another server of OpenAI's API wrote, for requests that have a `form`.
 
     `data` are whole server-sent events without the end mark, with what the client did not ask for left out; or all of
-    a JSON body. `pieces` is how many events of the engine it stands for: about as many tokens. Usage follows as an
-    event of its own.
+    a JSON body; or the next bytes of an encoded sound. `pieces` is how many events of the engine it stands for: about
+    as many tokens, 0 where that means nothing. Usage follows as an event of its own.
     """
 
     data: bytes

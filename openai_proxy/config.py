@@ -79,6 +79,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     image_side: Annotated[Count, Meta(description="pixels of a picture's side")] = 16_000
     audio_part_seconds: Annotated[Count, Meta(description="seconds of a sound in a chat")] = 60
     audio_seconds: Annotated[Count, Meta(description="seconds of a sound to transcribe")] = 14_400
+    speech_characters: Annotated[Count, Meta(description="characters of a text to say, or of its instructions")] = 4096
     prompts: Annotated[Count, Meta(description="prompts of one completion")] = 128
     inputs: Annotated[Count, Meta(description="inputs to embed, documents to score or rerank")] = 2048
     tokenize: Annotated[Count, Meta(description="characters to tokenize, ids to detokenize")] = 1_000_000
@@ -134,6 +135,12 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     engine: Annotated[Mapping[str, Any], Meta(description="the engine's own settings, under its own names; vllm")] = {}
     adapters: Annotated[
         Mapping[str, str], Meta(description='LoRA adapters, each a model to clients: name = "folder"; vllm')
+    ] = {}
+    voices: Annotated[
+        Mapping[str, str],
+        Meta(
+            description='other names of its voices, such as alloy = "af_heart"; `default` is for requests without one'
+        ),
     ] = {}
     options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
     upstreams: Annotated[

@@ -32,6 +32,10 @@ options = { weights = "all-minilm-l6-v2", embedding = true }
 backend = "faster_whisper"
 aliases = ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"]
 options = { weights = "whisper-base" }
+
+[models.hibari]
+backend = "hibari"
+aliases = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"]
 """
 
 

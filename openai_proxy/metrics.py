@@ -62,6 +62,10 @@ class Metrics:
         self.completion_tokens = self._counter("completion_tokens", "tokens written", "model")
         self.queue_seconds = self._histogram("queue_seconds", "waiting for a slot", "model")
         self.first_event_seconds = self._histogram("first_event_seconds", "slot to first event", "model")
+        self.first_audio_seconds = self._histogram("first_audio_seconds", "slot to first sound", "model")
+        factor = "seconds of work for one second of sound, of each answer"
+        self.real_time_factor = self._histogram("speech_real_time_factor", factor, "model")
+        self.audio_seconds = self._counter("speech_seconds", "seconds of sound that were made", "model")
         self.model_ready = self._gauge("model_ready", "1 while the model can answer", "model")
         self.model_state = self._gauge("model_state", "1 for the state a model is in", "model", "state")
         self.engine_restarts = self._counter("engine_restarts", "engines started again after a death", "model")

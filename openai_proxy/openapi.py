@@ -6,7 +6,7 @@ Source: https://spec.openapis.org/oas/v3.1.0. What a configured limit adds to a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,6 +34,8 @@ LIMITS = {
     "prompt": ("maxItems", "prompts"),
     "logit_bias": ("maxProperties", "logit_bias"),
 }
+# Where a field of the same name has another limit.
+LIMITS_OF = {"SpeechBody": {"input": ("maxLength", "speech_characters")}}
 KINDS = {"maximum": "integer", "maxItems": "array", "maxLength": "string", "maxProperties": "object"}
 
 
@@ -71,7 +73,7 @@ def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([*kinds, Envelope], ref_template=REFERENCE)
     for operation in operations:
         if operation.body is not None:
-            _narrow(schemas[operation.body.__name__], limits)
+            _narrow(operation.body.__name__, schemas, limits)
             _files(schemas[operation.body.__name__])
     paths: dict[str, Any] = {}
     for operation in operations:
@@ -84,8 +86,9 @@ def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
     }
 
 
-def _narrow(schema: dict[str, Any], limits: Limits) -> None:
-    for name, (keyword, setting) in LIMITS.items():
+def _narrow(body: str, schemas: Mapping[str, Any], limits: Limits) -> None:
+    schema = schemas[body]
+    for name, (keyword, setting) in (LIMITS | LIMITS_OF.get(body, {})).items():
         for arm in _arms(schema.get("properties", {}).get(name, {})):
             if arm.get("type") == KINDS[keyword]:
                 bound = getattr(limits, setting)

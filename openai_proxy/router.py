@@ -11,12 +11,13 @@ from typing import TypeAlias
 from backends import Setup, State, check_together
 from backends.errors import BackendError, Busy, ContextExceeded, Overloaded, Unavailable
 from backends.events import Answering, Delta, Event, Relayed, Usage
-from backends.requests import Request
+from backends.requests import Request, SpeechRequest
 from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config, ModelConfig
 from openai_proxy.errors import Draining, EdgeError, ModelNotFound, QueueFull, QueueTimeout
 from openai_proxy.metrics import Metrics
 from openai_proxy.names import Names
+from openai_proxy.pace import paced
 from openai_proxy.served import Served
 from openai_proxy.ticker import Ticker
 from openai_proxy.turn import Turn, estimate, outcome
@@ -199,6 +200,8 @@ class Router:
         with Turn(served, slot, self.ticker, self.timeouts, request) as turn:
             while True:
                 events = served.backend.run(request)
+                if type(request) is SpeechRequest:
+                    events = paced(events, served.counted)
                 try:
                     async for event in events:
                         if not turn.steps:

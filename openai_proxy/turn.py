@@ -104,10 +104,10 @@ class Turn:
         if now >= self.slot + self.timeouts.request:
             return "request"
         waited = now - self._since
-        if in_one_piece(self.request):
-            return None
         if self.steps:
             return "between_tokens" if waited >= self.timeouts.between_tokens else None
+        if in_one_piece(self.request):
+            return None
         patience = self.timeouts.first_token
         if waited < patience or waited < patience + estimate(self.request) / 1000:  # a long prompt takes longer to read
             return None

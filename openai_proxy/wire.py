@@ -1,8 +1,8 @@
 """Bodies in, answers out: one ASGI endpoint class for every dialect.
 
-A handler is given an `Incoming` and returns a `Reply` or a `Stream`. This file owns what is the same for all: reading
-a bounded body, noticing that the client is gone, waiting for the first event before the status line, keep-alive
-comments, the slow reader, and an error as a status or as the last event of a stream.
+A handler is given an `Incoming` and returns a `Reply`, a `Stream` or a `Flow`. This file owns what is the same for all:
+reading a bounded body, noticing that the client is gone, waiting for the first event before the status line, keep-alive
+comments, the slow reader, and an error as a status, as the last event of a stream or as the end of the connection.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from starlette.types import Receive, Scope, Send
 from backends.events import Event
 from openai_proxy.auth import Caller
 from openai_proxy.body import CLOSE, check_head, read_body
-from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, Fault, RequestTimeout, describe
+from openai_proxy.errors import ClientGone, EdgeError, Fault, RequestTimeout, describe
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.loops import note_via
+from openai_proxy.pulse import Pulse
 from openai_proxy.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ SSE: Headers = (
 )
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": keep-alive\n\n"
-PATIENCE = 1.0
 WHOLE, PIECE = "openai_proxy.whole", "openai_proxy.piece"
 UNWATCHED = 0.05
 SLOWEST = 1000.0
@@ -94,9 +94,22 @@ class Stream(Struct):
 
     events: AsyncGenerator[Event, None]
     frames: Frames
+    headers: Headers = SSE
 
 
-Handle: TypeAlias = Callable[[Incoming], Awaitable[Reply | Stream]]
+class Flow(Struct):
+    """An answer as bytes that go out as they are made: a sound, or events that are written already (`headers` are SSE).
+
+    Where they are no events, nothing can stand between them: no head is sent before the first bytes, so that an error
+    until then has a status, there are no comments, and an error after that cuts the connection. The generator is closed
+    by the wire.
+    """
+
+    pieces: AsyncGenerator[bytes, None]
+    headers: Headers = SSE
+
+
+Handle: TypeAlias = Callable[[Incoming], Awaitable[Reply | Stream | Flow]]
 RenderFault: TypeAlias = Callable[[Fault], bytes]
 
 
@@ -181,6 +194,7 @@ class Exchange:
     body_due: float | None = None
     watcher: asyncio.Task[None] | None = None
     pulse: Pulse | None = None
+    headers: Headers = SSE
 
     def __init__(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         self.wire = endpoint.wire
@@ -216,10 +230,10 @@ class Exchange:
                 note_via(state["head"][b"via"])
             body = await self._body(config) if self.scope["method"] == "POST" else b""
             answer = await self.endpoint.handle(Incoming(body, state["caller"], state["request_id"], self.scope))
-            if type(answer) is Reply:
+            if isinstance(answer, Reply):
                 self.started = True
                 await send_whole(self.scope, self.send, answer.status, answer.headers, answer.body)
-            elif type(answer) is Stream:
+            else:
                 await self._stream(answer, config)
         except asyncio.CancelledError:
             if self.stopped is None:
@@ -236,8 +250,9 @@ class Exchange:
             if self.pulse is not None:
                 self.pulse.close()
 
-    async def _stream(self, answer: Stream, config: Config) -> None:
-        self.pulse = Pulse(self, config.timeouts.ping, config.timeouts.send)
+    async def _stream(self, answer: Stream | Flow, config: Config) -> None:
+        self.headers = answer.headers
+        self.pulse = Pulse(self, config.timeouts.ping, config.timeouts.send, comments=self._in_events)
         # A task of its own: a chunk then wakes a few frames, not all those of the layers above us.
         self.task = self.wire.ticker.loop.create_task(self._pump(answer, self.pulse))
         await self.task
@@ -277,11 +292,22 @@ class Exchange:
         """Send the status line of a stream, once."""
         if not self.started:
             self.started = True
-            await self.send({"type": "http.response.start", "status": 200, "headers": list(SSE)})
+            await self.send({"type": "http.response.start", "status": 200, "headers": list(self.headers)})
 
-    async def _pump(self, stream: Stream, pulse: Pulse) -> None:
-        send, render, write = self.send, stream.frames.render, self._writer()
-        async with aclosing(stream.events) as events:
+    @property
+    def _in_events(self) -> bool:
+        """Whether what is streamed are server-sent events."""
+        return SSE[0] in self.headers
+
+    async def comment(self) -> None:
+        """Show the client of a stream that there is still somebody."""
+        await self.begin()
+        await self.send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+
+    async def _pump(self, answer: Stream | Flow, pulse: Pulse) -> None:
+        send, write = self.send, self._writer()
+        stream, render, end = _parts(answer)
+        async with aclosing(stream) as events:
             async for event in events:
                 chunk = render(event)
                 if chunk:
@@ -293,9 +319,10 @@ class Exchange:
                     pulse.sending()
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     pulse.sent()
+        last = end()
         await self.begin()
         pulse.sending()
-        await send({"type": "http.response.body", "body": stream.frames.end(), "more_body": False})
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
     def _writer(self) -> Callable[[bytes], bool] | None:
         """What writes a piece at once where it can, if this server has that."""
@@ -317,7 +344,7 @@ class Exchange:
             headers, body = fault_headers(fault), self.endpoint.render(fault)
             await send_whole(self.scope, self.send, fault.status, headers, body)
             return
-        if self.pulse is None:  # a whole answer that its client takes slowly: there is no place in it for an error
+        if self.pulse is None or not self._in_events:  # a whole answer, or a sound: no place in it for an error
             await self._abort()
             return
         if fault.code != "internal_error":
@@ -348,45 +375,8 @@ class Exchange:
             log.warning("request %s: the connection did not close in time", self.request_id)
 
 
-class Pulse:
-    """The clock of one stream: the status line after a moment, comments in silence, the end of a slow reader.
-
-    `wrote` is set by whoever wrote something at once, without waiting.
-    """
-
-    wrote = False
-
-    def __init__(self, exchange: Exchange, ping: float, send_timeout: float) -> None:
-        self.exchange = exchange
-        self.ping = ping
-        self.send_timeout = send_timeout
-        self._last = time.monotonic()
-        self._patient_until = self._last + PATIENCE
-        self._sending: float | None = None
-        self._beat: asyncio.Task[None] | None = None
-
-    def sending(self) -> None:
-        self._sending = time.monotonic()
-
-    def sent(self) -> None:
-        self._last = self._sending or self._last
-        self._sending = None
-
-    def close(self) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
-
-    def look(self, now: float) -> None:
-        """Act on what is due at `now`, in monotonic seconds."""
-        if self.wrote:
-            self.wrote, self._last = False, now
-        if self._sending is not None:
-            if now >= self._sending + self.send_timeout:
-                self.exchange.stop(ClientSlow())
-        elif now >= self._patient_until and (now >= self._last + self.ping or not self.exchange.started):
-            self._last = now
-            self._beat = self.exchange.wire.ticker.loop.create_task(self._comment())
-
-    async def _comment(self) -> None:
-        await self.exchange.begin()
-        await self.exchange.send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+def _parts(answer: Stream | Flow) -> tuple[AsyncGenerator[Any, None], Callable[[Any], bytes], Callable[[], bytes]]:
+    """What comes, how it is written, and what comes after the last."""
+    if isinstance(answer, Flow):
+        return answer.pieces, bytes, bytes
+    return answer.events, answer.frames.render, answer.frames.end

@@ -40,7 +40,7 @@ def chat(request: ChatRequest, script: Script) -> Iterator[Event]:
     read = sum([len(message.text.split()) for message in request.messages])
     if keep is not None and keep >= 0:
         read = min(read, keep)
-    answers = _answers(_tokens(said, script), request.sampling, script, read)
+    answers = _answers(tokens(said, script), request.sampling, script, read)
     if request.sampling.prompt_logprobs is None:
         return answers
     heard = _end(" ".join(message.text for message in request.messages), keep)
@@ -83,8 +83,8 @@ def completions(request: CompletionRequest, script: Script) -> Iterator[Event]:
                 yield PromptLogprobs(_places(TOKEN.findall(said)), index)
             if request.echo:
                 yield Delta(said, index, logprobs=_heard(said, request.sampling.logprobs))
-        tokens = _tokens(script.text if script.text is not None else said, script)
-        for event in _answers(tokens, request.sampling, script, length(said), first):
+        words = tokens(script.text if script.text is not None else said, script)
+        for event in _answers(words, request.sampling, script, length(said), first):
             if isinstance(event, Usage):
                 total = Usage(total.prompt + event.prompt, total.completion + event.completion)
             else:
@@ -196,10 +196,11 @@ def _certain(text: str, alternatives: int) -> TokenLogprob:
     return TokenLogprob(text, 0.0, data, (Alternative(text, 0.0, data),)[:alternatives])
 
 
-def _tokens(said: str, script: Script) -> Iterable[str]:
+def tokens(said: str, script: Script) -> Iterable[str]:
+    """The words of a text, or what the script has in their place."""
     if script.flood:
         return chain(repeat("x" * FLOOD_CHUNK, LARGEST // FLOOD_CHUNK), TOKEN.findall(said))
     if script.chunks is not None:
         return (f"{number:<{script.size}}"[: script.size] for number in range(script.chunks))
-    tokens: list[str] = TOKEN.findall(said)
-    return tokens
+    words: list[str] = TOKEN.findall(said)
+    return words

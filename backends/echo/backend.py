@@ -9,7 +9,7 @@ import msgspec
 from msgspec import structs
 
 from backends import KINDS, Model, Setup, State
-from backends.echo import answers, hearing, reading
+from backends.echo import answers, hearing, reading, speaking
 from backends.echo.reading import DIMENSIONS
 from backends.echo.script import Options, Script
 from backends.errors import EngineFailed, OtherKind, Refused, Unavailable
@@ -34,7 +34,7 @@ PARAMETERS = frozenset(
     {"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", "max_tokens", "stop", "n", "logprobs"}
     | {"tools", "parallel_tool_calls", "echo", "prompt_logprobs", "token_prompts", "dimensions", "script"}
     | {"truncate_prompt_tokens", "continue_final_message"}
-    | {"language", "prompt", "temperature", "translate", "segment_timestamps"}
+    | {"language", "prompt", "temperature", "translate", "segment_timestamps", "speed"}
 )
 
 
@@ -43,9 +43,10 @@ class Echo:
 
     shareable = True
     model = Model(
-        kinds=frozenset(KINDS.values()) - {"speech", "image"},
+        kinds=frozenset(KINDS.values()) - {"image"},
         parameters=PARAMETERS,
         dimensions=DIMENSIONS,
+        voices=speaking.VOICES,
         description="says back what it hears; for tests and load",
     )
 
@@ -130,5 +131,7 @@ def _events(request: Request, script: Script, seconds: float) -> Iterator[Event]
             return iter((reading.detokenized(request),))
         case TranscriptionRequest():
             return hearing.transcription(request, script, seconds)
-        case SpeechRequest() | ImageRequest():
+        case SpeechRequest():
+            return speaking.speech(request, script)
+        case ImageRequest():
             raise OtherKind

@@ -15,9 +15,9 @@ from msgspec import Struct
 from backends.errors import OtherKind
 from backends.events import Embedding, Event, Relayed, Score, Tokens, Usage
 from backends.remote.chunks import Counted, events_of, reader
-from backends.remote.stream import MODEL, NOT_UNDERSTOOD
+from backends.remote.stream import MODEL
 from backends.remote.transcripts import events_of_transcript
-from backends.remote.unreadable import Unreadable
+from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
 from backends.requests import (
     ChatRequest,
     CompletionRequest,

@@ -15,9 +15,9 @@ from backends.remote.faults import fault
 from backends.remote.http import Answer
 from backends.remote.http.errors import AnswerTooLarge, Broken, HttpError, Malformed, NotConnected, Stale
 from backends.remote.lease import Lease
-from backends.remote.relay import NO_ANSWER, relayed
+from backends.remote.relay import relayed
 from backends.remote.server import Server
-from backends.remote.unreadable import Unreadable
+from backends.remote.unreadable import NO_ANSWER, Unreadable
 from backends.requests import Request
 
 LARGEST_ERROR = 100_000

@@ -81,7 +81,11 @@ def call(request: Request, model: str) -> Call:
             content_type, body = form_of(request, model)
             task = "transcriptions" if request.task == "transcribe" else "translations"
             return Call(f"v1/audio/{task}", b"content-type: " + content_type + b"\r\n", body, stream=False)
-        case SpeechRequest() | ImageRequest():
+        case SpeechRequest():
+            form = request.form
+            body = encode(_speech(request, model) if form is None else _renamed(form, model))
+            return Call("v1/audio/speech", JSON, body, stream=True)
+        case ImageRequest():
             raise OtherKind
         case _:
             assert_never(request)
@@ -258,3 +262,15 @@ def _tokenize(request: TokenizeRequest, model: str) -> dict[str, Any]:
     if chat.tools:
         body["tools"] = [_tool(tool) for tool in chat.tools]
     return body | dict(chat.extra)
+
+
+def _speech(request: SpeechRequest, model: str) -> dict[str, Any]:
+    """In a format whose samples are there to be read, at their own rate."""
+    body: dict[str, Any] = {"model": model, "input": request.text, "response_format": "wav"}
+    if request.voice is not None:
+        body["voice"] = request.voice
+    if request.speed != 1:
+        body["speed"] = request.speed
+    if request.instructions:
+        body["instructions"] = request.instructions
+    return body | dict(request.extra)

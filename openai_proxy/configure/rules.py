@@ -27,6 +27,8 @@ def check(config: Config, report: Report, whole: bool) -> None:
     for name, backend in zip(config.models, built, strict=True):
         if backend is not None and discovered(backend) is not None:
             check_discovering(name, config, report)
+        if backend is not None:
+            check_voices(name, config.models[name], backend, report)
     if all(backend is not None for backend in built):
         check_models_together(config, report)
         check_workers(config, report)
@@ -166,6 +168,16 @@ def check_discovering(name: str, config: Config, report: Report) -> None:
         for number, target in enumerate(model.fallback):
             if target == name:
                 report(("models", other, "fallback", number), f"{why}: none can fall back to it")
+
+
+def check_voices(name: str, model: ModelConfig, backend: Backend, report: Report) -> None:
+    """Each other name of a voice means one that the model has, where that is known before it is loaded."""
+    known = [voice.name for voice in backend.model.voices]
+    for other, voice in model.voices.items():
+        if known and voice not in known:
+            near = difflib.get_close_matches(voice, known, n=1)
+            hint = f"did you mean {shown(near[0])}?" if near else f"it has {', '.join(known[:8])}"
+            report(("models", name, "voices", other), f"{shown(voice)} is no voice of {shown(name)}; {hint}")
 
 
 def check_backend(name: str, model: ModelConfig, report: Report) -> Backend | None:

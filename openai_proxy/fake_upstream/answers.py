@@ -29,7 +29,7 @@ class Whole(Struct):
 class Stream(Struct):
     """Server-sent events. `chunk(k)` has the events of the kth chunk, joined; `usage` is empty when not asked for.
 
-    Events are framed: they begin with `data: ` and end with an empty line.
+    Events are framed: they begin with `data: ` and end with an empty line. Or the bytes of a sound, of another `kind`.
     """
 
     chunks: int
@@ -38,6 +38,7 @@ class Stream(Struct):
     finish: bytes = b""
     usage: bytes = b""
     done: bytes = b"data: [DONE]\n\n"
+    kind: bytes = SSE
 
 
 class ErrorBody(Struct):

@@ -7,18 +7,19 @@ import re
 import struct
 import time
 import zlib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from openai_proxy.fake_upstream.answers import Stream, Whole, encode, event
 from openai_proxy.fake_upstream.requests import Order, Refusal
+from openai_proxy.fake_upstream.script import HUGE
+from openai_proxy.fake_upstream.sounds import SOUNDS
 from openai_proxy.fake_upstream.texts import whole_text
 
 TEXT = b"text/plain; charset=utf-8"
 # How long every sound is said to be, in seconds.
 HEARD = 1.0
-RATE = 16_000
 BOUNDARY = re.compile(r'boundary="?([^";]+)')
 NAME = re.compile(rb'\bname="([^"]*)"')
 CLOCK = "00:00:00{0}000 --> 00:00:01{0}000\n"
@@ -32,8 +33,12 @@ class ImageBody(Struct):
 
 
 class SpeechBody(Struct):
-    input: str
+    input: Annotated[str, Meta(min_length=1)]
     model: str | None = None
+    voice: Any = None
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: Annotated[float, Meta(ge=0.25, le=4)] = 1.0
+    stream_format: Literal["audio", "sse"] = "audio"
 
 
 def png() -> bytes:
@@ -46,19 +51,7 @@ def png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + part(b"IDAT", zlib.compress(b"\0\xff\0\0")) + part(b"IEND", b"")
 
 
-def wav() -> bytes:
-    """A tenth of a second of silence."""
-    samples = bytes(RATE // 10 * 2)
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, RATE * 2, 2, 16)
-    return (
-        struct.pack("<4sI4s", b"RIFF", 36 + len(samples), b"WAVE")
-        + form
-        + struct.pack("<4sI", b"data", len(samples))
-        + samples
-    )
-
-
-PICTURE, SOUND = png(), wav()
+PICTURE = png()
 
 
 def images(order: Order) -> Whole:
@@ -69,10 +62,27 @@ def images(order: Order) -> Whole:
     return Whole(encode({"created": int(time.time()), "data": [one] * (body.n or 1)}))
 
 
-def speech(order: Order) -> Whole:
+def speech(order: Order) -> Stream:
+    """A tenth of a second of sound for each chunk."""
     body = order.decoded(SpeechBody)
     order.model(body.model)
-    return Whole(SOUND, kind=b"audio/wav")
+    sounds, count = SOUNDS[body.response_format], order.script.pieces
+
+    def piece(number: int) -> bytes:
+        return sounds.piece(0) * (HUGE // len(sounds.piece(0))) if number == HUGE else sounds.piece(number)
+
+    def delta(data: bytes) -> bytes:
+        return event(encode({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})) if data else b""
+
+    told = order.script.sound
+    if body.stream_format == "audio" or told is not None:
+        kind = sounds.kind if told is None else told.encode()
+        return Stream(count, piece, sounds.opening, sounds.finish(count), done=b"", kind=kind)
+    words = len(body.input.split())
+    usage = {"input_tokens": words, "output_tokens": count, "total_tokens": words + count}
+    done = event(encode({"type": "speech.audio.done", "usage": usage}))
+    finish = delta(sounds.finish(count))
+    return Stream(count, lambda number: delta(piece(number)), delta(sounds.opening), finish, done=done)
 
 
 def transcription(order: Order) -> Whole | Stream:

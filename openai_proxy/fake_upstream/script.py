@@ -28,6 +28,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     `retry_after` goes with 429 and 503, `code` and `message` into error bodies, `headers` into every head.
     `health` is the status of `GET /health`, `gauges` are values of `/metrics` that shall not be the true ones.
     `listed`: the entries of `GET /v1/models`, if not the models', each with an `id`.
+    `sound`: the media type that speech is said to have; it then never comes as events.
     `slots`: as many requests are answered at a time, the others wait. `close`: no connection serves twice.
     `down`: at once, close the port and all connections, and come back so much later.
     """
@@ -53,6 +54,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     health: Annotated[int, Meta(ge=200, le=599)] = 200
     gauges: dict[str, float] = field(default_factory=dict)
     listed: list[dict[str, Any]] | None = None
+    sound: str | None = None
     slots: Positive = 1_000_000
     close: bool = False
     down: Seconds | None = None

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TypeAlias, TypeGuard
 
-from openai_proxy.fake_upstream.answers import HTML, SSE, Stream, Whole, error, page, reason
+from openai_proxy.fake_upstream.answers import HTML, Stream, Whole, error, page, reason
 from openai_proxy.fake_upstream.faults import NONE, Fault
 from openai_proxy.fake_upstream.requests import Order
 from openai_proxy.fake_upstream.script import HUGE, Script
@@ -89,7 +89,7 @@ def replaced(answer: Whole | Stream, script: Script, fault: Fault) -> Whole | St
         return Whole(answer.body[: len(answer.body) // 2], answer.status, answer.kind)
     if fault.name == "bad-length" and isinstance(answer, Stream):
         body = b"".join(step for step in events(answer, script, NONE) if isinstance(step, bytes))
-        return Whole(body, kind=SSE)
+        return Whole(body, kind=answer.kind)
     return answer
 
 
@@ -104,7 +104,7 @@ def _error(script: Script, fault: Fault) -> Whole:
 
 def head(order: Order, answer: Whole | Stream, length: int | None, *, framed: bool, keep: bool) -> bytes:
     """The head of an answer, but for its empty line."""
-    status, kind = (200, SSE) if isinstance(answer, Stream) else (answer.status, answer.kind)
+    status, kind = (200 if isinstance(answer, Stream) else answer.status), answer.kind
     lines = [b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\n" % (status, reason(status).encode(), kind)]
     if length is not None:
         lines.append(b"content-length: %d\r\n" % length)

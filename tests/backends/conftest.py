@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
@@ -19,6 +20,7 @@ from backends.ray import cluster
 from backends.requests import Request
 from backends.vllm import Vllm
 from backends.weights import home_folder
+from tests.backends.espeak.calls import installed
 from tests.backends.ray.nodes import LOOPBACK, nodes
 from tests.running import ROOT
 
@@ -74,6 +76,13 @@ def ray_options(ray_address: str) -> Iterator[dict[str, Any]]:
     """Options of a model on that cluster; this process leaves it at the end."""
     yield {"address": ray_address}
     cluster.disconnect()
+
+
+@pytest.fixture(scope="session")
+def espeak_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """espeak-ng, or what stands in for it where it is not installed."""
+    real = shutil.which("espeak-ng")
+    return {"program": real or str(installed(tmp_path_factory.mktemp("espeak")))}
 
 
 LOOKING_ENGINE = {**VECTOR_ENGINE, "max_model_len": CONTEXT, "limit_mm_per_prompt": {"image": 8}}

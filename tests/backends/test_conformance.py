@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from backends import BACKENDS, KINDS, Backend, Kind, Setup, resolve
 from backends.errors import BackendError, Refused, Unavailable
-from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Tokens, Usage
+from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Sound, Tokens, Usage
 from backends.requests import (
     DetokenizeRequest,
     Request,
@@ -31,7 +31,7 @@ from tests.upstream import threaded
 T = TypeVar("T")
 TESTS = Path(__file__).parent
 LONG = 200
-RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Finish: 2, Usage: 3}
+RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Sound: 1, Finish: 2, Usage: 3}
 CLASSES = {"json_object": "JsonObject", "json_schema": "JsonSchema"}
 PLACES = {
     option: os.environ[variable]
@@ -68,6 +68,9 @@ PLANS = (
         slow={"script": {"delay": 60.0}},
         idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
     ),
+    Plan("espeak", "espeak", needs="espeak_options"),
+    Plan("hibari", "speaking", engine=True),
+    Plan("kokoro", "speaking", engine=True),
     Plan("remote", "remote", upstream=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
@@ -110,7 +113,7 @@ class Started:
 
 
 def build(plan: Plan, url: str = "http://127.0.0.1:9", options: Mapping[str, Any] = MappingProxyType({})) -> Backend:
-    places = PLACES if plan.engine and not plan.needs else {}
+    places = PLACES if plan.backend == "llama_cpp" else {}
     upstreams = [{"url": url}] if plan.upstream else []
     together = {**plan.options, **places, **options}
     setup = Setup(name="conforming", model=plan.model, options=together, upstreams=upstreams)
@@ -226,7 +229,24 @@ def test_every_document_gets_one_score_and_the_query_itself_the_best(started: St
     assert max(scores, key=lambda event: event.value).index == 1
 
 
+def test_speech_is_sound_of_one_rate_and_ends(started: Started) -> None:
+    if "speech" not in started.backend.model.kinds:
+        pytest.skip("does not speak")
+    *sounds, usage = started.events(ask("speech"))
+    found = [event for event in sounds if isinstance(event, Sound)]
+    assert len(found) == len(sounds)
+    assert len({event.rate for event in found}) == 1
+    assert all(len(event.data) % 2 == 0 for event in found)
+    assert found[-1].ends
+    seconds = sum(len(event.data) for event in found) / 2 / found[0].rate
+    assert isinstance(usage, Usage)
+    assert seconds > 0
+    assert usage.seconds == pytest.approx(seconds)
+
+
 def test_a_tokenizer_answers_with_one_event_and_finds_its_way_back(started: Started) -> None:
+    if "tokenize" not in started.backend.model.kinds:
+        pytest.skip("has no tokenizer to ask")
     for strings in (False, True):
         [found] = started.events(replace(ask("tokenize", "count one"), strings=strings))
         assert isinstance(found, Tokens)

@@ -12,7 +12,7 @@ import pytest
 from backends import Model, Setup, UnknownBackend, resolve
 from backends.echo import Echo
 from backends.errors import EngineFailed, Refused, Unavailable, Unsupported
-from backends.events import Candidate, Delta, Event, Finish, Outcome, PromptLogprobs, Segment, Usage
+from backends.events import Candidate, Delta, Event, Finish, Outcome, PromptLogprobs, Segment, Sound, Usage
 from backends.requests import (
     Audio,
     ChatRequest,
@@ -24,6 +24,7 @@ from backends.requests import (
     Request,
     Sampling,
     ScoreRequest,
+    SpeechRequest,
     Text,
     TokenizeRequest,
     Tool,
@@ -283,3 +284,40 @@ def test_what_cannot_be_decoded_is_refused_by_its_place(part: Image | Audio) -> 
     with pytest.raises(Refused) as caught:
         outcome(request)
     assert caught.value.param == "messages.0.content.1"
+
+
+def said(text: str, **fields: Any) -> list[Sound]:
+    """What it says, after checking that all else is as it should be."""
+    script = {"script": fields.pop("script")} if "script" in fields else {}
+    *sounds, usage = asyncio.run(events(SpeechRequest(model="echo", text=text, extra=script, **fields)))
+    assert all(isinstance(each, Sound) and each.rate == 24_000 for each in sounds)
+    found = [each for each in sounds if isinstance(each, Sound)]
+    assert isinstance(usage, Usage)
+    assert usage.completion == len(found)
+    assert usage.seconds == pytest.approx(sum(len(each.data) for each in found) / 48_000)
+    return found
+
+
+def test_it_speaks_a_tone_for_each_word() -> None:
+    sounds = said("Hello there. And you?")
+    assert [each.ends for each in sounds] == [False, True, False, True]
+    assert [len(each.data) / 48_000 for each in sounds] == [
+        pytest.approx(len(word) * 0.06 + 0.05, abs=0.01) for word in ("Hello", "there.", "And", "you?")
+    ]
+    assert max(array.array("h", sounds[0].data)) > 7000
+    assert said("Hello there. And you?") == sounds
+    assert said("nothing but words")[-1].ends
+
+
+def test_voices_and_speed_change_the_sound() -> None:
+    low, high = said("word", voice="low"), said("word", voice="high")
+    assert said("word") == low != high
+    slow, fast = said("word " * 9, speed=0.25), said("word " * 9, speed=4.0)
+    assert sum(len(each.data) for each in slow) / sum(len(each.data) for each in fast) == pytest.approx(16, rel=0.05)
+
+
+def test_what_it_cannot_say_and_what_it_is_told_to_say() -> None:
+    assert said("... €") == []
+    assert said("a", script={"text": "word"}) == said("word")
+    assert len(said("a", script={"chunks": 5})) == 5
+    assert max(len(each.data) for each in said("x" * 4096)) < 48_000 * 2.5

@@ -16,7 +16,7 @@ from openai_proxy import configure
 from openai_proxy.cli import findings
 from openai_proxy.cli.doctor import examine
 from openai_proxy.cli.findings import Finding
-from openai_proxy.config import Config, Server
+from openai_proxy.config import Config, ModelConfig, Server
 from tests.cli.terminal import run, terminal
 
 ECHO = '[models.echo]\nbackend = "echo"\n'
@@ -92,6 +92,19 @@ def test_engines_that_are_absent_or_broken(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(findings, "import_problem", lambda _: "ImportError: no")
     broken = by_subject(findings.engines(config))["llama_cpp"]
     assert "cannot be imported: ImportError: no" in broken.text
+
+
+def test_voices_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "SPEAKING", {"hibari": (("json", "nowhere_to_be_found"), "embedded")})
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    found = by_subject(findings.voices(Config(models={"m": ModelConfig(backend="hibari")})))
+    assert (found["hibari"].state, found["hibari"].text) == ("missing", "speech: nowhere_to_be_found not installed")
+    assert found["hibari"].fix is not None
+    assert found["hibari"].fix.endswith("install 'openai-proxy[embedded]'")
+    assert found["espeak"].state == "note"
+    assert by_subject(findings.voices(Config()))["hibari"].state == "note"
+    monkeypatch.setattr(findings, "SPEAKING", {"hibari": (("json",), "embedded")})
+    assert by_subject(findings.voices(Config()))["hibari"].state == "ok"
 
 
 def test_an_import_is_tried_in_another_process() -> None:

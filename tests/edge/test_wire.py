@@ -11,13 +11,14 @@ import pytest
 from starlette.types import Message
 
 from backends.events import Delta, Event
+from openai_proxy import pulse
 from openai_proxy import wire as module
 from openai_proxy.auth import NOBODY
 from openai_proxy.config import Config, Limits, Timeouts
 from openai_proxy.errors import Draining, EdgeError, Fault
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.ticker import Ticker
-from openai_proxy.wire import DONE, Endpoint, Incoming, Reply, Stream, Wire, fault_headers, render_fault
+from openai_proxy.wire import DONE, Endpoint, Flow, Incoming, Reply, Stream, Wire, fault_headers, render_fault
 
 CHUNK = b'data: {"a":1}\n\n'
 
@@ -82,7 +83,10 @@ class Server:
         self.tasks = len(asyncio.all_tasks())
 
     def take(
-        self, client: Client, answer: Callable[[Incoming], Coroutine[Any, Any, Reply | Stream]], abort: bool = True
+        self,
+        client: Client,
+        answer: Callable[[Incoming], Coroutine[Any, Any, Reply | Stream | Flow]],
+        abort: bool = True,
     ) -> asyncio.Task[None]:
         scope: dict[str, Any] = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
         scope["state"] = {"request_id": "req_1", "head": dict(scope["headers"]), "caller": NOBODY}
@@ -250,7 +254,7 @@ def test_a_bug_shows_nothing(first: int) -> None:
 
 
 def test_a_client_that_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.02)
+    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
     monkeypatch.setattr(module, "ABORT_WAIT", 0.05)
 
     async def work() -> None:
@@ -294,7 +298,7 @@ def test_a_connection_that_does_not_close_is_left(monkeypatch: pytest.MonkeyPatc
 
 
 def test_silence_has_a_status_line_and_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.02)
+    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
 
     async def work() -> None:
         server, client = Server(Timeouts(ping=0.03)), Client()

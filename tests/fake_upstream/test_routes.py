@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import importlib
 import io
 import json
 import urllib.error
 import urllib.request
-import wave
 from typing import Any
 
 import openai
@@ -177,9 +178,43 @@ def test_pictures_and_sounds(fake: Upstream) -> None:
     linked = fake.client().images.generate(model="fake", prompt="p", response_format="url").data
     assert linked is not None
     assert (linked[0].url or "").startswith("data:image/png")
-    sound = fake.client().audio.speech.create(model="fake", voice="alloy", input="hello").read()
-    with wave.open(io.BytesIO(sound)) as reader:
-        assert (reader.getframerate(), reader.getnframes()) == (16_000, 1600)
+
+
+@pytest.mark.parametrize(
+    ("format", "kind", "seconds"),
+    [
+        ("mp3", "audio/mpeg", 0.52),
+        ("opus", "audio/opus", 0.5),
+        ("aac", "audio/aac", 0.64),
+        ("flac", "audio/flac", 0.5),
+        ("wav", "audio/wav", 0.5),
+    ],
+)
+def test_speech_is_a_sound_of_its_format(fake: Upstream, format: Any, kind: str, seconds: float) -> None:
+    fake.script(chunks=5)
+    speech = fake.client().audio.speech
+    raw = speech.with_raw_response.create(model="fake", voice="alloy", input="hello", response_format=format)
+    assert (raw.headers["content-type"], raw.headers["transfer-encoding"]) == (kind, "chunked")
+    av: Any = importlib.import_module("av")
+    with av.open(io.BytesIO(raw.content)) as reader:
+        assert sum(frame.samples / frame.sample_rate for frame in reader.decode(audio=0)) == pytest.approx(
+            seconds, abs=0.01
+        )
+    events = speech.create(model="fake", voice="x", input="hello", response_format=format, stream_format="sse")
+    *deltas, done = [json.loads(line[6:]) for line in events.read().split(b"\n\n") if line]
+    assert b"".join(base64.b64decode(each["audio"]) for each in deltas) == raw.content
+    assert done["usage"] == {"input_tokens": 1, "output_tokens": 5, "total_tokens": 6}
+
+
+def test_bare_samples_and_what_it_refuses_to_say(fake: Upstream) -> None:
+    fake.script(chunks=5)
+    speech = fake.client().audio.speech
+    given: Any = {"model": "fake", "voice": "alloy", "input": "hello"}
+    assert len(speech.create(**given, response_format="pcm").read()) == 5 * 3200
+    assert speech.create(**given).read()[:2] == b"\xff\xfb"
+    for wrong in ({"response_format": "ogg"}, {"speed": 5.0}, {"stream_format": "x"}, {"input": ""}):
+        with pytest.raises(openai.BadRequestError):
+            speech.create(**given | wrong)
 
 
 def test_models(fake: Upstream) -> None:

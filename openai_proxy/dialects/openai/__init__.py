@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+import audio
 from openai_proxy.dialects import Dialect, Edge
 from openai_proxy.dialects.openai.answers import ChatCompletion, Completion
 from openai_proxy.dialects.openai.chat import chats
@@ -21,6 +22,8 @@ from openai_proxy.dialects.openai.scores import (
     ScoreList,
     Scores,
 )
+from openai_proxy.dialects.openai.speech import Speech
+from openai_proxy.dialects.openai.speech_body import SpeechBody
 from openai_proxy.dialects.openai.tokens import (
     DETOKENIZE_PATHS,
     TOKENIZE_PATHS,
@@ -33,6 +36,7 @@ from openai_proxy.dialects.openai.tokens import (
 )
 from openai_proxy.dialects.openai.transcriptions import TranscriptionBody, Transcriptions, TranslationBody
 from openai_proxy.dialects.openai.transcripts import Transcript, VerboseTranscript
+from openai_proxy.dialects.openai.voices import ListVoices, VoiceList
 from openai_proxy.openapi import Operation
 
 TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"
@@ -51,6 +55,8 @@ def build(edge: Edge) -> Dialect:
             *(Route(path, edge.endpoint(Detokenize(edge)), methods=["POST"]) for path in DETOKENIZE_PATHS),
             Route(TRANSCRIPTIONS, edge.endpoint(Transcriptions(edge, "transcribe"), form=True), methods=["POST"]),
             Route(TRANSLATIONS, edge.endpoint(Transcriptions(edge, "translate"), form=True), methods=["POST"]),
+            Route("/v1/audio/speech", edge.endpoint(Speech(edge)), methods=["POST"]),
+            Route("/v1/audio/voices", edge.endpoint(ListVoices(edge)), methods=["GET"]),
             Route("/v1/models", edge.endpoint(Models(edge)), methods=["GET"]),
             Route("/v1/models/{id:path}", edge.endpoint(OneModel(edge)), methods=["GET"]),
         ),
@@ -64,6 +70,16 @@ def build(edge: Edge) -> Dialect:
             *(Operation("POST", path, "Detokenize", DetokenizeBody, DetokenizeReply) for path in DETOKENIZE_PATHS),
             spoken(TRANSCRIPTIONS, "Write speech down", TranscriptionBody),
             spoken(TRANSLATIONS, "Write speech down in English", TranslationBody),
+            Operation(
+                "POST",
+                "/v1/audio/speech",
+                "Say a text aloud",
+                SpeechBody,
+                streams=True,
+                media="audio/mpeg",
+                text=tuple(sorted({*audio.SPOKEN.values(), *(f"audio/{format}" for format in audio.SPOKEN)})),
+            ),
+            Operation("GET", "/v1/audio/voices", "List the voices", reply=VoiceList),
             Operation("GET", "/v1/models", "List the models", reply=ModelList),
             Operation("GET", "/v1/models/{id}", "Show one model", reply=ModelEntry),
         ),

@@ -24,6 +24,16 @@ def served_model(router: Router, name: str | None, kind: Kind, limits: Limits) -
     return served
 
 
+def model_of_kind(router: Router, name: str | None, kind: Kind, limits: Limits) -> Served:
+    """The same; a body that names none means the default model, or else the first one that takes such requests."""
+    default = router.default_model
+    if not name and (default is None or kind not in router.find(default).model.kinds):
+        for served in router.models.values():
+            if not served.discovers and kind in served.model.kinds:
+                return served
+    return served_model(router, name, kind, limits)
+
+
 def check_kind(served: Served, kind: Kind) -> None:
     """Raises Unsupported when the model takes no requests of that kind."""
     if kind not in served.model.kinds:

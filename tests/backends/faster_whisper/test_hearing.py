@@ -114,7 +114,7 @@ def test_a_translation(ears: Running, beckett: bytes) -> None:
 
 
 def test_what_is_speech(ears: Running, beckett: bytes) -> None:
-    """server_vad: where nobody speaks nothing is heard; times are those of the whole sound; nothing passes a threshold of 1."""
+    """server_vad: where nobody speaks nothing is heard; times are the sound's; nothing passes a threshold of 1."""
     sound = around(beckett, 8.0, 0.0)
     segments = ears.answer(heard(sound, detection=Detection())).segments
     assert segments[0].start >= 7.5
