@@ -59,15 +59,15 @@ class FasterWhisper:
         loop = asyncio.get_running_loop()
 
         def told(done: int, total: int, note: str) -> None:
-            loop.call_soon_threadsafe(self._become, State("loading", note, done / max(1, total)))
+            loop.call_soon_threadsafe(self._fetching, State("loading", note, done / max(1, total)))
 
         self._become(State("loading", "looking for the model"))
         try:
             folder = await asyncio.to_thread(self._folder, told)
             self._become(State("loading", "loading the model"))
             self._engine = await asyncio.to_thread(self._load, folder)
-        except (LoadFailed, OSError):
-            self._become(State("failed"))
+        except BaseException as error:
+            self._become(State("failed", str(error)) if isinstance(error, Exception) else State("stopped"))
             raise
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="whisper")
         if not self._engine.translates:
@@ -92,6 +92,11 @@ class FasterWhisper:
         async with aclosing(listening.events()) as events:
             async for event in events:
                 yield event
+
+    def _fetching(self, state: State) -> None:
+        """A thread may go on to fetch when nobody waits for it any more."""
+        if self._state.name == "loading":
+            self._become(state)
 
     def _become(self, state: State) -> None:
         if state != self._state:

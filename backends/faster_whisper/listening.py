@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import audio
 from backends import media
-from backends.errors import Refused, Unsupported
+from backends.errors import Refused, Unavailable, Unsupported
 from backends.events import Delta, Event, Finish, Progress, Segment, Usage
 from backends.faster_whisper.engine import MOST_PROMPT, Engine, Hearing, Wanted
 from backends.faster_whisper.pieces import Piece, cut
@@ -103,7 +103,10 @@ class Listening:
         loop = asyncio.get_running_loop()
         while True:
             seen = self._hearing.windows
-            step = loop.run_in_executor(self._threads, next, segments, None)
+            try:
+                step = loop.run_in_executor(self._threads, next, segments, None)
+            except RuntimeError as error:  # the threads were ended with the engine
+                raise Unavailable("The engine was ended.") from error
             step.add_done_callback(_retrieve)
             while not (await asyncio.wait({step}, timeout=BEAT))[0]:
                 if self._hearing.windows != seen:

@@ -164,10 +164,10 @@ def test_several_at_once(ears: Running, beckett: bytes) -> None:
     assert len(texts) == 1
 
 
-def test_whoever_leaves_ends_the_work(ears: Running, cities: bytes) -> None:
-    """Six minutes of speech are given up after the first words, and the thread is free soon."""
+def test_whoever_leaves_ends_the_work(ears: Running, cities: bytes, beckett: bytes) -> None:
+    """Five minutes of speech are given up after the first words, and two others are heard at once."""
     clip = load(cities, 60)
-    long = wav(Clip(clip.pcm * 6, clip.rate))
+    long = wav(Clip(clip.pcm * 7, clip.rate))
 
     async def leave() -> float:
         async with aclosing(ears.backend.run(heard(long))) as events:
@@ -175,14 +175,25 @@ def test_whoever_leaves_ends_the_work(ears: Running, cities: bytes) -> None:
                 if isinstance(event, Delta):
                     break
         began = time.monotonic()
-        await Outcome.of(ears.backend.run(heard(silence(1.0) + b"")))
-        async with asyncio.TaskGroup() as both:
-            for _ in range(2):
-                both.create_task(Outcome.of(ears.backend.run(heard(cities, language="en"))))
+        await asyncio.gather(*(Outcome.of(ears.backend.run(heard(beckett))) for _ in range(2)))
         return time.monotonic() - began
 
     assert ears.runner.run(leave()) < 60
     assert not asyncio.all_tasks(ears.runner.get_loop())
+
+
+def test_an_engine_that_ends_while_it_hears(cities: bytes) -> None:
+    async def ended(backend: FasterWhisper) -> None:
+        async with aclosing(backend.run(heard(cities))) as events:
+            async for event in events:
+                if isinstance(event, Delta):
+                    await backend.close()
+
+    with asyncio.Runner() as runner:
+        backend = FasterWhisper(setup())
+        runner.run(backend.start())
+        with pytest.raises(Unavailable):
+            runner.run(ended(backend))
 
 
 @pytest.mark.parametrize("sound", [b"RIFF\x00\x00\x00\x00WAVE" + bytes(100), silence(0.0)])
