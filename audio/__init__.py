@@ -1,6 +1,7 @@
 """Sound: encoded bytes in, 16-bit mono PCM out, and the other way. Knows neither HTTP nor engines."""
 
 from audio.apart import pieces_soon, warm
+from audio.claims import claimed_seconds
 from audio.clip import WIDTH, Clip
 from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, sniff
 from audio.passages import Passage, Passages
@@ -27,6 +28,7 @@ __all__ = [
     "Resampler",
     "Stretcher",
     "TooLong",
+    "claimed_seconds",
     "cut",
     "encoded",
     "encoder",

@@ -30,6 +30,7 @@ from backends.requests import (
 BACKENDS = {
     "echo": "backends.echo:Echo",
     "espeak": "backends.espeak:Espeak",
+    "faster_whisper": "backends.faster_whisper:FasterWhisper",
     "hibari": "backends.hibari:Hibari",
     "kokoro": "backends.kokoro:Kokoro",
     "llama_cpp": "backends.llama_cpp:LlamaCpp",

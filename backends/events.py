@@ -1,9 +1,9 @@
 """What an engine answers: a stream of events, and what a finished stream amounts to.
 
 A backend's `run` yields events in this order: any Progress, then Delta, Segment, Embedding, Score, Sound or Picture,
-one Finish a choice of text, one Usage last. PromptLogprobs come before the first Delta of their choice. Only a
-tokenizer's answer is one Tokens alone. A server behind this one may answer with Relayed, then Usage. Failure is always
-an exception, never an event.
+one Finish a choice of text, one Usage last; in long work Progress may come between the others too. PromptLogprobs come
+before the first Delta of their choice. Only a tokenizer's answer is one Tokens alone. A server behind this one may
+answer with Relayed, then Usage. Failure is always an exception, never an event.
 """
 
 from __future__ import annotations
@@ -109,10 +109,20 @@ class Tokens(Struct, frozen=True, tag=True):
     text: str = ""
 
 
+class Word(Struct, frozen=True):
+    """A word with the space before it, if there is one, and when it was said, in seconds from the beginning."""
+
+    text: str
+    start: float
+    end: float
+
+
 class Segment(Struct, frozen=True, tag=True):
     """Words that were said between two times, in seconds from the beginning; the same words came as Delta.
 
-    `tokens` are the model's, `logprob` is their mean (natural logarithm); `language` is an ISO 639-1 code.
+    `tokens` are the model's, `logprob` is their mean (natural logarithm); `language` is an ISO 639-1 code. `words` are
+    all of its text, where they were asked for. `temperature` is the one that was used, where the engine may change it;
+    `silence` the probability that nothing is said here.
     """
 
     start: float
@@ -121,6 +131,9 @@ class Segment(Struct, frozen=True, tag=True):
     tokens: tuple[int, ...] = ()
     logprob: float = 0.0
     language: str = ""
+    words: tuple[Word, ...] = ()
+    temperature: float | None = None
+    silence: float = 0.0
 
 
 class Sound(Struct, frozen=True, tag=True):

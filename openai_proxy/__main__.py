@@ -27,7 +27,7 @@ COMMANDS = {
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 EPILOG = """\
 A first try:
-  openai-proxy serve                     three small models on http://127.0.0.1:8000
+  openai-proxy serve                     small models on http://127.0.0.1:8000
   openai-proxy chat "What is a proxy?"   in a second terminal
 
 `openai-proxy COMMAND --help` tells more of each command.

@@ -1,4 +1,4 @@
-"""What is served when no configuration names a model: three small models that run on any machine.
+"""What is served when no configuration names a model: small models that run on any machine.
 
 It is kept as the text of a configuration file, so that `openai-proxy check --default` can hand it out as a start.
 """
@@ -27,6 +27,11 @@ repetition_penalty = 1.1
 backend = "llama_cpp"
 aliases = ["text-embedding-3-small", "text-embedding-ada-002"]
 options = { weights = "all-minilm-l6-v2", embedding = true }
+
+[models.whisper-base]
+backend = "faster_whisper"
+aliases = ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"]
+options = { weights = "whisper-base" }
 
 [models.hibari]
 backend = "hibari"

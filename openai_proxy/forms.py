@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct, field
@@ -23,14 +23,16 @@ LONGEST_BOUNDARY = 70
 HEADERS, HEADER_BYTES = 8, 8192
 LONGEST_NAME = 100
 SHOWN = 100
-# What several values are called by clients.
+# What several values are called by clients, and the members of an object.
 SEVERAL = "[]"
+MEMBER = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
 
 
 class Part(Struct):
-    """One part: a file where the client names one, else a field of text."""
+    """One part: a file where the client names one, else a field of text; `member` is of the object `name`."""
 
     name: str = ""
+    member: str | None = None
     file: str | None = None
     data: bytearray = field(default_factory=bytearray)
     headers: dict[str, bytes] = field(default_factory=dict)
@@ -46,11 +48,15 @@ def boundary_of(content_type: bytes) -> bytes | None:
 def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tuple[T, frozenset[str]]:
     """The form as `kind`, and the names of the fields it sets; empty text sets nothing. Bytes are files.
 
-    Raises InvalidRequest, TooManyItems or UnknownParameter, each naming the field.
+    An object is JSON, or fields `name[member]` as the `openai` SDK writes it. Raises InvalidRequest, TooManyItems or
+    UnknownParameter, each naming the field.
     """
     given: dict[str, list[Part]] = {}
     known = {each.encode_name: each for each in msgspec.structs.fields(kind)}
+    objects = frozenset(name for name, each in known.items() if _object(each.type))
     for part in _Reader(limits).parts(body, boundary):
+        if (nested := MEMBER.fullmatch(part.name)) and nested[1] in objects:
+            part.name, part.member = nested[1], nested[2]
         name = part.name if part.name in known else part.name + SEVERAL
         if name not in known:
             near = difflib.get_close_matches(part.name[:SHOWN], known, n=1)
@@ -66,8 +72,16 @@ def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tu
     return kind(**values), frozenset(values)
 
 
+def _object(kind: Any) -> bool:
+    """Whether a value of this kind may be an object."""
+    return any(isinstance(arm, type) and issubclass(arm, Struct) for arm in (kind, *get_args(kind)))
+
+
 def _value(wanted: msgspec.structs.FieldInfo, parts: list[Part]) -> Any:
     name = wanted.encode_name
+    members = [part.member for part in parts]
+    if any(members) and len({*members} - {None}) == len(members):
+        return _converted({part.member: _text(part, name) for part in parts}, wanted)
     if name.endswith(SEVERAL):
         return _converted([_text(part, name) for part in parts], wanted)
     if len(parts) > 1:
@@ -90,8 +104,10 @@ def _text(part: Part, name: str) -> str:
 
 def _converted(value: Any, wanted: msgspec.structs.FieldInfo) -> Any:
     try:
+        if isinstance(value, str) and value.startswith("{") and _object(wanted.type):
+            return msgspec.json.decode(value, type=wanted.type)
         return msgspec.convert(value, wanted.type, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
         name = wanted.encode_name
         raise InvalidRequest(f"{name}: {str(error)[:SHOWN]}", param=name) from error
 

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from backends.errors import OtherKind
-from backends.events import Delta, Embedding, Event, Finish, Relayed, Score, Segment, Tokens, Usage
+from backends.events import Embedding, Event, Relayed, Score, Tokens, Usage
 from backends.remote.chunks import Counted, events_of, reader
 from backends.remote.stream import MODEL
+from backends.remote.transcripts import events_of_transcript
 from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
 from backends.requests import (
     ChatRequest,
@@ -86,40 +87,11 @@ class Words(Struct, frozen=True):
     prompt: str
 
 
-class Spoken(Struct, frozen=True):
-    """A part of a transcript."""
-
-    start: float = 0.0
-    end: float = 0.0
-    text: str = ""
-    tokens: list[int] = []
-    avg_logprob: float = 0.0
-
-
-class Heard(Struct, frozen=True):
-    """What a transcription cost: seconds of sound, or tokens."""
-
-    seconds: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-
-
-class Transcript(Struct, frozen=True):
-    """What was said."""
-
-    text: str
-    usage: Heard = Heard()
-    language: str = ""
-    duration: float | str | None = None
-    segments: list[Spoken] | None = None
-
-
 read_choices = reader(Choices)
 read_vectors = reader(Vectors)
 read_ranking = reader(Ranking)
 read_ids = reader(Ids)
 read_words = reader(Words)
-read_transcript = reader(Transcript)
 
 
 def events_of_whole(request: Request, body: bytes) -> Iterator[Event]:
@@ -136,7 +108,7 @@ def events_of_whole(request: Request, body: bytes) -> Iterator[Event]:
         case DetokenizeRequest():
             return iter([Tokens((), text=read_words(body).prompt)])
         case TranscriptionRequest():
-            return _transcript(body)
+            return events_of_transcript(body)
         case SpeechRequest() | ImageRequest():
             raise OtherKind
         case _:
@@ -218,19 +190,6 @@ def _scores(request: ScoreRequest, body: bytes) -> Iterator[Event]:
 def _tokens(body: bytes) -> Iterator[Event]:
     found = read_ids(body)
     yield Tokens(tuple(found.tokens), None if found.token_strs is None else tuple(found.token_strs))
-
-
-def _transcript(body: bytes) -> Iterator[Event]:
-    found = read_transcript(body)
-    cost = found.usage
-    seconds = float(found.duration or cost.seconds or 0.0)
-    if found.segments is None:
-        yield Delta(found.text)
-    for each in found.segments or ():
-        yield Delta(each.text)
-        yield Segment(each.start, each.end, each.text, tuple(each.tokens), each.avg_logprob, found.language)
-    yield Finish("stop")
-    yield Usage(prompt=cost.input_tokens or 0, completion=cost.output_tokens or 0, seconds=seconds)
 
 
 def _usage(counted: Counted | None) -> Usage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 
-from backends.requests import TranscriptionRequest
+from backends.requests import Detection, TranscriptionRequest
 
 
 def form_of(request: TranscriptionRequest, model: str) -> tuple[bytes, bytes]:
@@ -19,7 +19,24 @@ def form_of(request: TranscriptionRequest, model: str) -> tuple[bytes, bytes]:
         fields.append(("temperature", str(request.temperature)))
     if request.task == "transcribe":
         fields += [("timestamp_granularities[]", granularity) for granularity in request.timestamps]
+        fields += _chunking(request.detection)
+        fields += [("include[]", "logprobs")] if request.logprobs else []
     return multipart(fields, f"audio.{request.audio.format}", request.audio.data)
+
+
+def _chunking(detection: Detection | None) -> list[tuple[str, str]]:
+    """What counts as speech, where the client did not leave it at what is usual."""
+    if detection is None:
+        return []
+    if detection == Detection():
+        return [("chunking_strategy", "auto")]
+    members = {
+        "type": "server_vad",
+        "threshold": f"{detection.threshold:g}",
+        "silence_duration_ms": f"{detection.silence * 1000:.0f}",
+        "prefix_padding_ms": f"{detection.padding * 1000:.0f}",
+    }
+    return [(f"chunking_strategy[{name}]", value) for name, value in members.items()]
 
 
 def multipart(fields: Iterable[tuple[str, str]], filename: str, data: bytes) -> tuple[bytes, bytes]:

@@ -46,6 +46,7 @@ PARAMETERS = frozenset(
     | {"spaces_between_special_tokens", "truncate_prompt_tokens", "truncation_side", "thinking_token_budget"}
     | {"add_special_tokens", "return_tokens_as_token_ids", "add_generation_prompt", "continue_final_message"}
     | {"chat_template_kwargs", "language", "prompt", "translate", "segment_timestamps", "word_timestamps"}
+    | {"server_vad", "transcript_logprobs"}
     | {"speed", "instructions"}
 )
 

@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple, Protocol, TypeAlias
 from msgspec import Meta, Struct
 
 from audio import WIDTH, Stretcher
-from backends import Model, Setup, State
+from backends import Model, Setup, State, telemetry
 from backends.errors import OtherKind, Refused, Unavailable, Unsupported
 from backends.events import Event, Sound, Usage
 from backends.options import read_options
@@ -108,6 +108,7 @@ class Speaker(ABC):
         """Load in a thread of its own."""
         self._become(State("loading", "loading the voices"))
         try:
+            telemetry.switch_off()
             engine = await asyncio.to_thread(self.load)
         except BaseException as error:
             self._become(State("failed", str(error)) if isinstance(error, Exception) else State("stopped"))

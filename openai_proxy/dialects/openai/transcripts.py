@@ -1,33 +1,18 @@
-"""Transcripts as clients read them: JSON, text, subtitles and streams."""
+"""Whole transcripts as clients read them: JSON, text and subtitles."""
 
 from __future__ import annotations
 
 import math
 import zlib
-from typing import assert_never
+from collections.abc import Collection, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from audio.subtitles import Line, srt, vtt
-from backends.events import (
-    Answering,
-    Delta,
-    Embedding,
-    Event,
-    Finish,
-    Outcome,
-    Picture,
-    Progress,
-    PromptLogprobs,
-    Relayed,
-    Score,
-    Segment,
-    Sound,
-    Tokens,
-    Usage,
-)
-from backends.requests import TranscriptionRequest
+from backends import events
+from backends.events import Outcome, Segment
+from backends.requests import Granularity, TranscriptionRequest
 from openai_proxy.wire import JSON, Headers
 
 PLAIN: Headers = ((b"content-type", b"text/plain; charset=utf-8"),)
@@ -41,12 +26,12 @@ class Duration(Struct, tag="duration"):
     seconds: int
 
 
-class TokenUsage(Struct, tag="tokens"):
-    """Tokens read and written."""
+class TokenLogprob(Struct):
+    """A token that was written, and how sure the model was of it (natural logarithm)."""
 
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
+    token: str
+    bytes: list[int]
+    logprob: float
 
 
 class Transcript(Struct):
@@ -54,10 +39,19 @@ class Transcript(Struct):
 
     text: str
     usage: Duration
+    logprobs: list[TokenLogprob] | UnsetType = UNSET
+
+
+class TranscriptWord(Struct):
+    """A word and its times."""
+
+    word: str
+    start: float
+    end: float
 
 
 class TranscriptSegment(Struct):
-    """Some of the words with their times; `no_speech_prob` is not measured and always 0."""
+    """Some of the words with their times; `no_speech_prob` is 0 where the engine does not measure it."""
 
     id: int
     seek: int
@@ -72,31 +66,21 @@ class TranscriptSegment(Struct):
 
 
 class VerboseTranscript(Struct):
-    """The words and their times. `language` is an ISO 639-1 code."""
+    """The words and their times, of the granularities that were asked for. `language` is an ISO 639-1 code."""
 
     task: str
     language: str
     duration: float
     text: str
-    segments: list[TranscriptSegment]
     usage: Duration
+    segments: list[TranscriptSegment] | UnsetType = UNSET
+    words: list[TranscriptWord] | UnsetType = UNSET
 
 
-class TextDelta(Struct, tag="transcript.text.delta"):
-    """The next words of a stream."""
-
-    delta: str
-
-
-class TextDone(Struct, tag="transcript.text.done"):
-    """The end of a stream, with all of its words."""
-
-    text: str
-    usage: TokenUsage
-
-
-def transcript(outcome: Outcome, request: TranscriptionRequest, shape: str) -> tuple[Headers, bytes]:
-    """A whole answer in the shape that was asked for, and its headers."""
+def transcript(
+    outcome: Outcome, request: TranscriptionRequest, shape: str, granularities: Collection[Granularity]
+) -> tuple[Headers, bytes]:
+    """A whole answer in the shape and with the times that were asked for, and its headers."""
     text = words(outcome.answers[0].text if outcome.answers else "")
     seconds = Duration(math.ceil(outcome.usage.seconds))
     lines: list[Line] = [(segment.start, segment.end, segment.text) for segment in outcome.segments]
@@ -108,9 +92,10 @@ def transcript(outcome: Outcome, request: TranscriptionRequest, shape: str) -> t
         case "vtt":
             return VTT, vtt(lines).encode()
         case "verbose_json":
-            return JSON, msgspec.json.encode(_verbose(outcome, request, text, seconds))
+            return JSON, msgspec.json.encode(_verbose(outcome, request, text, granularities))
         case _:
-            return JSON, msgspec.json.encode(Transcript(text, seconds))
+            found = outcome.answers[0].logprobs if outcome.answers else None
+            return JSON, msgspec.json.encode(Transcript(text, seconds, logprobs(found) if request.logprobs else UNSET))
 
 
 def words(text: str) -> str:
@@ -118,17 +103,29 @@ def words(text: str) -> str:
     return text.strip()
 
 
-def _verbose(outcome: Outcome, request: TranscriptionRequest, text: str, usage: Duration) -> VerboseTranscript:
+def logprobs(entries: Sequence[events.TokenLogprob] | None) -> list[TokenLogprob]:
+    """The same in OpenAI's shape for transcripts."""
+    return [TokenLogprob(entry.token, list(entry.data), entry.logprob or 0.0) for entry in entries or ()]
+
+
+def _verbose(
+    outcome: Outcome, request: TranscriptionRequest, text: str, granularities: Collection[Granularity]
+) -> VerboseTranscript:
     heard = next((segment.language for segment in outcome.segments if segment.language), None)
     temperature = request.temperature or 0.0
-    return VerboseTranscript(
+    made = VerboseTranscript(
         task=request.task,
         language="en" if request.task == "translate" else heard or request.language or UNKNOWN,
         duration=outcome.usage.seconds,
         text=text,
-        segments=[_segment(number, each, temperature) for number, each in enumerate(outcome.segments)],
-        usage=usage,
+        usage=Duration(math.ceil(outcome.usage.seconds)),
     )
+    if "segment" in granularities:
+        made.segments = [_segment(number, each, temperature) for number, each in enumerate(outcome.segments)]
+    if "word" in granularities:
+        said = (word for segment in outcome.segments for word in segment.words)
+        made.words = [TranscriptWord(word.text.strip(), word.start, word.end) for word in said]
+    return made
 
 
 def _segment(number: int, segment: Segment, temperature: float) -> TranscriptSegment:
@@ -140,52 +137,8 @@ def _segment(number: int, segment: Segment, temperature: float) -> TranscriptSeg
         end=segment.end,
         text=segment.text,
         tokens=list(segment.tokens),
-        temperature=temperature,
+        temperature=temperature if segment.temperature is None else segment.temperature,
         avg_logprob=segment.logprob,
         compression_ratio=len(data) / len(zlib.compress(data)),
+        no_speech_prob=segment.silence,
     )
-
-
-class TranscriptFrames:
-    """A stream's events; the words of all deltas together are those of the last event."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.usage = Usage()
-
-    def render(self, event: Event) -> bytes:
-        match event:
-            case Delta(text=text):
-                text = text if self.said else text.lstrip()
-                if not text:
-                    return b""
-                self.said.append(text)
-                return _frame(TextDelta(text))
-            case Usage():
-                self.usage = event
-                return b""
-            case (
-                Answering()
-                | Progress()
-                | PromptLogprobs()
-                | Embedding()
-                | Relayed()
-                | Score()
-                | Segment()
-                | Tokens()
-                | Sound()
-                | Picture()
-                | Finish()
-            ):
-                return b""
-            case _:
-                assert_never(event)
-
-    def end(self) -> bytes:
-        usage = self.usage
-        tokens = TokenUsage(usage.prompt, usage.completion, usage.prompt + usage.completion)
-        return _frame(TextDone("".join(self.said), tokens))
-
-
-def _frame(event: TextDelta | TextDone) -> bytes:
-    return b"data: %s\n\n" % msgspec.json.encode(event)

@@ -24,6 +24,7 @@ from backends.events import (
     Tokens,
     ToolDelta,
     Usage,
+    Word,
 )
 from backends.remote.answers import events_of_whole
 from backends.remote.chunks import events_of
@@ -151,6 +152,27 @@ def test_transcripts() -> None:
     segment = {"start": 0.5, "end": 1.0, "text": " hi", "tokens": [1], "avg_logprob": -0.5}
     timed = whole(SPEECH, {"text": "hi", "language": "en", "duration": "1.5", "segments": [segment]})
     assert timed == [Delta(" hi"), Segment(0.5, 1.0, " hi", (1,), -0.5, "en"), Finish("stop"), Usage(seconds=1.5)]
+
+
+def test_words_of_transcripts() -> None:
+    """Each is the segment's in which it begins; without segments they make one."""
+    words = [{"word": "hi", "start": 0.5, "end": 0.7}, {"word": "you", "start": 2.5, "end": 2.7}]
+    segments = [{"start": 0.0, "end": 2.0, "text": " hi", "temperature": 0.2, "no_speech_prob": 0.1}]
+    segments += [{"start": 2.0, "end": 2.4, "text": " you"}]
+    hi, you = Word(" hi", 0.5, 0.7), Word(" you", 2.5, 2.7)
+    told = whole(SPEECH, {"text": "hi you", "words": words, "segments": segments})
+    assert [event for event in told if isinstance(event, Segment)] == [
+        Segment(0.0, 2.0, " hi", words=(hi,), temperature=0.2, silence=0.1),
+        Segment(2.0, 2.4, " you", words=(you,)),
+    ]
+    told = whole(SPEECH, {"text": "hi you", "words": words})
+    assert told[:2] == [Delta("hi you"), Segment(0.5, 2.7, "hi you", words=(hi, you))]
+
+
+def test_log_probabilities_of_transcripts() -> None:
+    tokens = [{"token": "hi", "logprob": -0.5, "bytes": [104, 105]}, {"token": "!", "logprob": -1}]
+    [delta, *_] = whole(SPEECH, {"text": "hi!", "logprobs": tokens})
+    assert delta == Delta("hi!", logprobs=(TokenLogprob("hi", -0.5, b"hi"), TokenLogprob("!", -1.0, b"!")))
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,11 @@ SPOKEN: dict[str, tuple[str, dict[str, str]]] = {
         "transcriptions",
         {"response_format": "verbose_json", "timestamp_granularities[]": "word"},
     ),
+    "server_vad": (
+        "transcriptions",
+        {"chunking_strategy[type]": "server_vad", "chunking_strategy[silence_duration_ms]": "700"},
+    ),
+    "transcript_logprobs": ("transcriptions", {"include[]": "logprobs", "chunking_strategy": "auto"}),
 }
 NEEDED: dict[str, dict[str, Any]] = {
     CHAT: {"messages": [{"role": "user", "content": "Hello"}]},
