@@ -15,6 +15,7 @@ from msgspec import Struct
 from backends.errors import OtherKind
 from backends.events import Delta, Embedding, Event, Finish, Relayed, Score, Segment, Tokens, Usage
 from backends.remote.chunks import Counted, events_of, reader
+from backends.remote.drawing import events_of_pictures
 from backends.remote.stream import MODEL
 from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
 from backends.requests import (
@@ -137,7 +138,9 @@ def events_of_whole(request: Request, body: bytes) -> Iterator[Event]:
             return iter([Tokens((), text=read_words(body).prompt)])
         case TranscriptionRequest():
             return _transcript(body)
-        case SpeechRequest() | ImageRequest():
+        case ImageRequest():
+            return events_of_pictures(request, body)
+        case SpeechRequest():
             raise OtherKind
         case _:
             assert_never(request)

@@ -16,9 +16,23 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+import vision
 from backends import BACKENDS, KINDS, Backend, Kind, Setup, resolve
 from backends.errors import BackendError, Refused, Unavailable
-from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Sound, Tokens, Usage
+from backends.events import (
+    Delta,
+    Embedding,
+    Event,
+    Finish,
+    Outcome,
+    Picture,
+    Progress,
+    Score,
+    Segment,
+    Sound,
+    Tokens,
+    Usage,
+)
 from backends.requests import (
     DetokenizeRequest,
     Request,
@@ -26,12 +40,13 @@ from backends.requests import (
 )
 from openai_proxy.fake_upstream.script import Script
 from tests.backends.asking import ask
+from tests.backends.known import EXTRA
 from tests.upstream import threaded
 
 T = TypeVar("T")
 TESTS = Path(__file__).parent
 LONG = 200
-RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Sound: 1, Finish: 2, Usage: 3}
+RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Sound: 1, Picture: 1, Finish: 2, Usage: 3}
 CLASSES = {"json_object": "JsonObject", "json_schema": "JsonSchema"}
 PLACES = {
     option: os.environ[variable]
@@ -64,7 +79,7 @@ CHOOSING = frozenset({"temperature", "top_p", "seed", "presence_penalty", "frequ
 PLANS = (
     Plan(
         "echo",
-        "test_echo.py",
+        "test_echo*.py",
         slow={"script": {"delay": 60.0}},
         idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
     ),
@@ -73,7 +88,7 @@ PLANS = (
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
     Plan(
         "ray",
-        "test_echo.py",
+        "test_echo*.py",
         {"backend": "echo", "replicas": 2, "cpus": 0.1},
         needs="ray_options",
         slow={"script": {"delay": 60.0}},
@@ -181,7 +196,7 @@ def test_it_is_ready_and_says_what_it_takes(started: Started) -> None:
 
 def test_every_honoured_parameter_has_a_test_of_its_own(started: Started) -> None:
     place = TESTS / started.plan.tests
-    files = [place] if place.is_file() else sorted(place.glob("test_*.py"))
+    files = sorted(place.glob("test_*.py")) if place.is_dir() else sorted(TESTS.glob(started.plan.tests))
     text = "".join(file.read_text() for file in files)
     honoured = started.backend.model.parameters - started.plan.idle
     assert {name for name in honoured if not re.search(rf"\b{CLASSES.get(name, name)}\b", text)} == set()
@@ -240,6 +255,15 @@ def test_speech_is_sound_of_one_rate_and_ends(started: Started) -> None:
     assert usage.seconds == pytest.approx(seconds)
 
 
+def test_as_many_pictures_are_drawn_as_were_asked_for(started: Started) -> None:
+    if "image" not in started.backend.model.kinds:
+        pytest.skip("draws nothing")
+    events = started.events(replace(ask("image"), n=2))
+    pictures = [event for event in events if isinstance(event, Picture)]
+    assert sorted(event.index for event in pictures if event.partial is None) == [0, 1]
+    assert {vision.inspect(event.data, vision.Limits()).media_type for event in pictures} == {"image/png"}
+
+
 def test_a_tokenizer_answers_with_one_event_and_finds_its_way_back(started: Started) -> None:
     for strings in (False, True):
         [found] = started.events(replace(ask("tokenize", "count one"), strings=strings))
@@ -267,6 +291,8 @@ def test_the_outcome_is_the_sum_of_the_events(started: Started) -> None:
         texts = [event.text for event in events if isinstance(event, Delta)]
         assert "".join(answer.text for answer in outcome.answers) == "".join(texts)
         assert len(outcome.vectors) == sum(isinstance(event, Embedding) for event in events)
+        finished = [event for event in events if isinstance(event, Picture) and event.partial is None]
+        assert len(outcome.pictures) == len(finished)
         assert len(outcome.scores) == sum(isinstance(event, Score) for event in events)
         assert outcome.usage == events[-1]
 
@@ -373,15 +399,3 @@ def test_names_of_parameters_are_known() -> None:
     for plan in PLANS:
         if plan.backend != "ray":  # it has those of the backend that it wraps
             assert build(plan).model.parameters <= known, plan
-
-
-EXTRA = {
-    *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "script", "token_prompts"),
-    *("stop_token_ids", "include_stop_str_in_output", "bad_words", "allowed_token_ids", "skip_special_tokens"),
-    *("spaces_between_special_tokens", "truncate_prompt_tokens", "truncation_side", "cache_salt"),
-    *("add_special_tokens", "return_tokens_as_token_ids", "priority", "thinking_token_budget"),
-    *("chat_echo", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"),
-    "use_activation",
-    *("json_object", "json_schema", "regex", "choice", "grammar"),
-    *("translate", "segment_timestamps", "word_timestamps"),
-}
