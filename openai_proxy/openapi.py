@@ -142,7 +142,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for kind in operation.text:
         content[kind] = {"schema": {"type": "string"}}
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": {}}  # tools differ in what they take an event for
     envelope = {"application/json": {"schema": {"$ref": REFERENCE.format(name="Envelope")}}}
     codes: dict[int, list[str]] = {}
     for row in TABLE.values():

@@ -33,11 +33,7 @@ from backends.events import (
     Tokens,
     Usage,
 )
-from backends.requests import (
-    DetokenizeRequest,
-    Request,
-    Sampling,
-)
+from backends.requests import DetokenizeRequest, Request, Sampling
 from openai_proxy.fake_upstream.script import Script
 from tests.backends.asking import ask
 from tests.backends.known import EXTRA
