@@ -158,7 +158,8 @@ class Picture(Struct, frozen=True, tag=True):
 class Usage(Struct, frozen=True, tag=True):
     """Tokens read and written by the whole request; `cached` of the prompt's came out of a cache.
 
-    `seconds` is how long the sound was that a transcription heard, or that was said.
+    `seconds` is how long the sound was that a transcription heard, or that was said; `pictures` of the prompt's were
+    those of pictures.
     """
 
     prompt: int = 0
@@ -166,6 +167,7 @@ class Usage(Struct, frozen=True, tag=True):
     cached: int = 0
     reasoning: int = 0
     seconds: float = 0.0
+    pictures: int = 0
 
 
 class Answering(Struct, frozen=True, tag=True):
@@ -223,7 +225,8 @@ class Answer(Struct):
 
 
 class Outcome(Struct):
-    """What a finished stream amounts to: choices, vectors and scores in order of their index, segments as they came.
+    """What a finished stream amounts to: choices, vectors, scores and finished pictures in order of their index,
+    segments as they came.
 
     Or all of it in one piece, `relayed`, as another server wrote it. `model` is the one that answered, if not the one
     that was asked.
@@ -235,6 +238,7 @@ class Outcome(Struct):
     scores: list[float] = field(default_factory=list)
     tokens: Tokens | None = None
     segments: list[Segment] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)
     relayed: bytes | None = None
     model: str | None = None
 
@@ -277,6 +281,8 @@ class Outcome(Struct):
             self.tokens = event
         elif type(event) is Segment:
             self.segments.append(event)
+        elif type(event) is Picture and event.partial is None:
+            _put(self.pictures, event.index, event.data, b"")
         elif type(event) is PromptLogprobs:
             self.answer(event.index).prompt = event
 
@@ -319,4 +325,5 @@ def total(usages: Sequence[Usage]) -> Usage:
         cached=sum(usage.cached for usage in usages),
         reasoning=sum(usage.reasoning for usage in usages),
         seconds=sum(usage.seconds for usage in usages),
+        pictures=sum(usage.pictures for usage in usages),
     )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,10 +14,10 @@ import audio
 import vision
 from audio import Clip
 from backends.errors import BadAudio, BadImage, Unsupported
-from backends.requests import Audio, Image, Message, Part, Text
+from backends.requests import Audio, Image, ImageRequest, Message, Part, Text
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Pixels
+    from vision import Pixels
 
 # A part as an engine can use it; None for text.
 Decoded: TypeAlias = "Pixels | Clip | None"
@@ -47,6 +47,20 @@ async def _part(part: Part, param: str) -> Decoded:
                 return await vision.load_soon(data)
         case Audio():
             return Clip(b"".join([piece async for piece in sound(part, param)]), audio.RATE)
+
+
+async def pictures(request: ImageRequest) -> tuple[list[Pixels], Pixels | None]:
+    """The pictures to edit or to vary, upright, and how opaque the mask is: 0 where the first one may change.
+
+    Raises BadImage.
+    """
+    images = await asyncio.gather(*(_picture(each, vision.load, "image") for each in request.images))
+    return images, None if request.mask is None else await _picture(request.mask, vision.alpha, "mask")
+
+
+async def _picture(image: Image, decode: Callable[[bytes], Pixels], param: str) -> Pixels:
+    with refusing(param):
+        return await vision.soon(decode, image.data)
 
 
 async def sound(part: Audio, param: str) -> AsyncGenerator[bytes, None]:

@@ -309,7 +309,9 @@ class ImageRequest(Struct, frozen=True, kw_only=True):
     than 0 up to so many unfinished Pictures of each.
 
     `images` are those to edit or to vary (without a prompt); `mask` is transparent where the first one may change.
-    Sides are in pixels. Whoever gives a `form` takes Relayed: a whole answer, or the events of a stream.
+    Sides are in pixels. `effort` is how many of the model's own steps to take, 1.0 for as many as it would by itself;
+    `steps` is their number. `guidance` is the weight of the prompt, `strength` from 0 to 1 how far a picture may
+    change. `repeatable`: as of a chat. Whoever gives a `form` takes Relayed: a whole answer, or the events of a stream.
     """
 
     model: str
@@ -320,6 +322,7 @@ class ImageRequest(Struct, frozen=True, kw_only=True):
     height: int | None = None
     images: tuple[Image, ...] = ()
     mask: Image | None = None
+    effort: float = 1.0
     steps: int | None = None
     guidance: float | None = None
     strength: float | None = None
@@ -329,6 +332,7 @@ class ImageRequest(Struct, frozen=True, kw_only=True):
     partial: int = 0
     extra: Mapping[str, Any] = {}
     form: Form | None = None
+    repeatable: bool = False
 
 
 Request: TypeAlias = (

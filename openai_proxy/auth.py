@@ -9,6 +9,8 @@ from msgspec import Struct
 from openai_proxy.errors import BadHead, MissingKey, Unauthorized
 
 CHALLENGE = ((b"www-authenticate", b"Bearer"),)
+# Below it pictures lie by names that nobody can guess.
+IMAGE_FILES = "/v1/images/files/"
 KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from backends import State, UpstreamState
 from openai_proxy.admission import Admission
+from openai_proxy.image_files import Kept
 
 Order: TypeAlias = Literal["load", "unload", "sleep", "wake"]
 Steer: TypeAlias = Literal["drain", "undrain"]
@@ -69,6 +70,9 @@ class Fleet(Protocol):
         self, name: str, steer: tuple[Steer, str] | None = None
     ) -> Awaitable[Sequence[Sequence[UpstreamState]]]:
         """What each of the others knows of a model's upstreams, after it carried out an order to one of them."""
+
+    def image(self, name: str) -> Awaitable[Kept | None]:
+        """The picture of that name, if one of the others keeps it."""
 
     def restart(self) -> Awaitable[None]:
         """Begin to replace each by a new one, without losing a request. Raises WrongState."""

@@ -24,6 +24,12 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8000
     hosts: Annotated[tuple[str, ...], Meta(description="names accepted in Host beside the loopback ones")] = ()
     origins: Annotated[tuple[str, ...], Meta(description="web origins whose pages may call; empty: none")] = ()
+    public_url: Annotated[
+        str | None, Meta(description="where clients reach this server, for addresses in answers; absent: as they did")
+    ] = None
+    open_images: Annotated[
+        bool, Meta(description="pictures at their addresses, which nobody can guess, need no key")
+    ] = False
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="peer addresses or networks whose X-Forwarded-For is believed")
     ] = ()
@@ -60,7 +66,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_line: Annotated[Count, Meta(description="the request line")] = 8_192
     body_bytes: Annotated[Count, Meta(description="a JSON body")] = 16_000_000
     upload_bytes: Annotated[Count, Meta(description="a form with a file")] = 26_214_400
-    form_parts: Annotated[Count, Meta(description="parts of a form")] = 20
+    form_parts: Annotated[Count, Meta(description="parts of a form")] = 40
     form_field: Annotated[Count, Meta(description="one text of a form")] = 65_536
     n: Annotated[Count, Meta(description="choices of one request")] = 16
     stop: Annotated[Count, Meta(description="stop strings")] = 16
@@ -73,10 +79,15 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tool_bytes: Annotated[Count, Meta(description="all tools, or one schema, as JSON")] = 262_144
     messages: Annotated[Count, Meta(description="messages of one chat")] = 2048
     parts: Annotated[Count, Meta(description="content parts of one request")] = 512
-    media: Annotated[Count, Meta(description="pictures and sounds of one chat")] = 20
+    media: Annotated[Count, Meta(description="pictures and sounds of one chat, pictures to edit")] = 20
     image_pixels: Annotated[Count, Meta(description="pixels of a picture")] = 32_000_000
-    chat_pixels: Annotated[Count, Meta(description="pixels of all pictures of one chat")] = 128_000_000
+    chat_pixels: Annotated[Count, Meta(description="pixels of all pictures of one chat or edit")] = 128_000_000
     image_side: Annotated[Count, Meta(description="pixels of a picture's side")] = 16_000
+    image_prompt: Annotated[Count, Meta(description="characters of a prompt for pictures")] = 32_000
+    drawn_side: Annotated[
+        Count, Meta(description="pixels of a side of a picture to draw, where its model does not tell its sizes")
+    ] = 4096
+    stored_images: Annotated[Count, Meta(description="pictures kept for their addresses, all together")] = 256_000_000
     audio_part_seconds: Annotated[Count, Meta(description="seconds of a sound in a chat")] = 60
     audio_seconds: Annotated[Count, Meta(description="seconds of a sound to transcribe")] = 14_400
     speech_characters: Annotated[Count, Meta(description="characters of a text to say, or of its instructions")] = 4096
@@ -106,6 +117,7 @@ class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     between_tokens: Annotated[Seconds, Meta(description="silence between two events")] = 30.0
     request: Annotated[Seconds, Meta(description="the whole answer")] = 600.0
     send: Annotated[Seconds, Meta(description="a client that takes nothing")] = 30.0
+    stored_image: Annotated[Seconds, Meta(description="a picture at its address, before it is forgotten")] = 3600.0
     ping: Annotated[Seconds, Meta(description="silence after which a stream gets a keep-alive comment")] = 15.0
 
 

@@ -68,6 +68,7 @@ def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tu
     values = {known[name].name: _value(known[name], parts) for name, parts in given.items()}
     for name, each in known.items():
         if each.required and name not in given:
+            name = name.removesuffix(SEVERAL)
             raise InvalidRequest(f"{name} is required.", param=name)
     return kind(**values), frozenset(values)
 
@@ -82,15 +83,22 @@ def _value(wanted: msgspec.structs.FieldInfo, parts: list[Part]) -> Any:
     members = [part.member for part in parts]
     if any(members) and len({*members} - {None}) == len(members):
         return _converted({part.member: _text(part, name) for part in parts}, wanted)
+    if wanted.type == list[bytes]:
+        return [_file(part, name) for part in parts]
     if name.endswith(SEVERAL):
         return _converted([_text(part, name) for part in parts], wanted)
     if len(parts) > 1:
         raise InvalidRequest(f"{name} is there {len(parts)} times.", param=name)
-    if wanted.type is bytes:
-        if parts[0].file is None:
-            raise InvalidRequest(f"{name} must be a file: a part with a filename.", param=name)
-        return bytes(parts[0].data)
+    if wanted.type in (bytes, bytes | None):
+        return _file(parts[0], name)
     return _converted(_text(parts[0], name), wanted)
+
+
+def _file(part: Part, name: str) -> bytes:
+    if part.file is None:
+        name = name.removesuffix(SEVERAL)
+        raise InvalidRequest(f"{name} must be a file: a part with a filename.", param=name)
+    return bytes(part.data)
 
 
 def _text(part: Part, name: str) -> str:

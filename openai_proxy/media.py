@@ -43,11 +43,16 @@ def from_base64(text: str, param: str, error: type[Refused]) -> bytes:
 
 def picture(data: bytes, limits: Limits, param: str) -> Image:
     """A picture whose head is in bounds. Raises BadImage."""
+    found = seen(data, limits, param)
+    return Image(data, found.media_type, found.width, found.height)
+
+
+def seen(data: bytes, limits: Limits, param: str) -> vision.Seen:
+    """What the head of a picture says, if that is in bounds. Raises BadImage."""
     try:
-        seen = vision.inspect(data, vision.Limits(limits.image_pixels, limits.image_side))
+        return vision.inspect(data, vision.Limits(limits.image_pixels, limits.image_side))
     except vision.BadPicture as error:
         raise BadImage(f"{param} is a picture that is not taken: {error}.", param=param) from error
-    return Image(data, seen.media_type, seen.width, seen.height)
 
 
 def sound(data: bytes, longest: float, param: str, kind: str | None = None) -> Audio:

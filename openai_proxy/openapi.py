@@ -33,9 +33,14 @@ LIMITS = {
     "tokens": ("maxItems", "tokenize"),
     "prompt": ("maxItems", "prompts"),
     "logit_bias": ("maxProperties", "logit_bias"),
+    "negative_prompt": ("maxLength", "image_prompt"),
+    "image[]": ("maxItems", "media"),
 }
 # Where a field of the same name has another limit.
-LIMITS_OF = {"SpeechBody": {"input": ("maxLength", "speech_characters")}}
+LIMITS_OF: Mapping[str, dict[str, tuple[str, str]]] = {
+    "SpeechBody": {"input": ("maxLength", "speech_characters")},
+    **{name: {"prompt": ("maxLength", "image_prompt")} for name in ("GenerationBody", "EditBody")},
+}
 KINDS = {"maximum": "integer", "maxItems": "array", "maxLength": "string", "maxProperties": "object"}
 
 
@@ -98,8 +103,9 @@ def _narrow(body: str, schemas: Mapping[str, Any], limits: Limits) -> None:
 def _files(schema: dict[str, Any]) -> None:
     """A form's files are bytes as they are, not base64."""
     for each in schema.get("properties", {}).values():
-        if each.pop("contentEncoding", None):
-            each["format"] = "binary"
+        for arm in (*_arms(each), each.get("items", {})):
+            if arm.pop("contentEncoding", None):
+                arm["format"] = "binary"
 
 
 def _arms(schema: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -136,7 +142,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for kind in operation.text:
         content[kind] = {"schema": {"type": "string"}}
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": {}}  # tools differ in what they take an event for
     envelope = {"application/json": {"schema": {"$ref": REFERENCE.format(name="Envelope")}}}
     codes: dict[int, list[str]] = {}
     for row in TABLE.values():

@@ -103,6 +103,8 @@ class Turn:
     def _due(self, now: float) -> Timer | None:
         if now >= self.slot + self.timeouts.request:
             return "request"
+        if isinstance(self.request, ImageRequest) and self.request.form is not None:
+            return None  # another server's pictures, which come far apart and say nothing in between
         waited = now - self._since
         if self.steps:
             return "between_tokens" if waited >= self.timeouts.between_tokens else None

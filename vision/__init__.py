@@ -1,5 +1,22 @@
-"""Pictures: encoded bytes in, upright RGB pixels out. Knows neither HTTP nor engines."""
+"""Pictures: encoded bytes in, upright RGB pixels out, and back. Knows neither HTTP nor engines."""
 
-from vision.picture import MEDIA_TYPES, BadPicture, Limits, Seen, inspect, load, load_soon
+from vision.picture import MEDIA_TYPES, BadPicture, Limits, Pixels, Seen, alpha, inspect, load, load_soon, soon
+from vision.writing import FORMATS, Written, blank, png, written
 
-__all__ = ["MEDIA_TYPES", "BadPicture", "Limits", "Seen", "inspect", "load", "load_soon"]
+__all__ = [
+    "FORMATS",
+    "MEDIA_TYPES",
+    "BadPicture",
+    "Limits",
+    "Pixels",
+    "Seen",
+    "Written",
+    "alpha",
+    "blank",
+    "inspect",
+    "load",
+    "load_soon",
+    "png",
+    "soon",
+    "written",
+]

@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -21,6 +21,11 @@ from vision.bare import Bare, Malformed, bare
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# A decoded picture, as Pillow has it.
+Pixels: TypeAlias = "Image"
 
 # By Pillow's names: what it may try.
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
@@ -39,15 +44,25 @@ class Limits(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """What a picture's header says; the sides in pixels as they are stored, before it is turned upright."""
+    """What a picture's header says; the sides in pixels as they are stored, before it is turned upright.
+
+    `orientation` is EXIF's, 1 to 8. `transparent`: it may have pixels that are.
+    """
 
     media_type: str
     width: int
     height: int
+    orientation: int = 1
+    transparent: bool = False
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height once it is turned."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
 @functools.cache
-def _pillow() -> Any:
+def pillow() -> Any:
     """Pillow's module, imported when the first picture comes."""
     from PIL import Image
 
@@ -57,8 +72,10 @@ def _pillow() -> Any:
 
 def inspect(data: bytes, limits: Limits) -> Seen:
     """Look at the header alone. Raises BadPicture for another format or too large a picture."""
-    with _open(data, lambda wanted: wanted.head)[0] as picture:
-        seen = Seen(MEDIA_TYPES[str(picture.format)], picture.width, picture.height)
+    opened, orientation = _open(data, lambda wanted: wanted.head)
+    with opened as picture:
+        kind = MEDIA_TYPES[str(picture.format)]
+        seen = Seen(kind, picture.width, picture.height, orientation, picture.has_transparency_data)
     if max(seen.width, seen.height) > limits.side:
         raise BadPicture(f"it is {seen.width}x{seen.height}; a side may have {limits.side} pixels")
     if seen.width * seen.height > limits.pixels:
@@ -71,21 +88,38 @@ def load(data: bytes) -> Image:
 
     Takes as long as decoding takes, and memory for the pixels: look with `inspect` first. Raises BadPicture.
     """
+    return _bare_pixels(decoded(data, over_white))
+
+
+def alpha(data: bytes) -> Image:
+    """How opaque each pixel of the upright picture is, 0 to 255, in one channel. Raises BadPicture."""
+    return _bare_pixels(decoded(data, lambda picture: picture.convert("RGBA").getchannel("A")))
+
+
+def decoded(data: bytes, work: Callable[[Image], R]) -> R:
+    """What `work` makes of the upright picture. Raises BadPicture."""
     opened, orientation = _open(data, lambda wanted: wanted.whole())
     with opened as picture:
         try:
             picture.load()
-            turned = _upright(picture, orientation)
-            plain: Image = _opaque(turned)
+            return work(_upright(picture, orientation))
         except Exception as error:
             raise BadPicture("it is damaged or not complete") from error
-    plain.info.clear()
-    return plain
+
+
+def _bare_pixels(picture: Image) -> Image:
+    picture.info.clear()
+    return picture
 
 
 async def load_soon(data: bytes) -> Image:
     """`load`, in one of a few threads kept for it. Raises BadPicture."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), load, data)
+    return await soon(load, data)
+
+
+async def soon(work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
+    """Work on pictures in one of a few threads kept for it."""
+    return await asyncio.get_running_loop().run_in_executor(_threads(), functools.partial(work, *args, **named))
 
 
 @functools.cache
@@ -97,10 +131,10 @@ def _open(data: bytes, part: Callable[[Bare], bytes]) -> tuple[Image, int]:
     """Reads the header; the picture and its orientation. A decoder may fail on hostile bytes in any way."""
     try:
         wanted = bare(data)
-        picture: Image = _pillow().open(io.BytesIO(part(wanted)), formats=tuple(MEDIA_TYPES))
+        picture: Image = pillow().open(io.BytesIO(part(wanted)), formats=tuple(MEDIA_TYPES))
     except Malformed as error:
         raise BadPicture(str(error)) from error
-    except (_pillow().DecompressionBombError, _pillow().DecompressionBombWarning) as error:
+    except (pillow().DecompressionBombError, pillow().DecompressionBombWarning) as error:
         raise BadPicture("it has too many pixels") from error
     except Exception as error:
         raise BadPicture("it is no PNG, JPEG, WebP or GIF that can be read") from error
@@ -109,7 +143,7 @@ def _open(data: bytes, part: Callable[[Bare], bytes]) -> tuple[Image, int]:
 
 def _upright(picture: Image, orientation: int) -> Image:
     """Turned as EXIF's orientation says."""
-    turn = _pillow().Transpose
+    turn = pillow().Transpose
     turns = {
         2: turn.FLIP_LEFT_RIGHT,
         3: turn.ROTATE_180,
@@ -123,13 +157,13 @@ def _upright(picture: Image, orientation: int) -> Image:
     return picture if wanted is None else picture.transpose(wanted)
 
 
-def _opaque(picture: Image) -> Image:
+def over_white(picture: Image) -> Image:
     """RGB; 16 bits a channel become 8."""
     if picture.mode.startswith("I"):
         return picture.point(lambda value: value * (1 / 257)).convert("L").convert("RGB")
     if not picture.has_transparency_data:
         return picture.convert("RGB")
-    image = _pillow()
+    image = pillow()
     layer = picture.convert("RGBA")
     ground: Image = image.new("RGB", layer.size, "white")
     ground.paste(layer, mask=layer.getchannel("A"))

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import structs
 
 from backends import KINDS, Model, Setup, State
-from backends.echo import answers, hearing, reading, speaking
+from backends.echo import answers, drawing, hearing, reading, speaking
 from backends.echo.reading import DIMENSIONS
 from backends.echo.script import Options, Script
-from backends.errors import EngineFailed, OtherKind, Refused, Unavailable
+from backends.errors import EngineFailed, Refused, Unavailable
 from backends.events import Event
 from backends.requests import (
     ChatRequest,
@@ -35,6 +35,8 @@ PARAMETERS = frozenset(
     | {"tools", "parallel_tool_calls", "echo", "prompt_logprobs", "token_prompts", "dimensions", "script"}
     | {"truncate_prompt_tokens", "continue_final_message"}
     | {"language", "prompt", "temperature", "translate", "segment_timestamps", "speed"}
+    | {"edit", "vary", "images", "mask", "effort", "steps", "guidance", "strength", "negative_prompt", "style"}
+    | {"transparent", "partial"}
 )
 
 
@@ -43,10 +45,11 @@ class Echo:
 
     shareable = True
     model = Model(
-        kinds=frozenset(KINDS.values()) - {"image"},
+        kinds=frozenset(KINDS.values()),
         parameters=PARAMETERS,
         dimensions=DIMENSIONS,
         voices=speaking.VOICES,
+        sizes=drawing.SIZES,
         description="says back what it hears; for tests and load",
     )
 
@@ -81,17 +84,9 @@ class Echo:
         if self._state.name != "ready":
             raise Unavailable
         script = self._script(request) if "script" in request.extra else self.options
-        seconds = 0.0
-        match request:
-            case TranscriptionRequest():
-                seconds = await hearing.length(request.audio)
-            case ChatRequest():
-                request = await hearing.described(request)
-            case TokenizeRequest(prompt=ChatRequest() as chat):
-                request = structs.replace(request, prompt=await hearing.described(chat))
         faulty = script.stall or script.fail is not None
         delay = script.first_delay
-        for number, event in enumerate(_events(request, script, seconds)):
+        for number, event in enumerate(await _events(request, script)):
             if faulty:
                 delay = _faulted(script, number, delay)
             if delay or script.flood:
@@ -115,10 +110,10 @@ def _faulted(script: Script, number: int, delay: float) -> float:
     return FOREVER if script.stall and number == script.after else delay
 
 
-def _events(request: Request, script: Script, seconds: float) -> Iterator[Event]:
+async def _events(request: Request, script: Script) -> Iterator[Event]:
     match request:
         case ChatRequest():
-            return answers.chat(request, script)
+            return answers.chat(await hearing.described(request), script)
         case CompletionRequest():
             return answers.completions(request, script)
         case EmbeddingRequest():
@@ -126,12 +121,18 @@ def _events(request: Request, script: Script, seconds: float) -> Iterator[Event]
         case ScoreRequest():
             return reading.scores(request)
         case TokenizeRequest():
-            return iter((reading.tokenized(request),))
+            return await _tokenized(request)
         case DetokenizeRequest():
             return iter((reading.detokenized(request),))
         case TranscriptionRequest():
-            return hearing.transcription(request, script, seconds)
+            return hearing.transcription(request, script, await hearing.length(request.audio))
         case SpeechRequest():
             return speaking.speech(request, script)
         case ImageRequest():
-            raise OtherKind
+            return await drawing.pictures(request)
+
+
+async def _tokenized(request: TokenizeRequest) -> Iterator[Event]:
+    if isinstance(request.prompt, ChatRequest):
+        request = structs.replace(request, prompt=await hearing.described(request.prompt))
+    return iter((reading.tokenized(request),))

@@ -15,6 +15,7 @@ from msgspec import Struct
 from backends.errors import OtherKind
 from backends.events import Embedding, Event, Relayed, Score, Tokens, Usage
 from backends.remote.chunks import Counted, events_of, reader
+from backends.remote.drawing import events_of_pictures
 from backends.remote.stream import MODEL
 from backends.remote.transcripts import events_of_transcript
 from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
@@ -109,7 +110,9 @@ def events_of_whole(request: Request, body: bytes) -> Iterator[Event]:
             return iter([Tokens((), text=read_words(body).prompt)])
         case TranscriptionRequest():
             return events_of_transcript(body)
-        case SpeechRequest() | ImageRequest():
+        case ImageRequest():
+            return events_of_pictures(request, body)
+        case SpeechRequest():
             raise OtherKind
         case _:
             assert_never(request)

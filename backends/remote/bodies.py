@@ -13,8 +13,8 @@ from typing import Any, assert_never
 import msgspec
 from msgspec import Raw, Struct
 
-from backends.errors import OtherKind
-from backends.remote.forms import form_of
+from backends.remote.drawing import fields_of
+from backends.remote.forms import form_of, picture_form
 from backends.requests import (
     Audio,
     ChatRequest,
@@ -86,9 +86,20 @@ def call(request: Request, model: str) -> Call:
             body = encode(_speech(request, model)) if form is None else _renamed(form, model)
             return Call("v1/audio/speech", JSON, body, stream=True)
         case ImageRequest():
-            raise OtherKind
+            return _picture(request, model)
         case _:
             assert_never(request)
+
+
+def _picture(request: ImageRequest, model: str) -> Call:
+    stream = request.form is not None and request.form.stream
+    if request.task == "generate":
+        form = request.form
+        body = encode({"model": model, **fields_of(request)}) if form is None else _renamed(form, model)
+        return Call("v1/images/generations", JSON, body, stream)
+    content_type, body = picture_form(request, model)
+    path = "v1/images/edits" if request.task == "edit" else "v1/images/variations"
+    return Call(path, b"content-type: " + content_type + b"\r\n", body, stream)
 
 
 def _text(path: str, form: Form | None, request: ChatRequest | CompletionRequest, model: str) -> Call:

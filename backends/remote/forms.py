@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from backends.requests import Detection, TranscriptionRequest
+import msgspec
+from msgspec import Struct
+
+from backends.remote.drawing import fields_of
+from backends.requests import Detection, Image, ImageRequest, TranscriptionRequest
+
+
+class File(Struct, frozen=True):
+    """One file of a form: the name of its field and its own."""
+
+    name: str
+    filename: str
+    data: bytes
+    media_type: str = "application/octet-stream"
 
 
 def form_of(request: TranscriptionRequest, model: str) -> tuple[bytes, bytes]:
@@ -21,7 +35,7 @@ def form_of(request: TranscriptionRequest, model: str) -> tuple[bytes, bytes]:
         fields += [("timestamp_granularities[]", granularity) for granularity in request.timestamps]
         fields += _chunking(request.detection)
         fields += [("include[]", "logprobs")] if request.logprobs else []
-    return multipart(fields, f"audio.{request.audio.format}", request.audio.data)
+    return multipart(fields, [File("file", f"audio.{request.audio.format}", request.audio.data)])
 
 
 def _chunking(detection: Detection | None) -> list[tuple[str, str]]:
@@ -39,18 +53,37 @@ def _chunking(detection: Detection | None) -> list[tuple[str, str]]:
     return [(f"chunking_strategy[{name}]", value) for name, value in members.items()]
 
 
-def multipart(fields: Iterable[tuple[str, str]], filename: str, data: bytes) -> tuple[bytes, bytes]:
-    """A form of texts and one file, `file`."""
+def picture_form(request: ImageRequest, model: str) -> tuple[bytes, bytes]:
+    """The content type and the body of an edit or a variation: the client's own fields, and the pictures."""
+    fields = [("model", model), *((name, _text(value)) for name, value in fields_of(request).items())]
+    return multipart(fields, _pictures(request))
+
+
+def _pictures(request: ImageRequest) -> Iterator[File]:
+    name = "image" if len(request.images) == 1 else "image[]"
+    for number, image in enumerate(request.images):
+        yield _picture(name, f"image{number}", image)
+    if request.mask is not None:
+        yield _picture("mask", "mask", request.mask)
+
+
+def _picture(name: str, stem: str, image: Image) -> File:
+    return File(name, f"{stem}.{image.media_type.rpartition('/')[2]}", image.data, image.media_type)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def multipart(fields: Iterable[tuple[str, str]], files: Iterable[File]) -> tuple[bytes, bytes]:
+    """A form of texts and files."""
     boundary = secrets.token_hex(16)
     pieces = [
         f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields
     ]
-    head = f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{filename}"\r\n'
-    pieces += [
-        head.encode(),
-        b"content-type: application/octet-stream\r\n\r\n",
-        data,
-        f"\r\n--{boundary}--\r\n".encode(),
-    ]
+    for file in files:
+        named = f'name="{file.name}"; filename="{file.filename}"\r\ncontent-type: {file.media_type}\r\n\r\n'
+        pieces += [f"--{boundary}\r\ncontent-disposition: form-data; {named}".encode(), file.data, b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
     return f"multipart/form-data; boundary={boundary}".encode(), b"".join(pieces)

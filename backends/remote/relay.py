@@ -10,12 +10,13 @@ from backends.events import Event, Relayed
 from backends.remote.answers import events_of_whole
 from backends.remote.bodies import Call, wants_usage
 from backends.remote.chunks import events_of
+from backends.remote.drawing import PictureStream
 from backends.remote.faults import fault_in_stream
 from backends.remote.http import Answer
 from backends.remote.spoken import spoken
 from backends.remote.stream import Stream
 from backends.remote.unreadable import ENDED_EARLY, NO_ANSWER, Unreadable, check_utf8
-from backends.requests import ChatRequest, CompletionRequest, Request, SpeechRequest
+from backends.requests import ChatRequest, CompletionRequest, ImageRequest, Request, SpeechRequest
 
 LARGEST_ANSWER = 256_000_000
 LARGEST_TEXT = 64_000_000  # tens of thousands of tokens with twenty log probabilities for each
@@ -38,6 +39,10 @@ async def relayed(
         request = structs.replace(request, form=None)  # all at once after all: our own chunks are made of it
     if isinstance(request, SpeechRequest):
         return spoken(answer, request, hide)
+    if call.stream and isinstance(request, ImageRequest):
+        if kind.startswith(EVENTS):
+            return _drawn(answer, hide, heard)
+        request = structs.replace(request, form=None)
     if not kind.startswith(JSON):
         raise Unreadable(NO_ANSWER)
     largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER
@@ -68,6 +73,27 @@ async def _streamed(
         yield Relayed(stream.usage_event, 0)
     if stream.usage is not None:
         yield stream.usage.usage
+
+
+async def _drawn(answer: Answer, hide: Callable[[str], str], heard: Callable[[], None]) -> AsyncGenerator[Event, None]:
+    stream = PictureStream()
+    while not stream.done:
+        data = await answer.read()
+        if not data:
+            break
+        block = stream.feed(data)
+        if block:
+            yield Relayed(block, 0)
+        else:
+            heard()
+    if stream.error is not None:
+        raise fault_in_stream(stream.error, hide)
+    if not stream.finished:
+        raise Unreadable(ENDED_EARLY)
+    if stream.done:
+        answer.finish()
+    if stream.usage is not None:
+        yield stream.usage
 
 
 def _check_end(

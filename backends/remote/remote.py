@@ -27,7 +27,7 @@ from backends.remote.probing import ProbeResult
 from backends.remote.server import Server
 from backends.remote.settings import read_settings
 from backends.remote.upstream import Upstream
-from backends.requests import ChatRequest, CompletionRequest, Request
+from backends.requests import ChatRequest, CompletionRequest, ImageRequest, Request
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ FIRST_LOOK, OTHERS_LOOK = 2.0, 0.2  # seconds
 PREFIX = 2048
 BYTES_PER_TOKEN = 4
 MOST_TOKENS = 32_000  # a picture's base64 is millions of bytes, and some thousand tokens
-FORWARDED = frozenset(KINDS.values()) - {"image"}
+FORWARDED = frozenset(KINDS.values())
 PARAMETERS = frozenset(
     {"temperature", "top_p", "max_tokens", "stop", "seed", "n", "presence_penalty", "frequency_penalty", "logit_bias"}
     | {"logprobs", "prompt_logprobs", "tools", "parallel_tool_calls", "reasoning_effort", "echo", "chat_echo"}
@@ -48,6 +48,8 @@ PARAMETERS = frozenset(
     | {"chat_template_kwargs", "language", "prompt", "translate", "segment_timestamps", "word_timestamps"}
     | {"server_vad", "transcript_logprobs"}
     | {"speed", "instructions"}
+    | {"edit", "vary", "images", "mask", "effort", "steps", "guidance", "strength", "negative_prompt", "transparent"}
+    | {"partial", "style", "input_fidelity", "complexity", "gif", "svg", "frame_count", "frame_duration_ms"}
 )
 
 
@@ -260,7 +262,7 @@ def narrowest_of(servers: Iterable[Server]) -> int | None:
 
 def _repeatable(request: Request) -> bool:
     """Whether a request may be sent again though work on it may have begun: what only reads changes nothing."""
-    return not isinstance(request, ChatRequest | CompletionRequest) or request.repeatable
+    return not isinstance(request, ChatRequest | CompletionRequest | ImageRequest) or request.repeatable
 
 
 def _hints(request: Request) -> Hints:

@@ -39,6 +39,8 @@ def check(config: Config, report: Report, whole: bool) -> None:
 def check_server(server: Server, report: Report) -> None:
     if not is_host(server.host):
         report(("server", "host"), f"{shown(server.host)} is not an address or the name of a machine")
+    if server.public_url is not None and not is_origin(server.public_url):
+        report(("server", "public_url"), f'{shown(server.public_url)} is not an address like "https://a.example"')
     for address in server.trusted_proxies:
         try:
             ipaddress.ip_network(address)

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
+from openai_proxy.image_files import ImageFiles
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
@@ -43,6 +44,7 @@ class Edge:
         self.lifecycle = Lifecycle()
         self.ticker = Ticker()
         self.router = Router(config, self.metrics, self.ticker, company)
+        self.images = ImageFiles(lambda: self.config)
         self.reload: Callable[[], Awaitable[None]] | None = None
         self.fleet: Fleet | None = None
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)

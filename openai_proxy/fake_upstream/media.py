@@ -1,12 +1,9 @@
-"""Sounds and pictures: `POST /v1/audio/...` and `POST /v1/images/generations`."""
+"""Sounds: `POST /v1/audio/...`."""
 
 from __future__ import annotations
 
 import base64
 import re
-import struct
-import time
-import zlib
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -25,13 +22,6 @@ NAME = re.compile(rb'\bname="([^"]*)"')
 CLOCK = "00:00:00{0}000 --> 00:00:01{0}000\n"
 
 
-class ImageBody(Struct):
-    prompt: str
-    model: str | None = None
-    n: Annotated[int, Meta(ge=1, le=10)] | None = None
-    response_format: Literal["url", "b64_json"] | None = None
-
-
 class SpeechBody(Struct):
     input: Annotated[str, Meta(min_length=1)]
     model: str | None = None
@@ -39,27 +29,6 @@ class SpeechBody(Struct):
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: Annotated[float, Meta(ge=0.25, le=4)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
-
-
-def png() -> bytes:
-    """A picture of one red pixel."""
-
-    def part(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    head = part(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + part(b"IDAT", zlib.compress(b"\0\xff\0\0")) + part(b"IEND", b"")
-
-
-PICTURE = png()
-
-
-def images(order: Order) -> Whole:
-    body = order.decoded(ImageBody)
-    order.model(body.model)
-    data = base64.b64encode(PICTURE).decode()
-    one = {"url": f"data:image/png;base64,{data}"} if body.response_format == "url" else {"b64_json": data}
-    return Whole(encode({"created": int(time.time()), "data": [one] * (body.n or 1)}))
 
 
 def speech(order: Order) -> Stream:

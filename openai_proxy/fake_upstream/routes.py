@@ -9,7 +9,8 @@ from typing import TypeAlias
 from openai_proxy.fake_upstream.answers import Stream, Whole, encode, error
 from openai_proxy.fake_upstream.chat import chat
 from openai_proxy.fake_upstream.completions import completion
-from openai_proxy.fake_upstream.media import images, speech, transcription, translation
+from openai_proxy.fake_upstream.media import speech, transcription, translation
+from openai_proxy.fake_upstream.pictures import edit, generation, variation
 from openai_proxy.fake_upstream.requests import Order, Refusal, Request
 from openai_proxy.fake_upstream.tokenizing import detokenize, tokenize
 from openai_proxy.fake_upstream.vectors import embeddings, rerank, score
@@ -34,7 +35,9 @@ ROUTES: dict[str, Answerer] = {
     "/v1/audio/transcriptions": transcription,
     "/v1/audio/translations": translation,
     "/v1/audio/speech": speech,
-    "/v1/images/generations": images,
+    "/v1/images/generations": generation,
+    "/v1/images/edits": edit,
+    "/v1/images/variations": variation,
 }
 
 

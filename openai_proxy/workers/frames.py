@@ -22,6 +22,7 @@ What: TypeAlias = Literal[
     "take",  # the supervisor: take this configuration
     "order",  # a worker asks the others to carry an order out
     "upstreams",  # a worker asks what the others know of a model's upstreams, maybe after an order to one
+    "image",  # a worker asks the others for a picture by its name
     "restart",  # a worker asks for all to be replaced
     "tend",  # the supervisor: take connections from these sockets
     "leave",  # the supervisor: drain, the port closes in so many seconds

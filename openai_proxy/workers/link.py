@@ -11,6 +11,7 @@ from typing import Any, cast
 from backends import UpstreamState
 from openai_proxy.company import Order, Steer
 from openai_proxy.errors import Draining
+from openai_proxy.image_files import Kept
 from openai_proxy.metrics import Metrics
 from openai_proxy.workers.frames import Frames, Message, What, frame
 from openai_proxy.workers.sums import figures, render
@@ -93,6 +94,9 @@ class Others:
 
     async def upstreams(self, name: str, steer: tuple[Steer, str] | None = None) -> Sequence[Sequence[UpstreamState]]:
         return cast(Sequence[Sequence[UpstreamState]], await self._link.ask("upstreams", (name, steer)))
+
+    async def image(self, name: str) -> Kept | None:
+        return cast(Kept | None, await self._link.ask("image", name))
 
     async def restart(self) -> None:
         await self._link.ask("restart")

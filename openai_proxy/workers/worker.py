@@ -221,6 +221,8 @@ class Worker(Process):
                 self._spawn(self._take_over(message, *message.content))
             case "order":
                 self._spawn(self._carry_out(message, *message.content))
+            case "image":
+                self.link.answer(message, self.app.edge.images.find(message.content))
             case "upstreams":
                 self._tell_upstreams(message, *message.content)
 

@@ -6,95 +6,44 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends import BACKENDS, KINDS, Backend, Kind, Setup, resolve
+import vision
+from backends import BACKENDS, KINDS, Backend, Kind
 from backends.errors import BackendError, Refused, Unavailable
-from backends.events import Delta, Embedding, Event, Finish, Outcome, Progress, Score, Segment, Sound, Tokens, Usage
-from backends.requests import (
-    DetokenizeRequest,
-    Request,
-    Sampling,
+from backends.events import (
+    Delta,
+    Embedding,
+    Event,
+    Finish,
+    Outcome,
+    Picture,
+    Progress,
+    Score,
+    Segment,
+    Sound,
+    Tokens,
+    Usage,
 )
+from backends.requests import DetokenizeRequest, Request, Sampling
 from openai_proxy.fake_upstream.script import Script
 from tests.backends.asking import ask
+from tests.backends.known import EXTRA
+from tests.backends.plans import PLANS, Plan, build, marks
 from tests.upstream import threaded
 
 T = TypeVar("T")
 TESTS = Path(__file__).parent
 LONG = 200
-RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Sound: 1, Finish: 2, Usage: 3}
+RANKS = {Progress: 0, Delta: 1, Segment: 1, Embedding: 1, Score: 1, Sound: 1, Picture: 1, Finish: 2, Usage: 3}
 CLASSES = {"json_object": "JsonObject", "json_schema": "JsonSchema"}
-PLACES = {
-    option: os.environ[variable]
-    for option, variable in {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}.items()
-    if variable in os.environ
-}
-
-
-class Plan(Struct, frozen=True):
-    """How to build a backend for these tests, and where its own tests lie.
-
-    `slow` are extra fields that make an answer last; `idle` are parameters that a stand-in takes without effect.
-    `shared` is a fixture that has started such a backend already, `needs` one that tells options to add; `upstream`: it
-    needs a server to ask.
-    """
-
-    backend: str
-    tests: str
-    options: dict[str, Any] = {}
-    model: str | None = None
-    engine: bool = False
-    shared: str = ""
-    upstream: bool = False
-    needs: str = ""
-    slow: dict[str, Any] = {}
-    idle: frozenset[str] = frozenset()
-
-
-CHOOSING = frozenset({"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"})
-PLANS = (
-    Plan(
-        "echo",
-        "test_echo.py",
-        slow={"script": {"delay": 60.0}},
-        idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
-    ),
-    Plan("espeak", "espeak", needs="espeak_options"),
-    Plan("hibari", "speaking", engine=True),
-    Plan("kokoro", "speaking", engine=True),
-    Plan("remote", "remote", upstream=True),
-    Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
-    Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
-    Plan("faster_whisper", "faster_whisper", {"weights": "whisper-base"}, engine=True),
-    Plan(
-        "ray",
-        "test_echo.py",
-        {"backend": "echo", "replicas": 2, "cpus": 0.1},
-        needs="ray_options",
-        slow={"script": {"delay": 60.0}},
-        idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
-    ),
-    Plan(
-        "ray",
-        "llama_cpp",
-        {"backend": "llama_cpp", "options": {"weights": "smollm2-135m-instruct", **PLACES}, "cpus": 0.1},
-        engine=True,
-        needs="ray_options",
-    ),
-    Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
-    Plan("vllm", "vllm", model="minilm", shared="vllm_vectors"),
-    Plan("vllm", "vllm", model="cross-encoder", shared="vllm_pairs"),
-    Plan("vllm", "vllm", model="tiny-whisper", shared="vllm_listens"),
-)
 
 
 class Started:
@@ -110,19 +59,6 @@ class Started:
 
     def events(self, request: Request) -> list[Event]:
         return self.run(gathered(self.backend.run(request)))
-
-
-def build(plan: Plan, url: str = "http://127.0.0.1:9", options: Mapping[str, Any] = MappingProxyType({})) -> Backend:
-    places = PLACES if plan.backend == "llama_cpp" else {}
-    upstreams = [{"url": url}] if plan.upstream else []
-    together = {**plan.options, **places, **options}
-    setup = Setup(name="conforming", model=plan.model, options=together, upstreams=upstreams)
-    return resolve(plan.backend)(setup)
-
-
-def marks(plan: Plan) -> list[pytest.MarkDecorator]:
-    own = [pytest.mark.ray] * (plan.backend == "ray")
-    return [*[pytest.mark.engine] * plan.engine, *[pytest.mark.vllm] * bool(plan.shared), *own]
 
 
 @pytest.fixture(
@@ -185,7 +121,7 @@ def test_it_is_ready_and_says_what_it_takes(started: Started) -> None:
 
 def test_every_honoured_parameter_has_a_test_of_its_own(started: Started) -> None:
     place = TESTS / started.plan.tests
-    files = [place] if place.is_file() else sorted(place.glob("test_*.py"))
+    files = sorted(place.glob("test_*.py")) if place.is_dir() else sorted(TESTS.glob(started.plan.tests))
     text = "".join(file.read_text() for file in files)
     honoured = started.backend.model.parameters - started.plan.idle
     assert {name for name in honoured if not re.search(rf"\b{CLASSES.get(name, name)}\b", text)} == set()
@@ -244,6 +180,15 @@ def test_speech_is_sound_of_one_rate_and_ends(started: Started) -> None:
     assert usage.seconds == pytest.approx(seconds)
 
 
+def test_as_many_pictures_are_drawn_as_were_asked_for(started: Started) -> None:
+    if "image" not in started.backend.model.kinds:
+        pytest.skip("draws nothing")
+    events = started.events(replace(ask("image"), n=2))
+    pictures = [event for event in events if isinstance(event, Picture)]
+    assert sorted(event.index for event in pictures if event.partial is None) == [0, 1]
+    assert {vision.inspect(event.data, vision.Limits()).media_type for event in pictures} == {"image/png"}
+
+
 def test_a_tokenizer_answers_with_one_event_and_finds_its_way_back(started: Started) -> None:
     if "tokenize" not in started.backend.model.kinds:
         pytest.skip("has no tokenizer to ask")
@@ -273,6 +218,8 @@ def test_the_outcome_is_the_sum_of_the_events(started: Started) -> None:
         texts = [event.text for event in events if isinstance(event, Delta)]
         assert "".join(answer.text for answer in outcome.answers) == "".join(texts)
         assert len(outcome.vectors) == sum(isinstance(event, Embedding) for event in events)
+        finished = [event for event in events if isinstance(event, Picture) and event.partial is None]
+        assert len(outcome.pictures) == len(finished)
         assert len(outcome.scores) == sum(isinstance(event, Score) for event in events)
         assert outcome.usage == events[-1]
 
@@ -379,15 +326,3 @@ def test_names_of_parameters_are_known() -> None:
     for plan in PLANS:
         if plan.backend != "ray":  # it has those of the backend that it wraps
             assert build(plan).model.parameters <= known, plan
-
-
-EXTRA = {
-    *("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "script", "token_prompts"),
-    *("stop_token_ids", "include_stop_str_in_output", "bad_words", "allowed_token_ids", "skip_special_tokens"),
-    *("spaces_between_special_tokens", "truncate_prompt_tokens", "truncation_side", "cache_salt"),
-    *("add_special_tokens", "return_tokens_as_token_ids", "priority", "thinking_token_budget"),
-    *("chat_echo", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"),
-    "use_activation",
-    *("json_object", "json_schema", "regex", "choice", "grammar"),
-    *("translate", "segment_timestamps", "word_timestamps"),
-}

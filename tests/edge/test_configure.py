@@ -21,6 +21,7 @@ from openai_proxy.configure import layers as sources
 from openai_proxy.configure.lines import Path, lines
 from openai_proxy.configure.schema import json_schema
 
+NO_ADDRESS = 'is not an address like "https://a.example"'
 ECHO = '[models.echo]\nbackend = "echo"\n'
 
 
@@ -186,6 +187,7 @@ queue = -1
             "auth.key_file = '~nobody-of-that-name/keys'\n" + ECHO,
             'file.toml:1: the key file "~nobody-of-that-name/keys" cannot be read: No such file or directory',
         ),
+        ("server.public_url = 'https://a.example/b'\n" + ECHO, f'file.toml:1: "https://a.example/b" {NO_ADDRESS}'),
         ("server.zzzzzz = 3\n" + ECHO, "file.toml:1: server.zzzzzz is not a setting"),
     ],
 )

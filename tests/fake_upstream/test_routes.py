@@ -178,6 +178,7 @@ def test_pictures_and_sounds(fake: Upstream) -> None:
     linked = fake.client().images.generate(model="fake", prompt="p", response_format="url").data
     assert linked is not None
     assert (linked[0].url or "").startswith("data:image/png")
+    assert linked[0].b64_json is None
 
 
 @pytest.mark.parametrize(
@@ -215,6 +216,29 @@ def test_bare_samples_and_what_it_refuses_to_say(fake: Upstream) -> None:
     for wrong in ({"response_format": "ogg"}, {"speed": 5.0}, {"stream_format": "x"}, {"input": ""}):
         with pytest.raises(openai.BadRequestError):
             speech.create(**given | wrong)
+
+
+def test_pictures_of_pictures(fake: Upstream) -> None:
+    images = fake.client().images
+    file = ("a.png", b"x", "image/png")
+    edited: Any = images.edit(model="fake", prompt="two words", image=[file, file], size="30x20")
+    picture = base64.b64decode(edited.data[0].b64_json)
+    assert Image.open(io.BytesIO(picture)).size == (30, 20)
+    assert (edited.usage.input_tokens, edited.usage.input_tokens_details.image_tokens) == (7, 5)
+    with pytest.deprecated_call():
+        varied = images.create_variation(model="fake", image=file, n=2).data
+    assert varied is not None
+    assert len(varied) == 2
+    with pytest.raises(openai.BadRequestError):
+        images.generate(model="fake", prompt="p", n=11)
+
+
+def test_streamed_pictures(fake: Upstream) -> None:
+    images = fake.client().images
+    made = list(images.generate(model="fake", prompt="p", stream=True, partial_images=2))
+    assert [each.type.partition(".")[2] for each in made] == ["partial_image", "partial_image", "completed"]
+    edits = images.edit(model="fake", prompt="p", image=("a.png", b"x"), stream=True, partial_images=0)
+    assert [each.type for each in edits] == ["image_edit.completed"]
 
 
 def test_models(fake: Upstream) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from starlette.routing import Route
 
 import audio
+from openai_proxy.auth import IMAGE_FILES
 from openai_proxy.dialects import Dialect, Edge
 from openai_proxy.dialects.openai.answers import ChatCompletion, Completion
 from openai_proxy.dialects.openai.chat import chats
 from openai_proxy.dialects.openai.chat_body import ChatBody
 from openai_proxy.dialects.openai.completions import CompletionBody, completions
 from openai_proxy.dialects.openai.embeddings import EmbeddingBody, EmbeddingList, Embeddings
+from openai_proxy.dialects.openai.image_answers import ImageList
+from openai_proxy.dialects.openai.image_bodies import EditBody, GenerationBody, VariationBody
+from openai_proxy.dialects.openai.image_files import ImageFile
+from openai_proxy.dialects.openai.images import Images
 from openai_proxy.dialects.openai.models import ModelEntry, ModelList, Models, OneModel
 from openai_proxy.dialects.openai.scores import (
     RERANK_PATHS,
@@ -40,6 +45,7 @@ from openai_proxy.dialects.openai.voices import ListVoices, VoiceList
 from openai_proxy.openapi import Operation
 
 TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"
+GENERATIONS, EDITS, VARIATIONS = "/v1/images/generations", "/v1/images/edits", "/v1/images/variations"
 
 
 def build(edge: Edge) -> Dialect:
@@ -57,6 +63,10 @@ def build(edge: Edge) -> Dialect:
             Route(TRANSLATIONS, edge.endpoint(Transcriptions(edge, "translate"), form=True), methods=["POST"]),
             Route("/v1/audio/speech", edge.endpoint(Speech(edge)), methods=["POST"]),
             Route("/v1/audio/voices", edge.endpoint(ListVoices(edge)), methods=["GET"]),
+            Route(GENERATIONS, edge.endpoint(Images(edge, GenerationBody)), methods=["POST"]),
+            Route(EDITS, edge.endpoint(Images(edge, EditBody), form=True), methods=["POST"]),
+            Route(VARIATIONS, edge.endpoint(Images(edge, VariationBody), form=True), methods=["POST"]),
+            Route(f"{IMAGE_FILES}{{name}}", edge.endpoint(ImageFile(edge)), methods=["GET"]),
             Route("/v1/models", edge.endpoint(Models(edge)), methods=["GET"]),
             Route("/v1/models/{id:path}", edge.endpoint(OneModel(edge)), methods=["GET"]),
         ),
@@ -80,6 +90,10 @@ def build(edge: Edge) -> Dialect:
                 text=tuple(sorted({*audio.SPOKEN.values(), *(f"audio/{format}" for format in audio.SPOKEN)})),
             ),
             Operation("GET", "/v1/audio/voices", "List the voices", reply=VoiceList),
+            Operation("POST", GENERATIONS, "Draw pictures", GenerationBody, ImageList, streams=True),
+            Operation("POST", EDITS, "Edit pictures", EditBody, ImageList, streams=True, form=True),
+            Operation("POST", VARIATIONS, "Draw variations of a picture", VariationBody, ImageList, form=True),
+            Operation("GET", f"{IMAGE_FILES}{{name}}", "Fetch a picture", media="image/*"),
             Operation("GET", "/v1/models", "List the models", reply=ModelList),
             Operation("GET", "/v1/models/{id}", "Show one model", reply=ModelEntry),
         ),

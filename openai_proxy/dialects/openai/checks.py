@@ -34,6 +34,21 @@ def model_of_kind(router: Router, name: str | None, kind: Kind, limits: Limits) 
     return served_model(router, name, kind, limits)
 
 
+def drawing_model(router: Router, name: str | None, limits: Limits) -> tuple[Served, str]:
+    """The model that draws what a body asks for, and its name there; for no name the default one if that draws, else
+    the first that does, those before that do nothing else. Raises ModelNotFound or InvalidRequest.
+    """
+    if not name:
+        default = router.default_model
+        drawing = [found for found, served in router.names if "image" in served.known(found).kinds]
+        if not drawing:
+            raise InvalidRequest("You must provide a model: none here draws.", param="model")
+        drawing.sort(key=lambda found: (found != default, "chat" in router.find(found).known(found).kinds))
+        name = drawing[0]
+    served = served_model(router, name, "image", limits)
+    return served, served.called(name)
+
+
 def check_kind(served: Served, kind: Kind, name: str | None = None) -> None:
     """Raises Unsupported when the model, one of several that go by their `name`, takes no requests of that kind."""
     if kind not in (served.known(name) if served.discovers else served.model).kinds:

@@ -10,12 +10,14 @@ import pytest
 
 from backends.remote.remote import PARAMETERS
 from tests.conftest import servers
+from tests.pictures import picture
 from tests.running import Running
 from tests.sounds import tone
 from tests.upstream import Upstream, threaded
 
 CONFIG = '[server]\ngrace = 0.0\n[models.ours]\nbackend = "remote"\nupstreams = [{{ url = "{url}" }}]\n'
 CHAT, TEXT, VECTORS, RERANK = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"
+DRAW = "/v1/images/generations"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 AUDIO = "/v1/audio/speech"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -79,6 +81,27 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "chat_template_kwargs": (CHAT, {"chat_template_kwargs": {"enable_thinking": False}}),
+    "effort": (DRAW, {"quality": "high"}),
+    "steps": (DRAW, {"num_inference_steps": 4}),
+    "guidance": (DRAW, {"guidance_scale": 2.5}),
+    "strength": (DRAW, {"strength": 0.5}),
+    "negative_prompt": (DRAW, {"negative_prompt": "trees"}),
+    "transparent": (DRAW, {"background": "transparent"}),
+    "style": (DRAW, {"style": "vivid"}),
+    "complexity": (DRAW, {"complexity": "high"}),
+    "partial": (DRAW, {"stream": True, "partial_images": 2}),
+    "gif": (DRAW, {"output_format": "gif"}),
+    "svg": (DRAW, {"output_format": "svg", "svg": {"model": "a"}}),
+    "frame_count": (DRAW, {"output_format": "gif", "frame_count": 3}),
+    "frame_duration_ms": (DRAW, {"output_format": "gif", "frame_duration_ms": 100}),
+}
+# Of the forms that carry pictures: the route, how many pictures of which field, and the other fields.
+DRAWN: dict[str, tuple[str, list[str], dict[str, str]]] = {
+    "edit": ("edits", ["image"], {"prompt": "a door"}),
+    "vary": ("variations", ["image"], {"n": "2"}),
+    "images": ("edits", ["image[]", "image[]"], {"prompt": "a door"}),
+    "mask": ("edits", ["image", "mask"], {"prompt": "a door"}),
+    "input_fidelity": ("edits", ["image"], {"prompt": "a door", "input_fidelity": "high"}),
 }
 # Fields of the forms that carry speech.
 SPOKEN: dict[str, tuple[str, dict[str, str]]] = {
@@ -102,6 +125,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     VECTORS: {"input": "Hello"},
     AUDIO: {"input": "Hello"},
     RERANK: {"query": "q", "documents": ["a"]},
+    DRAW: {"prompt": "a house"},
 }
 
 
@@ -118,7 +142,7 @@ def server(fake: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_every_parameter_is_here() -> None:
-    assert FIELDS.keys() | SPOKEN.keys() == PARAMETERS
+    assert FIELDS.keys() | SPOKEN.keys() | DRAWN.keys() == PARAMETERS
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -142,3 +166,17 @@ def test_it_arrives_with_the_sound(server: Running, fake: Upstream, name: str) -
     [*_, request] = [each for each in fake.seen().last if each.path == path]
     for field, value in fields.items():
         assert f'name="{field}"\r\n\r\n{value}\r\n' in request.body
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_it_arrives_with_the_pictures(server: Running, fake: Upstream, name: str) -> None:
+    route, names, fields = DRAWN[name]
+    path = f"/v1/images/{route}"
+    files = [(each, ("a.png", picture(mode="RGBA", colour=(0, 0, 0, 0)))) for each in names]
+    answer = httpx2.post(f"{server.url}{path}", data={"model": "ours"} | fields, files=files, timeout=30)
+    assert answer.status_code == 200, answer.text
+    [*_, request] = [each for each in fake.seen().last if each.path == path]
+    for field, value in fields.items():
+        assert f'name="{field}"\r\n\r\n{value}\r\n' in request.body
+    for each in set(names):
+        assert request.body.count(f'name="{each}"; filename=') == names.count(each)

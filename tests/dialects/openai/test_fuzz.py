@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openai_proxy.dialects.openai.chat_body import ChatBody
 from openai_proxy.dialects.openai.completions import CompletionBody
 from openai_proxy.dialects.openai.embeddings import EmbeddingBody
+from openai_proxy.dialects.openai.image_bodies import GenerationBody
 from openai_proxy.dialects.openai.scores import RerankBody, ScoreBody
 from openai_proxy.dialects.openai.tokens import DetokenizeBody, TokenizeBody
 from tests.dialects.openai.local import CHAT, COMPLETIONS, EMBEDDINGS, Local, ask, chat, completion, embedding
@@ -24,6 +25,7 @@ BODIES: dict[str, tuple[type[msgspec.Struct], dict[str, Any]]] = {
     EMBEDDINGS: (EmbeddingBody, embedding()),
     "/score": (ScoreBody, {"model": "echo", "queries": "a", "documents": ["a", "b"]}),
     "/rerank": (RerankBody, {"model": "echo", "query": "a", "documents": ["a", {"text": "b"}]}),
+    "/v1/images/generations": (GenerationBody, {"model": "echo", "prompt": "a", "size": "64x64"}),
     "/tokenize": (TokenizeBody, {"model": "echo", "prompt": "one two"}),
     "/detokenize": (DetokenizeBody, {"model": "echo", "tokens": [65, 66]}),
 }

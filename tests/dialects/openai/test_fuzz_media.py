@@ -7,7 +7,7 @@ import base64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.dialects.openai.forms import send, spoken
+from tests.dialects.openai.forms import form, part, send, spoken
 from tests.dialects.openai.local import CHAT, Local, chat
 from tests.dialects.openai.test_fuzz import MANY
 from tests.pictures import picture
@@ -18,6 +18,12 @@ FILES = [
     *(("image_url", picture(kind, (8, 8))) for kind in ("PNG", "JPEG", "WEBP", "GIF")),
     ("input_audio", tone(0.02)),
 ]
+CLEAR = picture(size=(8, 8), mode="RGBA", colour=(0, 0, 0, 0))
+EDIT = (
+    "/v1/images/edits",
+    form(*(part(name, CLEAR, "a.png") for name in ("image", "mask")), part("prompt", "a"), part("n", "1")),
+)
+VARIATION = ("/v1/images/variations", form(part("image", picture("WEBP", (8, 8)), "a.webp"), part("model", "echo")))
 
 
 @st.composite
@@ -32,6 +38,16 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 @given(damaged(FORM))
 def test_damaged_forms(local: Local, body: bytes) -> None:
     answer = send(local, body)
+    assert answer.status in (200, 400, 404), answer
+    if answer.status != 200:
+        assert answer.error["type"] == "invalid_request_error"
+
+
+@MANY
+@given(st.sampled_from([EDIT, VARIATION]).flatmap(lambda case: st.tuples(st.just(case[0]), damaged(case[1]))))
+def test_damaged_pictures_to_change(local: Local, case: tuple[str, bytes]) -> None:
+    path, body = case
+    answer = send(local, body, path)
     assert answer.status in (200, 400, 404), answer
     if answer.status != 200:
         assert answer.error["type"] == "invalid_request_error"
