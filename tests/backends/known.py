@@ -10,6 +10,6 @@ EXTRA = {
     *("chat_echo", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"),
     "use_activation",
     *("json_object", "json_schema", "regex", "choice", "grammar"),
-    *("translate", "segment_timestamps", "word_timestamps"),
+    *("translate", "segment_timestamps", "word_timestamps", "transcript_logprobs", "server_vad"),
     *("edit", "vary", "style", "input_fidelity", "complexity", "frame_count", "frame_duration_ms", "svg", "gif"),
 }
