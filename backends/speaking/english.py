@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from audio import sentences
-from backends.errors import Refused
 from backends.speaking.cut import cut
 from backends.speaking.legible import legible
 
@@ -36,7 +35,7 @@ class English:
         self.phonemes("Xqzv 1.")  # loads what unknown words need
 
     def phrases(self, text: str) -> Iterator[Phrase]:
-        """All that can be read of the text, each phrase made when it is asked for. Raises Refused."""
+        """All that can be read of the text, each phrase made when it is asked for."""
         for sentence in sentences(legible(text), LONGEST, FIRST):
             ready = ""
             for part in cut(self.phonemes(sentence), LONGEST):
@@ -49,10 +48,10 @@ class English:
                 yield Phrase(ready, ends=True)
 
     def phonemes(self, text: str) -> str:
-        """Of a text of bounded length. Raises Refused for one that the reader breaks on."""
+        """Of a text of bounded length; none of one that the reader breaks on."""
         try:
             with self._one:
                 return str(self.read(text))
         except (IndexError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            log.warning("a text of %d characters could not be read: %r", len(text), error)
-            raise Refused("A part of input cannot be read aloud.", param="input") from error
+            log.info("%d characters cannot be read aloud: %s", len(text), type(error).__name__)
+            return ""

@@ -31,12 +31,15 @@ def legible(text: str) -> str:
 
 
 def _character(character: str) -> str:
-    """Digits of all scripts as our own, letters if they are Latin, and no pictures nor what cannot be seen."""
+    """Digits of all kinds as our own, letters if they are Latin, and neither pictures nor what cannot be seen."""
     if character.isdecimal():
         return str(unicodedata.decimal(character))
     if character.isalpha():
-        plain = unicodedata.normalize("NFKC", character)
+        # The small form of one letter (of Turkish) is two characters, which the reader does not expect.
+        plain = unicodedata.normalize("NFKC", character if len(character.lower()) == 1 else "I")
         return plain if unicodedata.name(plain[0], "").startswith("LATIN ") else " "
+    if character.isdigit() and "SCRIPT" not in unicodedata.name(character):
+        return f" {unicodedata.digit(character)} "
     kind = unicodedata.category(character)
     if kind == "Cf":
         return ""

@@ -40,7 +40,7 @@ class Engine(Protocol):
     rate: int
 
     def say(self, text: str, voice: str, speed: float) -> Generator[Said, None, None]:
-        """What is said, each piece made when it is asked for; nothing for text that cannot be read. Raises Refused."""
+        """What is said, each piece made when it is asked for; nothing for text that cannot be read."""
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,6 +18,8 @@ from backends.speaking.legible import LONGEST_WORD, legible
         ("Привет", " "),
         ("café ﬁne 𝓗i e\u0301", "café fine Hi é"),
         ("٣ apples", "3 apples"),
+        ("①② m²", " 1 2 m²"),
+        ("İ", "I"),
         ("1,250,000,000,000", "1,250,000,000,000"),
         ("12345678901234.567", "1 2 3 4 5 6 7 8 9 0 1 2 3 4 point 5 6 7"),
         ("[word](/həlO/) and [this](https://a.b)", "[word] (/həlO/) and [this](https://a.b)"),
