@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from math import inf
 from typing import TypeAlias
 
@@ -69,7 +70,7 @@ class Prober:
         if self._loop is None:
             self._due = dict.fromkeys(self._due, -inf)
             self._wake = asyncio.Event()
-            self._loop = asyncio.create_task(self._run(), name="probes")
+            self._loop = asyncio.create_task(self._run(), name="probes", context=Context())
 
     async def close(self) -> None:
         """End all probes. Safe to call twice."""
@@ -106,7 +107,8 @@ class Prober:
     def _begin(self, upstream: Upstream, now: float) -> None:
         self._begun[upstream.index] = now
         self._due[upstream.index] = inf  # until it has ended, or somebody is in a hurry
-        task = asyncio.create_task(self._one(upstream, now), name=f"probe of {upstream.name}")
+        # In a context of its own: it may be a request that asks for it, whose name and way it must not take.
+        task = asyncio.create_task(self._one(upstream, now), name=f"probe of {upstream.name}", context=Context())
         self._running[upstream.index] = task
 
     async def _one(self, upstream: Upstream, began: float) -> None:
