@@ -51,7 +51,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    with socket.socket(fileno=os.dup(0)) as asked:
+    with socket.socket(fileno=os.dup(0)) as asked, open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # no child may hear what others are asked
         while True:
             message, given, _, _ = socket.recv_fds(asked, 1, 1)
             if not message:
