@@ -55,7 +55,8 @@ class Listening:
         finally:
             self._hearing.stopped = True
         yield Finish("stop")
-        yield Usage(prompt=self._engine.tokens(request.prompt), completion=self._written, seconds=round(end, 3))
+        read = await asyncio.to_thread(self._engine.tokens, request.prompt)
+        yield Usage(prompt=read, completion=self._written, seconds=round(end, 3))
 
     def _check(self) -> None:
         """Raises Refused for a language that the model does not know, Unsupported when it does not translate."""

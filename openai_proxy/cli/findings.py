@@ -115,14 +115,14 @@ def engines(config: Config) -> Iterator[Finding]:
         yield Finding("llama_cpp", state, text, install("--force-reinstall openai-proxy[embedded]"))
     else:
         yield Finding("llama_cpp", "ok", f"GGUF models: xllamacpp {importlib.metadata.version('xllamacpp')}")
-    yield faster_whisper("faster_whisper" in needed)
+    yield faster_whisper(needed="faster_whisper" in needed)
     yield from vllm(config)
     yield remote()
     yield from ray(config)
     yield from voices(config)
 
 
-def faster_whisper(needed: bool) -> Finding:
+def faster_whisper(*, needed: bool) -> Finding:
     """It imports in a second and brings its own libraries: that it is there is enough."""
     text = "speech to text by Whisper models"
     if importlib.util.find_spec("faster_whisper") is None:
@@ -196,7 +196,8 @@ def weights(config: Config) -> Iterator[Finding]:
         if model.backend not in FETCHED:
             continue
         if path := model.options.get("path"):
-            yield model_file(name, pathlib.Path(os.path.expanduser(str(path))))
+            file = pathlib.Path(os.path.expanduser(str(path)))
+            yield model_file(name, file / "model.bin" if model.backend == "faster_whisper" else file)
         elif (wanted := str(model.options.get("weights"))) in WEIGHTS:
             yield weights_of(name, wanted, model.options)
 

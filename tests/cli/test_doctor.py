@@ -72,6 +72,24 @@ def test_a_models_own_file_has_to_be_there(tmp_path: Path) -> None:
     assert told["weights of c"].text == f"{tmp_path} cannot be read: Is a directory"
 
 
+def test_a_whisper_model_is_a_folder(tmp_path: Path) -> None:
+    options = {"path": str(tmp_path)}
+    config = Config(models={"ears": ModelConfig(backend="faster_whisper", options=options)})
+    assert [found.state for found in findings.weights(config)] == ["missing"]
+    (tmp_path / "model.bin").write_bytes(b"x" * 2_000_000)
+    assert [found.text for found in findings.weights(config)] == [f"{tmp_path}/model.bin, 2 MB"]
+
+
+def test_faster_whisper_is_there_or_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert findings.faster_whisper(needed=True).state == "ok"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert findings.faster_whisper(needed=True).state == "missing"
+    found = findings.faster_whisper(needed=False)
+    assert found.state == "note"
+    assert found.fix is not None
+    assert found.fix.endswith("install 'openai-proxy[embedded]'")
+
+
 def test_a_wrong_configuration_is_missing(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("port = 1\n")
     done = run("doctor", "--config", str(tmp_path / "wrong.toml"))
