@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+import audio
 from backends import Model, Setup, State, telemetry
 from backends.errors import BackendError, OtherKind, Unavailable
 from backends.events import Event
@@ -66,6 +67,7 @@ class FasterWhisper:
             folder = await asyncio.to_thread(self._folder, told)
             self._become(State("loading", "loading the model"))
             self._engine = await asyncio.to_thread(self._load, folder)
+            await asyncio.to_thread(audio.warm)
         except BaseException as error:
             self._become(State("failed", str(error)) if isinstance(error, Exception) else State("stopped"))
             raise

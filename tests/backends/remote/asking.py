@@ -55,6 +55,10 @@ class Got:
         assert self.body.count(b"[DONE]") <= 1
         return self.body.endswith(b"\n\ndata: [DONE]\n\n")
 
+    def names(self, model: str) -> bool:
+        """Whether it is a whole stream of that model's."""
+        return self.done and self.events[0]["model"] == model
+
     @property
     def chunks(self) -> list[str]:
         """The texts of a streamed chat, without empty ones."""
