@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal, TypeAlias
 
 from figures import Line
@@ -89,8 +89,13 @@ ROWS = (
 def lines(runs: Runs, memory: Mapping[str, Memory]) -> list[Line]:
     """The rows whose both sides ran."""
     found = [_line(row, runs) for row in ROWS if _ran(row, runs)]
-    wrong = sum(run.errors for some in runs.values() for run in some) + sum(each.errors for each in memory.values())
-    return [*found, *_held(memory), Line("all", "wrong or missing answers", "", wrong, None, None, 0, 0)]
+    wrong = _wrong(runs, {OURS}) + sum(each.errors for each in memory.values())
+    others = _wrong(runs, {name for _, name in runs} - {OURS})
+    return [*found, *_held(memory), Line("all", "wrong or missing answers", "", wrong, others, None, 0, 0)]
+
+
+def _wrong(runs: Runs, names: Set[str]) -> int:
+    return sum(run.errors for (_, name), some in runs.items() if name in names for run in some)
 
 
 def _ran(row: Row, runs: Runs) -> bool:
