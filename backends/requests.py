@@ -273,7 +273,7 @@ class TranscriptionRequest(Struct, frozen=True, kw_only=True):
     `language` is the speech's, an ISO 639-1 code, found out if None. `prompt` is text of the kind that may come.
     With `timestamps` of segments the text comes as Segments too, each after its own words; engines that have them
     anyway may give them always. With `detection` only what is speech by that measure is heard. `logprobs`: Deltas have
-    those of their tokens.
+    those of their tokens. `stream`: the client takes the words as they are heard.
     """
 
     model: str
@@ -285,6 +285,7 @@ class TranscriptionRequest(Struct, frozen=True, kw_only=True):
     timestamps: tuple[Granularity, ...] = ()
     detection: Detection | None = None
     logprobs: bool = False
+    stream: bool = False
     extra: Mapping[str, Any] = {}
 
 

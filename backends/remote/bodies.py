@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from backends.remote.drawing import fields_of
-from backends.remote.forms import form_of, picture_form
+from backends.remote.forms import form_of, picture_form, streams
 from backends.requests import (
     Audio,
     ChatRequest,
@@ -80,7 +80,7 @@ def call(request: Request, model: str) -> Call:
         case TranscriptionRequest():
             content_type, body = form_of(request, model)
             task = "transcriptions" if request.task == "transcribe" else "translations"
-            return Call(f"v1/audio/{task}", b"content-type: " + content_type + b"\r\n", body, stream=False)
+            return Call(f"v1/audio/{task}", b"content-type: " + content_type + b"\r\n", body, stream=streams(request))
         case SpeechRequest():
             form = request.form
             body = encode(_speech(request, model)) if form is None else _renamed(form, model)

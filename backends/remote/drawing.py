@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from backends.events import Event, Picture, Relayed, Usage
 from backends.remote.chunks import reader
+from backends.remote.frames import END, Frames
 from backends.remote.stream import WRONG
-from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable, check_utf8
+from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
 from backends.requests import ImageRequest
 
 # Base64 of some thirty megapixels that cannot be compressed.
@@ -127,33 +128,17 @@ class PictureStream:
         self.finished = 0
         self.done = False
         self.error: bytes | None = None
-        self._rest = bytearray()
-        self._searched = 0
+        self._frames = Frames(LARGEST_EVENT)
 
     def feed(self, data: bytes) -> bytes:
         """The events that are whole now. Raises Unreadable for what is no event of OpenAI's."""
-        self._rest += data.replace(b"\r", b"")  # JSON has none, and in these streams every line ends with a line feed
-        kept: list[bytes] = []
-        while (end := self._rest.find(b"\n\n", self._searched)) >= 0:
-            kept.append(self._look(bytes(self._rest[:end])))
-            del self._rest[: end + 2]
-            self._searched = 0
-        self._searched = max(0, len(self._rest) - 1)
-        if len(self._rest) > LARGEST_EVENT:
-            raise Unreadable("The server behind this model sent an event of unbounded length.")
-        return b"".join(kept)
+        return b"".join([self._look(event) for event in self._frames.feed(data)])
 
-    def _look(self, event: bytes) -> bytes:
+    def _look(self, data: bytes) -> bytes:
         """The event as it goes on; nothing where it tells nothing."""
-        lines = event.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        data = b" ".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
-        if self.done or not data:
-            return b""
-        if data == b"[DONE]":
+        if self.done or data == END:
             self.done = True
             return b""
-        if not data.isascii():
-            check_utf8(data)
         try:
             seen = glance(data)
         except WRONG as error:

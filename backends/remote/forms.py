@@ -25,6 +25,8 @@ class File(Struct, frozen=True):
 def form_of(request: TranscriptionRequest, model: str) -> tuple[bytes, bytes]:
     """The content type and the body of a transcription or translation."""
     fields = [("model", model), ("response_format", "verbose_json" if request.timestamps else "json")]
+    if streams(request):
+        fields.append(("stream", "true"))
     if request.language is not None:
         fields.append(("language", request.language))
     if request.prompt:
@@ -36,6 +38,11 @@ def form_of(request: TranscriptionRequest, model: str) -> tuple[bytes, bytes]:
         fields += _chunking(request.detection)
         fields += [("include[]", "logprobs")] if request.logprobs else []
     return multipart(fields, [File("file", f"audio.{request.audio.format}", request.audio.data)])
+
+
+def streams(request: TranscriptionRequest) -> bool:
+    """Whether the server is asked for a stream: in one there are no times."""
+    return request.stream and not request.timestamps
 
 
 def _chunking(detection: Detection | None) -> list[tuple[str, str]]:

@@ -15,8 +15,9 @@ from backends.remote.faults import fault_in_stream
 from backends.remote.http import Answer
 from backends.remote.spoken import spoken
 from backends.remote.stream import Stream
+from backends.remote.transcripts import TranscriptStream
 from backends.remote.unreadable import ENDED_EARLY, NO_ANSWER, Unreadable, check_utf8
-from backends.requests import ChatRequest, CompletionRequest, ImageRequest, Request, SpeechRequest
+from backends.requests import ChatRequest, CompletionRequest, ImageRequest, Request, SpeechRequest, TranscriptionRequest
 
 LARGEST_ANSWER = 256_000_000
 LARGEST_TEXT = 64_000_000  # tens of thousands of tokens with twenty log probabilities for each
@@ -43,6 +44,8 @@ async def relayed(
         if kind.startswith(EVENTS):
             return _drawn(answer, hide, heard)
         request = structs.replace(request, form=None)
+    if call.stream and isinstance(request, TranscriptionRequest) and kind.startswith(EVENTS):
+        return _heard(answer, hide, heard)
     if not kind.startswith(JSON):
         raise Unreadable(NO_ANSWER)
     largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER
@@ -94,6 +97,22 @@ async def _drawn(answer: Answer, hide: Callable[[str], str], heard: Callable[[],
         answer.finish()
     if stream.usage is not None:
         yield stream.usage
+
+
+async def _heard(answer: Answer, hide: Callable[[str], str], heard: Callable[[], None]) -> AsyncGenerator[Event, None]:
+    stream = TranscriptStream()
+    while not stream.done and (data := await answer.read()):
+        events = stream.feed(data)
+        if not events:
+            heard()
+        for event in events:
+            yield event
+    if stream.error is not None:
+        raise fault_in_stream(stream.error, hide)
+    if not stream.finished:
+        raise Unreadable(ENDED_EARLY)
+    answer.finish()
+    yield stream.usage
 
 
 def _check_end(

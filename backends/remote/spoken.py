@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from backends.events import Event, Relayed, Sound, Usage
 from backends.remote.faults import fault_in_stream
+from backends.remote.frames import END, Frames
 from backends.remote.http import Answer
 from backends.remote.samples import Samples
 from backends.remote.stream import LARGEST_EVENT
@@ -133,16 +134,11 @@ def _check_begun(begun: bool) -> None:
 
 
 async def _events(answer: Answer, hide: Callable[[str], str]) -> AsyncGenerator[Event, None]:
-    stream, rest = _Stream(), b""
+    stream, frames = _Stream(), Frames(LARGEST_EVENT)
     while not stream.done and (data := await answer.read()):
-        rest = (rest + data).replace(b"\r\n", b"\n")
-        cut = rest.rfind(b"\n\n") + 2
-        if cut >= 2:
-            block, rest = stream.sifted(rest[: cut - 2]), rest[cut:]
-            if block:
-                yield Relayed(block, 0)
-        if len(rest) > LARGEST_EVENT:
-            raise Unreadable("The server behind this model sent an event of unbounded length.")
+        block = b"".join([b"data: %b\n\n" % told for told in frames.feed(data) if stream.takes(told)])
+        if block:
+            yield Relayed(block, 0)
     if stream.error is not None:
         raise fault_in_stream(stream.error, hide)
     if not stream.done:
@@ -159,26 +155,21 @@ class _Stream:
         self.usage = Usage()
         self.error: bytes | None = None
 
-    def sifted(self, block: bytes) -> bytes:
-        """The events that may go on. Raises Unreadable for what is none of OpenAI's."""
-        return b"".join([b"data: %b\n\n" % data for event in block.split(b"\n\n") if (data := self._look(event))])
-
-    def _look(self, event: bytes) -> bytes:
-        lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-        data = b" ".join(lines)
-        if self.done or not data or data == b"[DONE]":
-            return b""
+    def takes(self, data: bytes) -> bool:
+        """Whether an event may go on. Raises Unreadable for what is none of OpenAI's."""
+        if self.done or data == END:
+            return False
         try:
             seen = glance(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unreadable(NOT_UNDERSTOOD) from error
         if seen.error is not None:
             self.error, self.done = data, True
-            return b""
+            return False
         if seen.type not in (DELTA, DONE):
             raise Unreadable(NOT_UNDERSTOOD)
         if seen.type == DONE:
             counted = seen.usage or SpeechUsage()
             self.usage = Usage(prompt=counted.input_tokens or 0, completion=counted.output_tokens or 0)
             self.done = True
-        return data
+        return True

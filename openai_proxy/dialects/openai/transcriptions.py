@@ -127,6 +127,7 @@ def transcription_request(
         timestamps=tuple(dict.fromkeys((*timestamps, *more.timestamps))),
         detection=more.detection,
         logprobs=more.logprobs,
+        stream=bool(body.stream),
     )
 
 

@@ -13,6 +13,7 @@ from backends import Backend, Setup, resolve
 from backends.errors import Refused
 from backends.events import Event, Sound, Usage
 from backends.speaking.english import FIRST, LONGEST, English
+from tests.backends.plans import KOKORO
 from tests.backends.speaking.talking import events, seconds
 
 pytestmark = pytest.mark.engine
@@ -29,7 +30,7 @@ class Voiced:
         return self.runner.run(events(self.backend, text, voice, speed))
 
 
-@pytest.fixture(scope="module", params=["hibari", "kokoro"])
+@pytest.fixture(scope="module", params=["hibari", pytest.param("kokoro", marks=KOKORO)])
 def voiced(request: pytest.FixtureRequest) -> Iterator[Voiced]:
     with asyncio.Runner() as runner:
         backend = resolve(request.param)(Setup(name="m"))
