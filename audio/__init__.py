@@ -1,6 +1,6 @@
 """Sound: encoded bytes in, 16-bit mono PCM out, and the other way. Knows neither HTTP nor engines."""
 
-from audio.apart import pieces_soon, warm
+from audio.apart import NoDecoder, pieces_soon, warm
 from audio.claims import claimed_seconds
 from audio.clip import WIDTH, Clip
 from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, sniff
@@ -23,6 +23,7 @@ __all__ = [
     "BadSound",
     "Clip",
     "Encoder",
+    "NoDecoder",
     "Passage",
     "Passages",
     "Resampler",

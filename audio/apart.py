@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import contextlib
 import importlib.util
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
@@ -33,13 +35,22 @@ LONGEST_REASON = 200
 PIECES = 4
 TRIES = 2
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from audio.nursery import main; main()"
+LOADED = "import sys; sys.path[:] = sys.argv[1:]; import audio.nursery, av"
+# Where this package lies: an editable installation finds it by a hook that the process has not.
+HOME = str(Path(__file__).parents[1])
+
+log = logging.getLogger(__name__)
+
+
+class NoDecoder(OSError):
+    """Sounds cannot be decoded here now, which says nothing against any of them."""
 
 
 async def pieces_soon(data: bytes, longest: float, rate: int = RATE) -> AsyncGenerator[bytes, None]:
     """16-bit mono PCM of `rate` samples a second, some seconds at a time, each decoded when it is asked for.
 
-    Raises BadSound, TooLong once there are more than `longest` seconds, or ImportError without the package `av`. What
-    a process could not decode within its limits is a BadSound.
+    Raises BadSound, TooLong once there are more than `longest` seconds, NoDecoder, or ImportError without the package
+    `av`. What a process could not decode within its limits is a BadSound.
     """
     told(data)
     _installed()
@@ -68,10 +79,11 @@ async def pieces_soon(data: bytes, longest: float, rate: int = RATE) -> AsyncGen
 def warm() -> None:
     """Starts the process that waits for work, if there is none, so that the first sound need not wait for it.
 
-    Takes a moment; is safe in any thread. Raises ImportError without the package `av`.
+    Takes a moment; is safe in any thread. Raises NoDecoder, or ImportError without the package `av`.
     """
     _installed()
-    _nursery.start()
+    if not _nursery.lives():
+        raise _no_decoder()
 
 
 def _installed() -> None:
@@ -158,9 +170,8 @@ class _Nursery:
             self._forget()
             ours, theirs = socket.socketpair()
             with theirs:
-                command = [sys.executable, "-I", "-S", "-c", PROGRAM, *(path or os.getcwd() for path in sys.path)]
                 self._process = subprocess.Popen(  # noqa: S603 - our own program
-                    command,
+                    _command(PROGRAM),
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -171,6 +182,20 @@ class _Nursery:
             ours.setblocking(False)
             self._asking, self._owner = ours, os.getpid()
             self._spare = self._asked()
+
+    def lives(self) -> bool:
+        """Whether the child that waits has said so; starts all that is needed."""
+        self.start()
+        with self._lock:
+            if self._spare is None:
+                return True  # somebody was faster, and has it
+            self._spare.settimeout(START_SECONDS)
+            try:
+                return len(self._spare.recv(nursery.HELLO.size, socket.MSG_PEEK)) == nursery.HELLO.size
+            except OSError:
+                return False
+            finally:
+                self._spare.setblocking(False)
 
     def ask(self) -> socket.socket:
         """A socket to a new child. Raises OSError if nobody is there to bear one."""
@@ -220,7 +245,7 @@ def _turns() -> asyncio.Semaphore:
 
 
 async def _born() -> _Child:
-    """A child that waits for its task. Raises BadSound if that cannot be had."""
+    """A child that waits for its task. Raises NoDecoder."""
     for _ in range(TRIES):
         child = None
         try:
@@ -237,4 +262,21 @@ async def _born() -> _Child:
             raise
         else:
             return child
-    raise BadSound("nothing here can decode it now")
+    raise await asyncio.to_thread(_no_decoder)
+
+
+def _command(program: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", program, HOME, *(path or os.getcwd() for path in sys.path)]
+
+
+def _no_decoder() -> NoDecoder:
+    """The error, once the log says why there is none."""
+    try:
+        tried = subprocess.run(  # noqa: S603 - our own program
+            _command(LOADED), stdin=subprocess.DEVNULL, capture_output=True, env={}, cwd="/", timeout=START_SECONDS
+        )
+        reason = tried.stderr.decode(errors="replace").strip().rpartition("\n")[2][:LONGEST_REASON]
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = str(error)
+    log.error("the process that decodes sounds does not start: %s", reason or "it may lack memory or processes")
+    return NoDecoder(NoDecoder.__doc__)

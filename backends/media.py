@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import audio
 import vision
 from audio import Clip
-from backends.errors import BadAudio, BadImage, Unsupported
+from backends.errors import BadAudio, BadImage, Overloaded, Unsupported
 from backends.requests import Audio, Image, ImageRequest, Message, Part, Text
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def refusing(param: str) -> Iterator[None]:
         yield
     except vision.BadPicture as error:
         raise BadImage(f"{param} is a picture that cannot be read: {error}.", param=param) from error
+    except audio.NoDecoder as error:
+        raise Overloaded(str(error)) from error
     except audio.BadSound as error:
         raise BadAudio(f"{param} is a sound that cannot be read: {error}.", param=param) from error
     except ImportError as error:

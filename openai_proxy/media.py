@@ -57,6 +57,8 @@ def seen(data: bytes, limits: Limits, param: str) -> vision.Seen:
 
 def sound(data: bytes, longest: float, param: str, kind: str | None = None) -> Audio:
     """Sound of a format that is known, and of `kind` if that is given. Raises BadAudio."""
+    if not data:
+        raise BadAudio(f"{param} is empty.", param=param)
     found = audio.sniff(data)
     if found is None:
         raise BadAudio(f"{param} is no sound that is read here: {', '.join(audio.FORMATS)}.", param=param)

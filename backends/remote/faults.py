@@ -38,7 +38,12 @@ FILE = re.compile(
 INTERNAL = re.compile(
     r"\b(?:[a-z0-9-]+\.)+(?:internal|local|localdomain|lan|corp|intranet|svc)\b(?::\d+)?", re.IGNORECASE
 )
-KEY = re.compile(r"\b(?:sk|pk|key|token)-[\w*.-]{6,}|\bBearer\s+\S+", re.IGNORECASE)
+KEY = re.compile(
+    r"\b(?:sk|pk|key|token|xai)-[\w*.-]{6,}|\b(?:hf|gsk|ghp|gho)_\w{10,}|\b(?:AKIA|AIza)[\w-]{12,}|\bBearer\s+\S+",
+    re.IGNORECASE,
+)
+# What a field of a request is called by, in all likelihood.
+FIELD = re.compile(r"[\w.\[\]-]{1,200}", re.ASCII)
 
 KINDS: Mapping[int, tuple[str, str]] = {
     400: ("invalid_request_error", "invalid_value"),
@@ -134,10 +139,16 @@ def fault(status: int, body: bytes, headers: Mapping[bytes, bytes], hide: Hide =
         status=status,
         kind=problem.type if problem.type in OURS else kind,
         code=problem.code if isinstance(problem.code, str) and problem.code.isidentifier() else code,
-        param=problem.param and problem.param.removeprefix("body.")[:LONGEST_PARAM],
+        param=_field(problem.param, hide),
         retry_after=retry_after(headers),
         started=status >= 500 and rejected is not Busy,
     )
+
+
+def _field(param: str | None, hide: Hide) -> str | None:
+    """The field that a server complains of, if that is what it names."""
+    named = (param or "").removeprefix("body.")
+    return named if FIELD.fullmatch(named) and clean(named, hide) == named else None
 
 
 def fault_in_stream(event: bytes, hide: Hide = str) -> BackendError:

@@ -71,6 +71,8 @@ async def _streamed(
                 yield event
         else:
             heard()
+        if stream.broken is not None:
+            raise stream.broken
     _check_end(answer, stream, request, hide)
     if form is not None and stream.usage_event and wants_usage(form):
         yield Relayed(stream.usage_event, 0)

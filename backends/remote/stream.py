@@ -50,7 +50,7 @@ class Stream:
 
     `pieces` is how many events the last feed let through. `usage` is the last that was told and `usage_event` the event
     that told nothing else; `finished` counts ended choices, `done` says that the end mark or an error came, and `error`
-    is what the server told in place of an event.
+    is what the server told in place of an event. `broken` is what is wrong after the events that `feed` gave last.
     """
 
     def __init__(self, model: str) -> None:
@@ -61,6 +61,7 @@ class Stream:
         self.usage: Counted | None = None
         self.usage_event = b""
         self.error: bytes | None = None
+        self.broken: Unreadable | None = None
         self._rest = b""
         self._theirs = model
         self._spelling: tuple[bytes, bytes] | None = None
@@ -117,7 +118,13 @@ class Stream:
         """The events that may go on, looked at one by one."""
         events = data.split(b"\n\n")
         events.pop()
-        kept = [self._look(event) for event in events]
+        kept: list[bytes] = []
+        try:
+            kept += map(self._look, events)
+        except Unreadable as error:
+            if not any(kept):
+                raise
+            self.broken = error
         if kept != events:
             kept = [event for event in kept if event]
             data = b"\n\n".join([*kept, b""])

@@ -123,7 +123,7 @@ def test_a_child_dies_when_its_listener_is_canceled() -> None:
         async with reading(LONG) as child:
             os.kill(child, signal.SIGSTOP)
             task = asyncio.create_task(read(LONG, 100))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.005)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -274,3 +274,53 @@ def test_a_broken_flac_is_refused() -> None:
     data = encoded(tone(10.0), "flac", "flac")
     with pytest.raises(BadSound, match="damaged"):
         asyncio.run(read(data[: len(data) // 2]))
+
+
+HOOKED = """
+import asyncio, importlib.util, sys
+ROOT = sys.argv[1]
+
+class Hook:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "audio":
+            return importlib.util.spec_from_file_location(name, f"{ROOT}/audio/__init__.py")
+
+sys.path[:] = [each for each in sys.path if each not in ("", ROOT)]
+sys.meta_path.insert(0, Hook)
+import audio
+
+async def main():
+    data = sys.stdin.buffer.read()
+    print(len(b"".join([piece async for piece in audio.pieces_soon(data, 60)])))
+
+asyncio.run(main())
+"""
+
+
+def test_it_is_found_where_an_editable_installation_finds_it_by_a_hook(tmp_path: Path) -> None:
+    root = str(Path(audio.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", HOOKED, root],
+        input=SECOND,
+        capture_output=True,
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+    )
+    assert done.stdout == b"%d\n" % (2 * audio.RATE), done.stderr
+
+
+def test_where_nothing_can_decode_no_sound_is_blamed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    apart._nursery.close()
+    monkeypatch.setattr(apart, "PROGRAM", "import nothing_of_that_name")
+    monkeypatch.setattr(apart, "LOADED", "import nothing_of_that_name")
+    with pytest.raises(audio.NoDecoder):
+        asyncio.run(read(SECOND))
+    assert "No module named 'nothing_of_that_name'" in caplog.text
+    with pytest.raises(audio.NoDecoder):
+        apart.warm()
+    apart._nursery.close()
+    monkeypatch.undo()
+    assert asyncio.run(read(SECOND))

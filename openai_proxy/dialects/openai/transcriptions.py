@@ -19,7 +19,7 @@ from backends.requests import Detection, Granularity, TranscriptionRequest
 from openai_proxy import media
 from openai_proxy.config import Limits
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.checks import able, served_model
+from openai_proxy.dialects.openai.checks import able, model_of_kind
 from openai_proxy.dialects.openai.fields import whole
 from openai_proxy.dialects.openai.transcript_frames import PieceFrames, TranscriptFrames
 from openai_proxy.dialects.openai.transcripts import transcript
@@ -86,7 +86,7 @@ class Transcriptions:
             raise UnsupportedMediaType("Content-Type must be multipart/form-data with a boundary.")
         limits = self.edge.config.limits
         body, fields = await asyncio.to_thread(read_form, incoming.body, boundary, self.body, limits)
-        served = served_model(self.edge.router, body.model, "transcription", limits)
+        served = model_of_kind(self.edge.router, body.model, "transcription", limits)
         incoming.note_model(served.name)
         request = transcription_request(body, fields, self.task, served.called(body.model), served.model, limits)
         events = self.edge.router.run(request)

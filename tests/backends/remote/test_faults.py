@@ -41,6 +41,38 @@ def test_what_other_servers_call_it_is_put_in_our_terms(status: int, kind: str, 
     assert (error.status, error.kind, error.code, error.started) == (status, kind, code, started)
 
 
+@pytest.mark.parametrize(
+    ("param", "shown"),
+    [
+        ("messages.0.content[1]", "messages.0.content[1]"),
+        ("the-secret", None),
+        ("sk-verysecret-123 http://10.0.0.5:99/x", None),
+        ("sk-verysecret-123", None),
+        ("/srv/p", None),
+        ("10.0.0.5:99", None),
+        ("a\r\nb: c", None),
+    ],
+)
+def test_a_field_is_told_if_it_looks_like_one(param: str, shown: str | None) -> None:
+    def hide(text: str) -> str:
+        return text.replace("the-secret", "[key]")
+
+    for body in (
+        answer(message="m", param=param),
+        json.dumps({"detail": [{"loc": ["body", param], "msg": "m"}]}).encode(),
+    ):
+        error = fault(400, body, {}, hide)
+        assert isinstance(error, Rejected)
+        assert error.param == shown
+
+
+@pytest.mark.parametrize(
+    "key", ["AKIAIOSFODNN7EXAMPLE", "hf_abcdefghijklmnopqrstuvwx", "gsk_0123456789abcdef", "xai-0123456789"]
+)
+def test_keys_of_other_makers_are_hidden(key: str) -> None:
+    assert clean(f"The key {key} is wrong") == "The key [key] is wrong"
+
+
 @pytest.mark.parametrize("status", [401, 407])
 def test_our_own_key_is_no_fault_of_the_clients(status: int) -> None:
     error = fault(status, answer(message="Incorrect API key provided: sk-abcdef123"), {})

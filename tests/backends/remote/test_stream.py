@@ -129,9 +129,12 @@ def test_what_is_no_event_is_refused(event: bytes) -> None:
 )
 def test_events_that_are_json_only_together_are_refused(block: bytes) -> None:
     """Events of one read are decoded in one call."""
-    for data in (block, chunk("a") + block, block + chunk("a")):
+    for data in (block, block + chunk("a")):
         with pytest.raises(Unreadable):
             Stream("theirs").feed(data)
+    stream = Stream("theirs")
+    assert stream.feed(chunk("a") + block) == chunk("a")
+    assert isinstance(stream.broken, Unreadable)
 
 
 @pytest.mark.parametrize("count", [1, 2, 30])
@@ -162,3 +165,11 @@ def test_a_byte_order_mark_is_no_part_of_the_first_event() -> None:
 def test_whatever_the_server_calls_the_model_from_event_to_event_it_is_ours() -> None:
     out, _ = fed(b"".join(chunk("a", model=f"model-{number}") for number in range(4)), [], model="ours")
     assert [json.loads(event[6:])["model"] for event in out.decode().split("\n\n") if event] == ["ours"] * 4
+
+
+def test_what_came_before_a_bad_event_is_not_lost_with_it() -> None:
+    stream = Stream("m")
+    good = b'data: {"choices":[{"index":0}]}\n\n'
+    assert stream.feed(good + b"data: hello\n\n" + good) == good
+    assert stream.broken is not None
+    assert stream.pieces == 1
