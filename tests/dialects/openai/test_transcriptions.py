@@ -194,7 +194,6 @@ FORMS: list[tuple[bytes, int, str, str | None]] = [
     (form(part("file", SOUND, "a"), part("file", SOUND, "b")), 400, "invalid_value", "file"),
     (form(part("file", SOUND, "a"), part("model", "echo", "b")), 400, "invalid_value", "model"),
     (form(part("file", SOUND, "a"), part("model", b"\xff")), 400, "invalid_value", "model"),
-    (form(part("file", SOUND, "a")), 400, "invalid_value", "model"),
     (form(), 400, "invalid_value", "file"),
     (b"", 400, "invalid_value", None),
     (b"garbage", 400, "invalid_value", None),
@@ -204,6 +203,11 @@ FORMS: list[tuple[bytes, int, str, str | None]] = [
     (form(f"--{BOUNDARY}\r\nContent-Type: text/plain\r\n\r\nx\r\n".encode()), 400, "invalid_value", None),
     (form(part("file", SOUND, "a"), part("../../x", "y")), 400, "unknown_parameter", "../../x"),
 ]
+
+
+def test_without_a_model_the_first_that_hears_does_it(local: Local) -> None:
+    for body in (form(part("file", SOUND, "a")), form(part("file", SOUND, "a"), part("model", ""))):
+        assert send(local, body).status == 200
 
 
 @pytest.mark.parametrize(("body", "status", "code", "param"), FORMS)
