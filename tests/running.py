@@ -74,12 +74,12 @@ class Running:
         return self.log.read_text(errors="replace")[-4000:]
 
     def status(self, path: str, **headers: str) -> int:
-        """The status of GET `path`; 0 while nothing listens."""
+        """The status of GET `path`; 0 while nothing listens, or an engine's imports hold the process for long."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", path, headers=headers)
             return connection.getresponse().status
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             return 0
         finally:
             connection.close()
