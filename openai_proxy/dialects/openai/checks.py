@@ -24,28 +24,16 @@ def served_model(router: Router, name: str | None, kind: Kind, limits: Limits) -
     return served
 
 
-def model_of_kind(router: Router, name: str | None, kind: Kind, limits: Limits) -> Served:
-    """The same; a body that names none means the default model, or else the first one that takes such requests."""
-    default = router.default_model
-    if not name and (default is None or kind not in router.find(default).model.kinds):
-        for served in router.models.values():
-            if not served.discovers and kind in served.model.kinds:
-                return served
-    return served_model(router, name, kind, limits)
-
-
-def drawing_model(router: Router, name: str | None, limits: Limits) -> tuple[Served, str]:
-    """The model that draws what a body asks for, and its name there; for no name the default one if that draws, else
-    the first that does, those before that do nothing else. Raises ModelNotFound or InvalidRequest.
+def model_of_kind(router: Router, name: str | None, kind: Kind, limits: Limits) -> tuple[Served, str]:
+    """The model a body means, and its name there; for no name the default one if it takes such requests, else the first
+    that does, those before that take none but these. Raises ModelNotFound or InvalidRequest.
     """
     if not name:
         default = router.default_model
-        drawing = [found for found, served in router.names if "image" in served.known(found).kinds]
-        if not drawing:
-            raise InvalidRequest("You must provide a model: none here draws.", param="model")
-        drawing.sort(key=lambda found: (found != default, "chat" in router.find(found).known(found).kinds))
-        name = drawing[0]
-    served = served_model(router, name, "image", limits)
+        known = [(found, served.known(found).kinds) for found, served in router.names]
+        fitting = [(found, kinds) for found, kinds in known if kind in kinds]
+        name, _ = min(fitting, key=lambda each: (each[0] != default, "chat" in each[1]), default=(default, kind))
+    served = served_model(router, name, kind, limits)
     return served, served.called(name)
 
 

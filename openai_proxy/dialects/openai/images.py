@@ -12,7 +12,7 @@ from backends.requests import ImageRequest
 from openai_proxy.auth import IMAGE_FILES
 from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.checks import drawing_model
+from openai_proxy.dialects.openai.checks import model_of_kind
 from openai_proxy.dialects.openai.image_answers import Address, answer, look_of
 from openai_proxy.dialects.openai.image_bodies import (
     DrawingFields,
@@ -64,7 +64,7 @@ class Images:
 
     async def _request(self, incoming: Incoming, body: VariationFields, fields: Given) -> ImageRequest:
         limits = self.edge.config.limits
-        served, name = drawing_model(self.edge.router, body.model, limits)
+        served, name = model_of_kind(self.edge.router, body.model, "image", limits)
         incoming.note_model(served.name)
         request = await beside(incoming.body, image_request, body, fields, name, served.known(name), limits)
         return structs.replace(request, repeatable=True) if incoming.repeatable else request

@@ -42,10 +42,10 @@ class Speech:
     async def __call__(self, incoming: Incoming) -> Reply | Flow:
         body, fields = await decode(incoming.body, SpeechBody)
         limits = self.edge.config.limits
-        served = model_of_kind(self.edge.router, body.model, "speech", limits)
+        served, name = model_of_kind(self.edge.router, body.model, "speech", limits)
         incoming.note_model(served.name)
         how = manner(body, fields)
-        request = speech_request(body, fields, how, served, limits)
+        request = speech_request(body, fields, how, served, name, limits)
         events = self.edge.router.run(request)
         speed = body.speed or 1.0
         if request.form is None and request.speed != speed:
@@ -58,8 +58,13 @@ class Speech:
         return Flow(_pieces(events, how), headers)
 
 
-def speech_request(body: SpeechBody, fields: Given, how: Manner, served: Served, limits: Limits) -> SpeechRequest:
-    """The body as the engine is asked. Raises InvalidRequest or Unsupported, each naming the field."""
+def speech_request(
+    body: SpeechBody, fields: Given, how: Manner, served: Served, name: str, limits: Limits
+) -> SpeechRequest:
+    """The body as the engine is asked that knows the model by `name`.
+
+    Raises InvalidRequest or Unsupported, each naming the field.
+    """
     at_most_characters(body.input, limits.speech_characters, "input")
     at_most_characters(body.instructions or "", limits.speech_characters, "instructions")
     if not can_be_said(body.input):
@@ -69,9 +74,9 @@ def speech_request(body: SpeechBody, fields: Given, how: Manner, served: Served,
     if body.script is not None:
         able(model, "script")
         extra["script"] = body.script
-    voice = Voices(served.known(body.model), served.config.voices).of(body, how)
+    voice = Voices(served.known(name), served.config.voices).of(body, how)
     return SpeechRequest(
-        model=served.called(body.model),
+        model=name,
         text=body.input,
         voice=voice,
         speed=(body.speed or 1.0) if "speed" in model.parameters else 1.0,

@@ -86,9 +86,9 @@ class Transcriptions:
             raise UnsupportedMediaType("Content-Type must be multipart/form-data with a boundary.")
         limits = self.edge.config.limits
         body, fields = await asyncio.to_thread(read_form, incoming.body, boundary, self.body, limits)
-        served = model_of_kind(self.edge.router, body.model, "transcription", limits)
+        served, name = model_of_kind(self.edge.router, body.model, "transcription", limits)
         incoming.note_model(served.name)
-        request = transcription_request(body, fields, self.task, served.called(body.model), served.model, limits)
+        request = transcription_request(body, fields, self.task, name, served.model, limits)
         events = self.edge.router.run(request)
         if body.stream:
             return Stream(events, _frames(body, request))
