@@ -47,6 +47,8 @@ def servers(folder: Path) -> Iterator[Serve]:
         config: str | None = ECHO, *arguments: str, path: str = "/readyz", timeout: float = 30, **env: str
     ) -> Running:
         number = len(started)
+        if "grace" not in (config or ""):
+            env.setdefault("OPENAI_PROXY_SERVER_GRACE", "0")  # nobody waits for it but the tests of it
         if config is not None:
             file = folder / f"config{number}.toml"
             file.write_text(config)

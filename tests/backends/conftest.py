@@ -1,4 +1,4 @@
-"""vLLM's engines and a Ray cluster, started once a session for all tests; checkpoints are made once and kept."""
+"""vLLM's engines and a Ray cluster, which tests share; checkpoints are made once and kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,14 @@ def espeak_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 LOOKING_ENGINE = {**VECTOR_ENGINE, "max_model_len": CONTEXT, "limit_mm_per_prompt": {"image": 8}}
+# What tests share: the fixture's name, its checkpoint and its engine's fields.
+SHARED = {
+    "vllm_chat": ("smollm2", CHAT_ENGINE),
+    "vllm_vectors": ("minilm", VECTOR_ENGINE),
+    "vllm_pairs": ("cross-encoder", VECTOR_ENGINE),
+    "vllm_looks": ("tiny-vision", LOOKING_ENGINE),
+    "vllm_listens": ("tiny-whisper", VECTOR_ENGINE),
+}
 
 
 class Served:
@@ -102,6 +111,29 @@ class Served:
         return self.runner.run(gathered(self.backend.run(request)))
 
 
+class Engines:
+    """Engines that tests share. One that nobody uses lives on until another is wanted: each takes some 2 GB."""
+
+    def __init__(self) -> None:
+        self._idle: dict[str, ExitStack] = {}
+        self._served: dict[str, Served] = {}
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[Served]:
+        ending = self._idle.pop(name, None)
+        if ending is None:
+            self.close()
+            ending = ExitStack()
+            self._served[name] = ending.enter_context(serving(*SHARED[name]))
+        yield self._served[name]
+        self._idle[name] = ending
+
+    def close(self) -> None:
+        """End those that nobody uses."""
+        while self._idle:
+            self._idle.popitem()[1].close()
+
+
 async def gathered(events: AsyncGenerator[Event]) -> list[Event]:
     return [event async for event in events]
 
@@ -114,6 +146,7 @@ def checkpoint(name: str) -> str:
     return str(folder / name)
 
 
+@contextmanager
 def serving(model: str, engine: dict[str, Any]) -> Iterator[Served]:
     os.environ.update(ENVIRONMENT)
     with asyncio.Runner() as runner:
@@ -125,25 +158,37 @@ def serving(model: str, engine: dict[str, Any]) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def vllm_chat() -> Iterator[Served]:
-    yield from serving("smollm2", CHAT_ENGINE)
+def engines() -> Iterator[Engines]:
+    kept = Engines()
+    yield kept
+    kept.close()
 
 
-@pytest.fixture(scope="session")
-def vllm_vectors() -> Iterator[Served]:
-    yield from serving("minilm", VECTOR_ENGINE)
+@pytest.fixture(scope="module")
+def vllm_chat(engines: Engines) -> Iterator[Served]:
+    with engines.use("vllm_chat") as served:
+        yield served
 
 
-@pytest.fixture(scope="session")
-def vllm_pairs() -> Iterator[Served]:
-    yield from serving("cross-encoder", VECTOR_ENGINE)
+@pytest.fixture(scope="module")
+def vllm_vectors(engines: Engines) -> Iterator[Served]:
+    with engines.use("vllm_vectors") as served:
+        yield served
 
 
-@pytest.fixture(scope="session")
-def vllm_looks() -> Iterator[Served]:
-    yield from serving("tiny-vision", LOOKING_ENGINE)
+@pytest.fixture(scope="module")
+def vllm_pairs(engines: Engines) -> Iterator[Served]:
+    with engines.use("vllm_pairs") as served:
+        yield served
 
 
-@pytest.fixture(scope="session")
-def vllm_listens() -> Iterator[Served]:
-    yield from serving("tiny-whisper", VECTOR_ENGINE)
+@pytest.fixture(scope="module")
+def vllm_looks(engines: Engines) -> Iterator[Served]:
+    with engines.use("vllm_looks") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def vllm_listens(engines: Engines) -> Iterator[Served]:
+    with engines.use("vllm_listens") as served:
+        yield served

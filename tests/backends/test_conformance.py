@@ -74,8 +74,8 @@ class Started:
 )
 def started(request: pytest.FixtureRequest) -> Iterator[Started]:
     if request.param.shared:
-        served = request.getfixturevalue(request.param.shared)
-        yield Started(request.param, served.backend, served.runner)
+        with request.getfixturevalue("engines").use(request.param.shared) as served:
+            yield Started(request.param, served.backend, served.runner)
         return
     more = request.getfixturevalue(request.param.needs) if request.param.needs else {}
     with asyncio.Runner() as runner, threaded(models=("conforming",), script=Script(delay=0.01)) as upstream:

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.terminal import CTRL_C, CTRL_D, run, terminal
 from tests.running import Running
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 
 def test_one_question(embedded_server: Running) -> None:

@@ -291,6 +291,7 @@ def test_ten_cycles_leave_nothing_behind(serve: Serve) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 def test_cycles_of_a_real_engine_leave_nothing_behind(serve: Serve) -> None:
     server = serve(None, timeout=540)
     model = "smollm2-135m-instruct"

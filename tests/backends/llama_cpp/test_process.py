@@ -21,7 +21,7 @@ from backends.llama_cpp import LlamaCpp, process
 from backends.requests import ChatRequest
 from tests.backends.llama_cpp.conftest import CHAT, options, says
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 
 def endless(number: int = 0) -> ChatRequest:
