@@ -23,7 +23,6 @@ from backends.workshop.work import Engine, Work
 def main() -> None:
     parent = Parent()
     load = parent.question(Load)
-    os.nice(load.nice)
     telemetry.switch_off()
     try:
         engine: Engine = pkgutil.resolve_name(load.engine)(**load.options)

@@ -15,15 +15,11 @@ LENGTH = struct.Struct("<I")
 
 
 class Load(Struct, frozen=True, kw_only=True):
-    """The engine's class as "module:Class", what it is built from, and how many questions it works on at once.
-
-    `nice` makes way for other processes, as the system's `nice` does.
-    """
+    """The engine's class as "module:Class", what it is built from, and how many questions it works on at once."""
 
     engine: str
     options: dict[str, Any]
     threads: int
-    nice: int = 0
 
 
 class Question(Struct, frozen=True, tag=True, array_like=True):

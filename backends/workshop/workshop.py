@@ -24,10 +24,8 @@ class Workshop(Generic[A]):
     `died` is called when it ended unasked.
     """
 
-    def __init__(
-        self, engine: str, answer: Any, life: Life, died: Callable[[], None], *, threads: int, nice: int = 0
-    ) -> None:
-        self._load = Load(engine=engine, options={}, threads=threads, nice=nice)
+    def __init__(self, engine: str, answer: Any, life: Life, died: Callable[[], None], *, threads: int) -> None:
+        self._load = Load(engine=engine, options={}, threads=threads)
         self._decode: Callable[[msgspec.Raw], A] = msgspec.msgpack.Decoder(answer).decode
         self._process = Process(lambda: Link(self._load), life, died)
 

@@ -178,8 +178,9 @@ def test_whoever_leaves_ends_the_work(ears: Running, cities: bytes, beckett: byt
         await asyncio.gather(*(Outcome.of(ears.backend.run(heard(beckett))) for _ in range(2)))
         return time.monotonic() - began
 
+    tasks = asyncio.all_tasks(ears.runner.get_loop())
     assert ears.runner.run(leave()) < 60
-    assert not asyncio.all_tasks(ears.runner.get_loop())
+    assert asyncio.all_tasks(ears.runner.get_loop()) == tasks
 
 
 def test_an_engine_that_ends_while_it_hears(cities: bytes) -> None:
