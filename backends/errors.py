@@ -8,6 +8,7 @@ BackendError
 │   ├── BadAudio            a sound that cannot be read, or is too long
 │   ├── ContextExceeded     prompt and answer do not fit the model's context
 │   └── SchemaTooComplex    a schema, grammar or pattern costs too much to compile
+├── LoadFailed              the engine could not be loaded: no request sees it
 ├── Unavailable             never started: the engine loads, restarts or is gone; safe to try again
 ├── Rejected                another server answered with an error of its own
 │   └── Busy                never started: it had no room
@@ -60,6 +61,10 @@ class ContextExceeded(Refused):
 
 class SchemaTooComplex(Refused):
     """The schema, grammar or pattern is too complex."""
+
+
+class LoadFailed(BackendError):
+    """The engine could not load its model."""
 
 
 class Unavailable(BackendError):

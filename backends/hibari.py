@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Any
 
 from backends import Model, Voice
-from backends.speaking import Engine, Said, Speaker
+from backends.speaking import Engine, Phrase, Speaker
 from backends.speaking.packaged import folder, pinned
 
 WEIGHTS = "hibari.onnx"
@@ -23,6 +23,7 @@ class Hibari(Speaker):
     """Options: `backends.speaking.speaker.Options`."""
 
     name = "hibari"
+    engine = "backends.hibari:Heart"
     slots = 8
     model = Model(
         kinds=frozenset({"speech"}),
@@ -31,11 +32,8 @@ class Hibari(Speaker):
         description="hibari: one clear voice of American English, quick on any machine",
     )
 
-    def load(self) -> Engine:
-        return Heart()
 
-
-class Heart:
+class Heart(Engine):
     """The loaded voice. The same text always sounds the same."""
 
     def __init__(self) -> None:
@@ -46,13 +44,13 @@ class Heart:
         from backends.speaking.samples import pcm
 
         hibari: Any = importlib.import_module("hibari")
-        self.rate: int = hibari.SAMPLE_RATE
+        self.rate = int(hibari.SAMPLE_RATE)
         self._english, self._pcm = English(), pcm
         self._voice: Any = hibari.Hibari(model=str(weights), threads=1, g2p=self._english.read)
         for _ in self.say("One, two.", "heart", 1.0):
             pass
 
-    def say(self, text: str, voice: str, speed: float) -> Generator[Said, None, None]:
+    def say(self, text: str, voice: str, speed: float) -> Generator[Phrase, None, None]:
         for phrase in self._english.phrases(text):
             samples = self._voice.from_phonemes(phrase.phonemes, speed, SEED)
-            yield Said(self._pcm(samples), phrase.ends)
+            yield Phrase(self._pcm(samples), phrase.ends)

@@ -13,7 +13,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from backends import Model, Voice
-from backends.speaking import Engine, Said, Speaker
+from backends.speaking import Engine, Phrase, Speaker
 from backends.speaking.packaged import folder, pinned
 
 EXTRA = "voices"
@@ -35,8 +35,8 @@ class Kokoro(Speaker):
     """Options: `backends.speaking.speaker.Options`."""
 
     name = "kokoro"
+    engine = "backends.kokoro:Styles"
     slots = 4
-    slowest = 0.5  # slower takes longer to make
     model = Model(
         kinds=frozenset({"speech"}),
         parameters=frozenset({"speed"}),
@@ -44,14 +44,12 @@ class Kokoro(Speaker):
         description="Kokoro-82M: five Japanese speakers reading English, slower than hibari",
     )
 
-    def load(self) -> Engine:
-        return Styles()
 
-
-class Styles:
+class Styles(Engine):
     """The loaded network and the style vectors of its voices: one for each number of phonemes."""
 
     rate = RATE
+    slowest = 0.5  # slower takes longer to make
 
     def __init__(self) -> None:
         folder("hibari", EXTRA)
@@ -70,7 +68,7 @@ class Styles:
         for _ in self.say("One.", VOICES[0].name, 1.0):
             pass
 
-    def say(self, text: str, voice: str, speed: float) -> Generator[Said, None, None]:
+    def say(self, text: str, voice: str, speed: float) -> Generator[Phrase, None, None]:
         for phrase in self._english.phrases(text):
             tokens = [self._alphabet[sign] for sign in phrase.phonemes if sign in self._alphabet]
             given = {
@@ -79,7 +77,7 @@ class Styles:
                 "speed": self._numbers([speed], "float32"),
             }
             [samples] = self._network.run(None, given)
-            yield Said(self._pcm(self._trimmed(samples, RATE, speed)), phrase.ends)
+            yield Phrase(self._pcm(self._trimmed(samples, RATE, speed)), phrase.ends)
 
 
 def _network(weights: bytes) -> Any:

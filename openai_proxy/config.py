@@ -132,7 +132,8 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         int, Meta(ge=0, le=10**12, description="prompt tokens (estimated) that may wait for a slot")
     ] = 1_000_000
     fallback: Annotated[
-        tuple[str, ...], Meta(description="models that are asked in turn when this one cannot begin; chats and texts")
+        tuple[str, ...],
+        Meta(description="models that are asked in turn when this one cannot begin; not for vectors and tokens"),
     ] = ()
     load: Annotated[
         Literal["start", "request"], Meta(description="load it when the server starts, or when it is first asked")

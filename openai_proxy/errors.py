@@ -221,6 +221,7 @@ TABLE: dict[type[Exception], Row] = {
     engine.BadAudio: Row(400, INVALID, "invalid_audio"),
     engine.ContextExceeded: Row(400, INVALID, "context_length_exceeded"),
     engine.SchemaTooComplex: Row(400, INVALID, "schema_too_complex"),
+    engine.LoadFailed: Row(503, "server_error", "engine_unavailable"),
     engine.Unavailable: Row(503, "server_error", "engine_unavailable"),
     engine.Overloaded: Row(503, "server_error", "overloaded"),
     engine.EngineTimeout: Row(504, "timeout_error", "upstream_timeout", started=True),

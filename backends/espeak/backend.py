@@ -13,13 +13,13 @@ from msgspec import Meta, Struct, structs
 import audio
 from audio import Clip
 from backends import Lack, Model, Setup, State, Voice
-from backends.errors import OtherKind, Refused, Unavailable, Unsupported
+from backends.errors import LoadFailed, OtherKind, Refused, Unavailable, Unsupported
 from backends.espeak import program
 from backends.espeak.table import voices
 from backends.events import Event, Sound, Usage
+from backends.life import Life
 from backends.options import read_options
 from backends.requests import Request, SpeechRequest
-from backends.speaking import LoadFailed
 from backends.speaking.voices import chosen
 
 SLOTS = 4
@@ -48,8 +48,7 @@ class Espeak:
             parameters=frozenset({"speed"}),
             description="espeak-ng: many languages, plainly a machine's voice",
         )
-        self._changed = setup.changed
-        self._state = State("stopped")
+        self._life = Life(setup.changed)
         self._voices: Mapping[str, str] = {}
         self._room = asyncio.Semaphore(self.slots)
 
@@ -62,24 +61,15 @@ class Espeak:
 
     @property
     def state(self) -> State:
-        return self._state
-
-    def _become(self, state: State) -> None:
-        if state != self._state:
-            self._state = state
-            self._changed()
+        return self._life.state
 
     async def start(self) -> None:
         """Ask it for its voices. Raises BackendError or OSError."""
-        self._become(State("loading", "asking espeak-ng for its voices"))
-        try:
+        with self._life.trying("asking espeak-ng for its voices"):
             found = await self._found()
-        except BaseException as error:
-            self._become(State("failed", str(error)) if isinstance(error, Exception) else State("stopped"))
-            raise
         self._voices = {voice.name: file for file, voice in found.items()}
         self.model = structs.replace(self.model, voices=tuple(found.values()))
-        self._become(State("ready"))
+        self._life.become(State("ready"))
 
     async def _found(self) -> dict[str, Voice]:
         if shutil.which(self.options.program) is None:
@@ -90,13 +80,13 @@ class Espeak:
         return found
 
     async def close(self) -> None:
-        self._become(State("stopped"))
+        self._life.become(State("stopped"))
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Say it, sentence by sentence; closed or canceled, its process is killed."""
         if not isinstance(request, SpeechRequest):
             raise OtherKind
-        if self._state.name != "ready":
+        if self.state.name != "ready":
             raise Unavailable
         file = self._voices[chosen(request.voice, self.model.voices)]
         seconds = 0.0

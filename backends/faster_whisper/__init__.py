@@ -1,4 +1,4 @@
-"""Whisper models by faster-whisper (CTranslate2), in threads of this process.
+"""Whisper models by faster-whisper (CTranslate2), in a process of its own.
 
 The engine is given samples, never a client's file: `audio` decodes that, within its limits.
 """

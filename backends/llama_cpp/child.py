@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import sys
 
-import msgspec
 from msgspec import Struct
+
+from backends.spawned import Loaded, Parent, outlast_signals
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -37,29 +36,18 @@ class Load(Struct, frozen=True, kw_only=True):
     cache_type: str = "f16"
 
 
-class Loaded(Struct, frozen=True):
-    """How loading went: `error` is empty when the server listens."""
-
-    error: str = ""
-
-
 def main() -> None:
-    load = msgspec.json.decode(sys.stdin.buffer.readline(), type=Load)
-    # Replies leave on a private copy of standard output: whatever native code prints cannot be taken for one.
-    replies = os.dup(1)
-    os.dup2(2, 1)
+    parent = Parent()
+    load = parent.question(Load)
     loaded = Loaded()
     try:
         server = serve(load)  # noqa: F841 - it stops when the name goes
+        outlast_signals()
     except (RuntimeError, ValueError, OSError) as error:
         loaded = Loaded(str(error) or "the engine gave no reason")
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone, which standard input tells as well
-        os.write(replies, msgspec.json.encode(loaded) + b"\n")
+    parent.answer(loaded)
     if not loaded.error:
-        # A service manager signals all of a server's processes; running requests still want this one, which ends
-        # with its standard input.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        while sys.stdin.buffer.read(65536):
+        while parent.said.read(65536):
             pass
     remove(load.socket)
     # Tearing the engine down in order takes as long as the request it is working on; there is nothing to save.

@@ -11,6 +11,7 @@ from typing import Any
 from backends import KINDS, Setup, State, resolve
 from backends.errors import EngineFailed, OtherKind, Unavailable
 from backends.events import Event
+from backends.life import Life
 from backends.ray import cluster
 from backends.ray.aside import aside
 from backends.ray.cluster import Deployment, Standing, digest
@@ -43,8 +44,7 @@ class Ray:
             raise ValueError(f"model {setup.name}: {MISSING}")
         self.model = inner.model
         self.slots = setup.slots or self.options.most * inner.slots
-        self._changed = setup.changed
-        self._state = State("stopped")
+        self._life = Life(setup.changed)
         self._deployment = self._described(setup.name, wrapped, inner.slots)
         self._own = False
         self._handle: Any = None
@@ -76,31 +76,21 @@ class Ray:
 
     @property
     def state(self) -> State:
-        return self._state
-
-    def _become(self, state: State) -> None:
-        if state != self._state:
-            self._state = state
-            self._changed()
+        return self._life.state
 
     async def start(self) -> None:
         """Deploy it, unless the very same is there already, and return when the first replica has loaded."""
-        self._become(State("loading", "looking for the cluster"))
-        try:
+        with self._life.trying("looking for the cluster"):
             await aside(cluster.connect, self.options.address)
             cluster.take_signals_back()
-            self._become(State("loading", "asking for replicas"))
+            self._life.become(State("loading", "asking for replicas"))
             await self._deploy()
             standing = await self._loaded()
             self._handle = await aside(cluster.handle, self._deployment)
             about: About = await self._handle.options(method_name="about").remote()
-        except BaseException as error:
-            if isinstance(error, Exception):
-                self._become(State("failed", str(error)))
-            raise
         self.model = about.model
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self._deployment.name}")
-        self._become(self._seen(standing))
+        self._life.become(self._seen(standing))
 
     async def _deploy(self) -> None:
         """Deploy, and know that it is ours even if that is called off in the middle."""
@@ -121,7 +111,7 @@ class Ray:
             if standing.failed:
                 raise EngineFailed(f"no replica could be started: {standing.note}")
             count = f"{standing.starting} of {self.options.replicas} replicas load"
-            self._become(State("loading", f"{count}; {standing.note}" if standing.note else count))
+            self._life.become(State("loading", f"{count}; {standing.note}" if standing.note else count))
             await asyncio.sleep(WATCH_EVERY)
 
     def _seen(self, standing: Standing) -> State:
@@ -151,14 +141,14 @@ class Ray:
             if not standing.running:
                 for stream in tuple(self._streams):
                     stream.lose()
-            self._become(self._seen(standing))
+            self._life.become(self._seen(standing))
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request by one of the replicas; closing it early stops that one's work."""
         if KINDS[type(request)] not in self.model.kinds:
             raise OtherKind
         for left in reversed(range(TRIES)):
-            if self._handle is None or self._state.name != "ready":
+            if self._handle is None or self.state.name != "ready":
                 raise Unavailable(GONE if self._handle is not None else "The engine was not started.")
             stream = Stream(self._handle)
             self._streams.add(stream)
@@ -185,7 +175,7 @@ class Ray:
         if self._own:
             self._own = False
             await self._delete()
-        self._become(State("stopped"))
+        self._life.become(State("stopped"))
 
     async def _delete(self) -> None:
         work = aside(cluster.delete, [self._deployment.application])

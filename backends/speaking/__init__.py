@@ -1,6 +1,6 @@
-"""What engines share that make speech in threads of this process. It knows none of them."""
+"""What engines share that make speech, each in a process of its own. It knows none of them."""
 
-from backends.speaking.packaged import LoadFailed
-from backends.speaking.speaker import Engine, Said, Speaker
+from backends.speaking.engine import Engine, Phrase
+from backends.speaking.speaker import Speaker
 
-__all__ = ["Engine", "LoadFailed", "Said", "Speaker"]
+__all__ = ["Engine", "Phrase", "Speaker"]

@@ -7,11 +7,7 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
-from backends.errors import BackendError
-
-
-class LoadFailed(BackendError):
-    """The engine could not load its voice."""
+from backends.errors import LoadFailed
 
 
 def folder(package: str, extra: str) -> Path:

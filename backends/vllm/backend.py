@@ -62,7 +62,9 @@ PARAMETERS: dict[Kind, frozenset[str]] = {
     "embedding": frozenset({"dimensions", "token_prompts", "truncate_prompt_tokens"}),
     "score": frozenset({"truncate_prompt_tokens"}),
     "tokenize": frozenset(),
-    "transcription": frozenset({"language", "prompt", "temperature", "translate", "segment_timestamps"}),
+    "transcription": frozenset(
+        {"language", "prompt", "temperature", "translate", "segment_timestamps", "transcript_logprobs"}
+    ),
 }
 SILENCE = wav(Clip(bytes(audio.RATE), audio.RATE))
 WARM_UP: tuple[Request, ...] = (

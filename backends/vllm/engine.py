@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import structs
 
 from backends import State
-from backends.errors import BackendError, Unavailable
+from backends.errors import BackendError, LoadFailed, Unavailable
 from backends.vllm import compat, progress
 from backends.vllm.arguments import GUIDANCE
 from backends.vllm.families import Signs, chosen
@@ -43,10 +43,6 @@ STARTING = "starting the engine"
 OUTPUTS = {"backend": GUIDANCE}
 
 _building = threading.Lock()
-
-
-class LoadFailed(BackendError):
-    """The engine could not load the model."""
 
 
 class Engine:

@@ -18,10 +18,11 @@ from msgspec import Struct
 import audio
 from backends import media
 from backends.errors import EngineFailed
-from backends.events import Delta, Event, Finish, Usage
+from backends.events import Delta, Event, Finish, TokenLogprob, Usage
 from backends.requests import Audio, Sampling, TranscriptionRequest
 from backends.vllm import outputs, prompts, sampling
 from backends.vllm.loaded import Loaded
+from backends.vllm.logprobs import entry
 from backends.vllm.speech import Speech
 from backends.vllm.trouble import translated
 
@@ -56,7 +57,7 @@ async def transcribe(loaded: Loaded, request: TranscriptionRequest) -> AsyncGene
                     hearing = hearings[0]
                     async with aclosing(hearing.events(follows=spoken)) as events:
                         async for event in events:
-                            spoken = spoken or isinstance(event, Delta)
+                            spoken = spoken or (isinstance(event, Delta) and bool(event.text))
                             yield event
                     hearings.popleft()
                     usage = hearing.added(usage)
@@ -156,9 +157,9 @@ class Hearing:
         while (event := await self._ready.get()) is not None:
             if isinstance(event, Delta) and not begun:
                 between = " " if follows and self._language not in self._speech.unspaced else ""
-                event = Delta(between + event.text.lstrip())
                 begun = bool(event.text.strip())
-                if not begun:
+                event = Delta(between + event.text.lstrip() if begun else "", logprobs=event.logprobs)
+                if not begun and not event.logprobs:
                     continue
             yield event
         await self._task
@@ -192,14 +193,25 @@ class Hearing:
         opening = speech.opening(request, self._language)
         self._read = len(opening)
         rendered = await _rendered(loaded, speech, self._window, opening)
-        wanted = Sampling(temperature=request.temperature or 0.0, logprobs=0 if request.timestamps else None)
+        measured = 0 if request.timestamps or request.logprobs else None
+        wanted = Sampling(temperature=request.temperature or 0.0, logprobs=measured)
         parameters = sampling.parameters(loaded, wanted, {}, choice=0, room=speech.context - len(opening))
         async with aclosing(outputs.generated(loaded, outputs.Work(0, rendered, parameters))) as answers:
             async for output in answers:
                 new = output.outputs[0]
                 self._written += len(new.token_ids)
                 text = TIME.sub("", new.text)
-                if text:
-                    self._ready.put_nowait(Delta(text))
+                sure = self._sure(new) if request.logprobs else None
+                if text or sure:
+                    self._ready.put_nowait(Delta(text, logprobs=sure))
                 for token, position in itertools.zip_longest(new.token_ids, new.logprobs or ()):
                     yield token, position[token].logprob if position else 0.0
+
+    def _sure(self, new: Any) -> tuple[TokenLogprob, ...]:
+        """How sure the model is of the tokens of words; those of times and marks do not show."""
+        zero, special = self._speech.marks["0.00"], self._speech.special
+        return tuple(
+            entry(place, token, 0)
+            for token, place in zip(new.token_ids, new.logprobs, strict=True)
+            if token < zero and token not in special
+        )

@@ -12,12 +12,11 @@ BENCHMARKS = {
     "soak": "20 000 mixed requests, with --remote to a remote model: memory, descriptors and tasks over time",
     "beside": "a vLLM model behind our server and behind vLLM's own, in turns: CPU, tokens a second, first token",
     "workers": "two workers against one process, both with the echo backend: CPU, memory",
-    "audio": "the embedded voice over HTTP, beside its library: time to the first sound, real-time factor, memory",
-    "hearing": "transcription over HTTP beside faster-whisper called directly, in turns: real-time factor",
+    "audio": "speech and transcription over HTTP beside their libraries: first sound, real-time factor, memory",
     "engine": "the embedded models over HTTP: tokens a second, time to the first token",
 }
 # A module called as our package would hide it.
-MODULES = {"audio": "speaking"}
+MODULES = {"audio": "sounding"}
 
 
 def main() -> int:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from msgspec import Struct, to_builtins
+from figures import Line, compared
 from pinned import Pinned
 
 from backends.faster_whisper.options import Options
@@ -55,17 +53,6 @@ for _ in sys.stdin:
     text = "".join(segment.text for segment in segments)
     print(json.dumps([time.perf_counter() - begun, about.duration, text.strip()]), flush=True)
 """
-
-
-class Figures(Struct):
-    """Real-time factors (seconds of work for one of sound), medians over repetitions, and the second to the first."""
-
-    case: str
-    direct: float
-    ours: float
-    ratio: float
-    megabytes: float
-    same: bool
 
 
 class Direct:
@@ -128,32 +115,25 @@ def ready(port: int) -> None:
         time.sleep(0.2)
 
 
-def measure(server: Pinned, direct: Direct, sound: Path, repetitions: int) -> Figures:
+def measure(server: Pinned, direct: Direct, sound: Path, rounds: int) -> list[Line]:
     """Both in turns, after a round that does not count."""
     data = sound.read_bytes()
     pairs: list[tuple[float, float]] = []
-    same = True
+    differ = 0
     length = 1.0
-    for _ in range(repetitions + 1):
+    for _ in range(rounds + 1):
         own, said = ours(server.port, data)
         other, length, text = direct.hear()
-        pairs.append((other, own))
-        same = same and text == said
-    counted = pairs[1:]
-    return Figures(
-        case=f"{sound.name}, {length:.0f} s",
-        direct=statistics.median(other for other, _ in counted) / length,
-        ours=statistics.median(own for _, own in counted) / length,
-        ratio=statistics.median(own / other for other, own in counted),
-        megabytes=server.memory() / 1000,
-        same=same,
-    )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N")
-    parser.add_argument("--sound", type=Path, metavar="FILE", help="a WAV file; if absent recorded speech is fetched")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        pairs.append((own / length, other / length))
+        differ += text != said
+    case = f"{sound.name}, {length:.0f} s"
+    factor = compared(case, "real-time factor", "1", *zip(*pairs[1:], strict=True))
+    factor.must = MOST
+    return [
+        factor,
+        Line(case, "answers with other words", "1", float(differ), must=0.0),
+        Line(case, "memory, with the engine's process", "MB", server.memory_together() / 1000),
+    ]
 
 
 def places() -> tuple[Path | None, Path | None]:
@@ -163,10 +143,10 @@ def places() -> tuple[Path | None, Path | None]:
     return home, wheels
 
 
-def main(arguments: argparse.Namespace) -> int:
-    """Measure and print; 1 when we take more than is allowed, or hear something else."""
+def lines(rounds: int, sound: Path | None) -> list[Line]:
+    """All figures. `sound` is a WAV file; without one recorded speech is fetched."""
     folder = fetch(MODEL, *places(), lambda *_: None).parent
-    sound = arguments.sound or take("recordings", READING, *places(), lambda *_: None)
+    sound = sound or take("recordings", READING, *places(), lambda *_: None)
     with tempfile.TemporaryDirectory() as name:
         config = Path(name, "config.toml")
         config.write_text(CONFIG)
@@ -174,14 +154,7 @@ def main(arguments: argparse.Namespace) -> int:
         direct = Direct(folder, sound)
         try:
             ready(server.port)
-            found = measure(server, direct, sound, arguments.repetitions)
+            return measure(server, direct, sound, rounds)
         finally:
             direct.stop()
             server.stop()
-    if arguments.json:
-        print(json.dumps(to_builtins(found), indent=1))
-    else:
-        print(f"{'case':28}{'direct':>10}{'ours':>10}{'ours/direct':>13}{'MB':>8}  same words")
-        row = f"{found.direct:10.3f}{found.ours:10.3f}{found.ratio:13.2f}{found.megabytes:8.0f}"
-        print(f"{found.case:28}{row}  {'yes' if found.same else 'no'}")
-    return int(found.ratio > MOST or not found.same)

@@ -73,6 +73,10 @@ class Pinned:
         found = re.search(r"VmRSS:\s+(\d+)", (self.proc / "status").read_text())
         return float(found[1]) if found else 0.0
 
+    def memory_together(self) -> float:
+        """Memory of it and the processes that it started, in kB; what they share is counted once."""
+        return sum(map(_share, _family(self.process.pid)))
+
     def descriptors(self) -> int:
         return len(list((self.proc / "fd").iterdir()))
 
@@ -83,6 +87,23 @@ class Pinned:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that come from it."""
+    try:
+        born = " ".join(task.read_text() for task in Path("/proc", str(pid)).glob("task/*/children"))
+    except OSError:
+        return []
+    return [pid, *(one for child in born.split() for one in _family(int(child)))]
+
+
+def _share(pid: int) -> float:
+    try:
+        found = re.search(r"^Pss:\s+(\d+)", Path("/proc", str(pid), "smaps_rollup").read_text(), re.MULTILINE)
+    except OSError:
+        return 0.0
+    return float(found[1]) if found else 0.0
 
 
 def free_port() -> int:

@@ -5,11 +5,9 @@ In turns, so that what else the machine does meets both alike.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,9 +16,9 @@ from typing import Any
 
 import uvloop
 from engine import ready
-from figures import Line, compared, table
+from figures import Line, compared
 from load import post
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field
 from pinned import Pinned
 
 CONFIG = '[server]\ngrace = 0.0\n[models.hibari]\nbackend = "hibari"\n'
@@ -137,34 +135,29 @@ def loaded() -> tuple[Any, float, float]:
     return voice, time.perf_counter() - begun, memory() - before
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=15, metavar="N")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-
 async def measure(server: Pinned, rounds: int) -> list[Line]:
     loading = await ready(server)
     voice, seconds, size = loaded()
     lines = [Line("one process", "loaded", "s", loading, seconds)]
     for case in await alone(server, voice, rounds):
         lines += case.lines()
-    lines.append(Line("one process", "memory", "MB", server.memory() / 1000, size / 1000))
+    lines.append(
+        Line("one process", "memory, with the engine's process", "MB", server.memory_together() / 1000, size / 1000)
+    )
     lines += (await together(server, voice, max(1, rounds // 3))).lines()
-    return [*lines, Line(f"after {AT_ONCE} at once", "memory", "MB", server.memory() / 1000)]
+    return [
+        *lines,
+        Line(f"after {AT_ONCE} at once", "memory, with the engine's process", "MB", server.memory_together() / 1000),
+    ]
 
 
-def main(arguments: argparse.Namespace) -> int:
-    """Measure and print; 1 when a figure is not what it must be."""
+def lines(rounds: int) -> list[Line]:
+    """All figures."""
     with tempfile.TemporaryDirectory() as name:
         config = Path(name, "config.toml")
         config.write_text(CONFIG)
         server = Pinned(["-m", "openai_proxy", "serve", "--port", "0", "--config", str(config)], Path(name, "log"))
         try:
-            lines = uvloop.run(measure(server, arguments.rounds))
+            return uvloop.run(measure(server, rounds))
         finally:
             server.stop()
-    print(json.dumps(to_builtins(lines), indent=1) if arguments.json else table(lines), flush=True)
-    failed = [line for line in lines if line.verdict == "FAIL"]
-    for line in failed:
-        print(f"{line.case}: {line.figure} is {line.ours:.1f} {line.unit}", file=sys.stderr)
-    return int(bool(failed))

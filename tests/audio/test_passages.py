@@ -64,6 +64,20 @@ def test_a_pause_may_hiss_but_not_be_loud(loud: int, number: int) -> None:
     assert (len(cut((sound(3) + hiss(1, loud)) * 3, shortest=1)) > 1) == (number > 1)
 
 
+def test_how_much_silence_ends_a_passage_and_stays_around_it() -> None:
+    pcm = silence(45) + sound(4) + silence(8) + sound(4) + silence(46)
+    passages = Passages(RATE, 300, 280, silence=10, kept=1)
+    found = list(passages.feed(pcm))
+    assert [(round(each.start, 1), round(each.end, 1)) for each in found] == [(44, 62)]
+    assert 105 < passages.heard <= 107
+    assert list(passages.finish()) == []
+
+
+def test_noise_of_one_step_is_silence_and_a_whisper_is_not() -> None:
+    assert cut(b"\1\0\xff\xff" * RATE) == []
+    assert cut(b"\x40\0\xc0\xff" * RATE)
+
+
 def test_nothing_to_hear() -> None:
     assert cut(silence(20)) == cut(b"") == cut(b"\1") == []
 

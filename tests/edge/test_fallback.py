@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import Serve, servers
 from tests.running import NotServing, Running
+from tests.sounds import tone
 from tests.upstream import Upstream, threaded
 
 SAID: Any = [{"role": "user", "content": "Hello"}]
@@ -101,6 +102,41 @@ def test_a_model_that_cannot_do_what_is_asked_is_passed_over(client: openai.Open
         client.chat.completions.create(model="closed", messages=SAID, extra_body={"regex": "a"})  # echo has no regex
     assert refused.value.status_code == 503
     assert refused.value.code == "engine_unavailable"
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0])
+def test_speech(client: openai.OpenAI, speed: float) -> None:
+    said: Any = {"voice": "alloy", "input": "One, two.", "response_format": "pcm", "speed": speed}
+    spoken = client.audio.speech.create(model="closed", **said)
+    assert spoken.read() == client.audio.speech.create(model="small", **said).read()
+    assert spoken.response.headers["content-type"] == "audio/pcm"
+
+
+def test_speech_that_would_not_be_what_was_promised(client: openai.OpenAI) -> None:
+    """A remote model may follow instructions; echo ignores them, which the headers would have to say."""
+    with pytest.raises(openai.InternalServerError) as refused:
+        client.audio.speech.create(model="closed", voice="alloy", input="One.", instructions="Whisper.")
+    assert refused.value.code == "engine_unavailable"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_transcription(client: openai.OpenAI, stream: bool) -> None:
+    heard: Any = [
+        client.audio.transcriptions.create(model=model, file=("a.wav", tone(1.0)), stream=stream)
+        for model in ("closed", "small")
+    ]
+    told, own = ([*map(str, answer)] if stream else answer.text for answer in heard)
+    assert told
+    assert told == own
+
+
+def test_pictures(client: openai.OpenAI) -> None:
+    drawn = [
+        client.images.generate(model=model, prompt="A red circle", size="256x256", extra_body={"seed": 1}).data
+        for model in ("closed", "small")
+    ]
+    assert drawn[0]
+    assert drawn[0] == drawn[1]
 
 
 def test_without_a_fallback_it_is_refused(server: Running) -> None:

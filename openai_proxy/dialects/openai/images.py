@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec import structs
 
@@ -12,7 +13,7 @@ from backends.requests import ImageRequest
 from openai_proxy.auth import IMAGE_FILES
 from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.checks import model_of_kind
+from openai_proxy.dialects.openai.checks import check_kind, model_of_kind
 from openai_proxy.dialects.openai.image_answers import Address, answer, look_of
 from openai_proxy.dialects.openai.image_bodies import (
     DrawingFields,
@@ -26,6 +27,7 @@ from openai_proxy.dialects.openai.image_links import relinked
 from openai_proxy.dialects.openai.image_request import given_of, image_request
 from openai_proxy.errors import UnsupportedMediaType
 from openai_proxy.forms import boundary_of, read_form
+from openai_proxy.served import Served
 from openai_proxy.wire import Flow, Incoming, Reply
 
 SUBJECTS: Mapping[str, Subject] = {"generate": "image_generation", "edit": "image_edit"}
@@ -42,7 +44,7 @@ class Images:
         body, fields = await self._read(incoming)
         request = await self._request(incoming, body, fields)
         look = look_of(body)
-        events = self.edge.router.run(request)
+        events = self.edge.router.run(request, partial(self._for_another, body, fields, incoming.repeatable))
         if isinstance(body, DrawingFields) and body.stream:
             return Flow(frames(events, SUBJECTS[request.task], look))
         outcome = await Outcome.of(events)
@@ -68,6 +70,12 @@ class Images:
         incoming.note_model(served.name)
         request = await beside(incoming.body, image_request, body, fields, name, served.known(name), limits)
         return structs.replace(request, repeatable=True) if incoming.repeatable else request
+
+    def _for_another(self, body: VariationFields, fields: Given, repeatable: bool, served: Served) -> ImageRequest:
+        """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that."""
+        check_kind(served, "image")
+        request = image_request(body, fields, served.name, served.model, self.edge.config.limits)
+        return structs.replace(request, repeatable=repeatable)
 
     def _address(self, incoming: Incoming) -> Address:
         """Keeps pictures at addresses where this client reaches the server."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 from msgspec import Raw
 
 import audio
 from backends import Model
+from backends.errors import Unsupported
 from backends.events import Event
 from backends.requests import Form, SpeechRequest
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import encode
-from openai_proxy.dialects.openai.checks import able, at_most_characters, model_of_kind
+from openai_proxy.dialects.openai.checks import able, at_most_characters, check_kind, model_of_kind
 from openai_proxy.dialects.openai.sounds import (
     LONGEST_PIECE,
     RELAYED_PIECE,
@@ -46,7 +48,7 @@ class Speech:
         incoming.note_model(served.name)
         how = manner(body, fields)
         request = speech_request(body, fields, how, served, name, limits)
-        events = self.edge.router.run(request)
+        events = self.edge.router.run(request, partial(self._for_another, body, fields, how, served))
         speed = body.speed or 1.0
         if request.form is None and request.speed != speed:
             events = stretched(events, speed)
@@ -56,6 +58,21 @@ class Speech:
         if how.way in ("sentences", "files"):
             events = sentences(events, RELAYED_PIECE if served.model.relays else LONGEST_PIECE)
         return Flow(_pieces(events, how), headers)
+
+    def _for_another(
+        self, body: SpeechBody, fields: Given, how: Manner, first: Served, served: Served
+    ) -> SpeechRequest:
+        """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that.
+
+        What was already decided holds for it too: whether its sound is stretched, and what the headers say.
+        """
+        check_kind(served, "speech")
+        for field in ("speed", "instructions"):
+            if field in fields and field in first.model.parameters:
+                able(served.model, field)
+            elif field in fields and field in served.model.parameters:
+                raise Unsupported(param=field)
+        return speech_request(body, fields, how, served, served.name, self.edge.config.limits)
 
 
 def speech_request(

@@ -7,7 +7,9 @@ Source: https://platform.openai.com/docs/api-reference/audio, as the `openai` Py
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Set
+from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -19,18 +21,20 @@ from backends.requests import Detection, Granularity, TranscriptionRequest
 from openai_proxy import media
 from openai_proxy.config import Limits
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.checks import able, model_of_kind
+from openai_proxy.dialects.openai.checks import able, check_kind, model_of_kind
 from openai_proxy.dialects.openai.fields import whole
 from openai_proxy.dialects.openai.transcript_frames import PieceFrames, TranscriptFrames
 from openai_proxy.dialects.openai.transcripts import transcript
 from openai_proxy.errors import InvalidRequest, UnsupportedMediaType
 from openai_proxy.forms import boundary_of, read_form
+from openai_proxy.served import Served
 from openai_proxy.wire import Frames, Incoming, Reply, Stream
 
 Task: TypeAlias = Literal["transcribe", "translate"]
 Format: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"]
 TIMED = frozenset({"srt", "verbose_json", "vtt"})
 ABLE = ("language", "prompt", "temperature")
+CODE = "[a-z]{2,3}"
 
 
 class TranslationBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +42,7 @@ class TranslationBody(Struct, kw_only=True, forbid_unknown_fields=True):
 
     file: bytes
     model: str | None = None
-    language: Annotated[str, whole("[a-z]{2,3}")] | None = None
+    language: Annotated[str, Meta(extra_json_schema={"pattern": f"^{CODE}$"})] | None = None
     prompt: str | None = None
     response_format: Format = "json"
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -89,12 +93,17 @@ class Transcriptions:
         served, name = model_of_kind(self.edge.router, body.model, "transcription", limits)
         incoming.note_model(served.name)
         request = transcription_request(body, fields, self.task, name, served.model, limits)
-        events = self.edge.router.run(request)
+        events = self.edge.router.run(request, partial(self._for_another, body, fields))
         if body.stream:
             return Stream(events, _frames(body, request))
         outcome = await Outcome.of(events)
         headers, data = transcript(outcome, request, body.response_format, _shown(body))
         return Reply(data, headers=headers)
+
+    def _for_another(self, body: TranslationBody, fields: Set[str], served: Served) -> TranscriptionRequest:
+        """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that."""
+        check_kind(served, "transcription")
+        return transcription_request(body, fields, self.task, served.name, served.model, self.edge.config.limits)
 
 
 def _frames(body: TranslationBody, request: TranscriptionRequest) -> Frames:
@@ -109,6 +118,9 @@ def transcription_request(
     for field in ABLE:
         if field in fields:
             able(model, field)
+    if body.language is not None and not re.fullmatch(CODE, body.language):
+        message = "language must be a code of ISO 639: en for English, de for German, zh for Chinese."
+        raise InvalidRequest(message, param="language")
     if task == "translate" and "translate" not in model.parameters:
         raise Unsupported("This model does not translate.", param="model")
     if body.stream and body.response_format not in ("json", "text"):

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from backends import Setup
-from backends.errors import BackendError, EngineFailed, Refused, Unavailable
+from backends import Setup, process
+from backends.errors import BackendError, EngineFailed, LoadFailed, Refused, Unavailable
 from backends.events import Delta, Outcome
-from backends.llama_cpp import LlamaCpp, process
+from backends.llama_cpp import LlamaCpp
 from backends.requests import ChatRequest
 from tests.backends.llama_cpp.conftest import CHAT, options, says
 
@@ -264,7 +264,7 @@ def test_a_file_that_is_no_model_is_a_clear_failure(tmp_path: Path) -> None:
             await backend.start()
         nothing.write_bytes(b"GGUF nonsense")
         backend = LlamaCpp(Setup(name="m", options={"path": str(nothing)}))
-        with pytest.raises(process.LoadFailed):
+        with pytest.raises(LoadFailed):
             await backend.start()
         assert backend.state.name == "failed"
         await backend.close()

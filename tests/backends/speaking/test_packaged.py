@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.speaking import LoadFailed
+from backends.errors import LoadFailed
 from backends.speaking.packaged import folder, pinned
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from backends import Setup
-from backends.errors import BackendError
+from backends.errors import BackendError, LoadFailed
 from backends.vllm import Vllm, compat
-from backends.vllm.engine import Engine, LoadFailed
+from backends.vllm.engine import Engine
 from backends.vllm.figures import Figures
 from backends.vllm.options import Options
 from tests.backends.conftest import checkpoint

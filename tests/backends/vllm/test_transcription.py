@@ -9,7 +9,7 @@ import pytest
 
 from backends.errors import Refused
 from backends.events import Delta, Finish, Outcome, Segment, Usage
-from backends.requests import Audio, TranscriptionRequest
+from backends.requests import Audio, Granularity, TranscriptionRequest
 from tests.backends.conftest import Served
 from tests.sounds import encoded, tone
 
@@ -28,7 +28,14 @@ def text(outcome: Outcome) -> str:
 def test_it_knows_that_it_transcribes(vllm_listens: Served) -> None:
     model = vllm_listens.backend.model
     assert model.kinds == {"transcription", "tokenize"}
-    assert model.parameters >= {"language", "prompt", "temperature", "translate", "segment_timestamps"}
+    assert model.parameters >= {
+        "language",
+        "prompt",
+        "temperature",
+        "translate",
+        "segment_timestamps",
+        "transcript_logprobs",
+    }
     assert "word_timestamps" not in model.parameters
 
 
@@ -105,6 +112,20 @@ def test_segments_have_what_they_say(vllm_listens: Served) -> None:
     segments = [event for event in events if isinstance(event, Segment)]
     assert segments
     assert all(segment.tokens and segment.logprob < 0 and segment.end <= 2.0 for segment in segments)
+
+
+@pytest.mark.parametrize("timestamps", [(), ("segment",)])
+def test_how_sure_it_is_of_each_token(vllm_listens: Served, timestamps: tuple[Granularity, ...]) -> None:
+    """transcript_logprobs: an entry for each token that shows, streamed with its text, in every window."""
+    events = vllm_listens.events(hears(tone(31.0), logprobs=True, timestamps=timestamps))
+    deltas = [event for event in events if isinstance(event, Delta)]
+    entries = [entry for delta in deltas for entry in delta.logprobs or ()]
+    assert len(entries) > 8
+    assert all(entry.logprob is not None and entry.logprob < 0 for entry in entries)
+    assert not any(entry.token.startswith("<|") for entry in entries)
+    said = "".join(delta.text for delta in deltas)
+    assert b"".join(entry.data for entry in entries).decode(errors="replace").split() == said.split()
+    assert vllm_listens.answer(hears(tone(31.0), timestamps=timestamps)).answers[0].logprobs is None
 
 
 @pytest.mark.parametrize(
