@@ -85,7 +85,7 @@ def test_when_words_were_said(ears: Running, beckett: bytes) -> None:
 
 def test_language(ears: Running, beckett: bytes) -> None:
     """language: told that it is Russian, the model says in Russian what it hears."""
-    russian = ears.answer(heard(beckett, language="ru"))
+    russian = ears.answer(heard(beckett, language="ru", temperature=0.0))
     assert {segment.language for segment in russian.segments} == {"ru"}
     assert re.search("[а-я]{3}", russian.answers[0].text)
     with pytest.raises(Refused, match="language must be one of") as caught:

@@ -25,7 +25,7 @@ def configuration(models: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
     return text
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The model `small` for words and `vectors` for embeddings."""
     models = {"small": ("smollm2", CHAT_ENGINE), "vectors": ("minilm", VECTOR_ENGINE)}
