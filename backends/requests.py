@@ -76,13 +76,15 @@ class Text(Struct, frozen=True, tag=True):
 class Image(Struct, frozen=True, tag=True):
     """A part that is a picture, encoded as it was sent: pixels would fill the queue. Its header was read and in bounds.
 
-    The sides are in pixels, as they are stored; `backends.media` decodes it.
+    The sides are in pixels, as they are stored; `backends.media` decodes it. A `url` is where the picture is, for
+    models that relay and whose servers fetch it themselves: all the rest is then empty.
     """
 
     data: bytes
     media_type: str
     width: int
     height: int
+    url: str = ""
 
 
 class Audio(Struct, frozen=True, tag=True):

@@ -45,6 +45,8 @@ def instead(words: str, value: object) -> str:
     """The value that stands where `words` were expected; of a list an entry that does not belong there."""
     if not isinstance(value, list | tuple) or "a list" not in words:
         return shown(value)
+    if "number" in words:
+        return f"[{', '.join(shown(entry) for entry in value[:8])}]"
     for entry in value:
         if isinstance(entry, str) and "one of" in words and shown(entry) not in words:
             return f"a list with {shown(entry)} in it"
@@ -83,7 +85,7 @@ def _in_words(kind: inspect.Type) -> str:
 def _list(kind: inspect.VarTupleType) -> str:
     least = ", at least one" if kind.min_length else ""
     match kind.item_type:
-        case inspect.LiteralType():
+        case inspect.LiteralType() | inspect.IntType():
             return f"a list{least}, each {_in_words(kind.item_type)}"
         case inspect.DictType():
             return f"a list of tables{least}"

@@ -15,6 +15,7 @@ from backends import Setup
 
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 Count = Annotated[int, Meta(ge=1, le=10**12)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +59,25 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
+class Media(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pictures by address: what is fetched for clients."""
+
+    fetch: Annotated[bool, Meta(description="fetch pictures whose address a client gives")] = False
+    schemes: Annotated[tuple[Literal["https", "http"], ...], Meta(description="of addresses to fetch")] = ("https",)
+    ports: Annotated[tuple[Port, ...], Meta(description="that may be connected to")] = (443, 80)
+    domains: Annotated[
+        tuple[str, ...], Meta(description='hosts that may be asked; "*.example.org": all below it; empty: any')
+    ] = ()
+    networks: Annotated[
+        tuple[str, ...], Meta(description='networks that may be asked beside public ones, such as "10.0.0.0/8"')
+    ] = ()
+    local_dir: Annotated[str | None, Meta(description="folder whose files file:// addresses may name")] = None
+    ca_file: Annotated[str | None, Meta(description="certificates to trust instead of the system's")] = None
+    redirects: Annotated[int, Meta(ge=0, le=10, description="redirects that are followed")] = 3
+    at_once: Annotated[Count, Meta(description="fetches that run at once, shared among workers")] = 8
+    queue: Annotated[int, Meta(ge=0, le=10**12, description="fetches that may wait for their turn")] = 64
+
+
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How large a request may be."""
 
@@ -80,6 +100,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     messages: Annotated[Count, Meta(description="messages of one chat")] = 2048
     parts: Annotated[Count, Meta(description="content parts of one request")] = 512
     media: Annotated[Count, Meta(description="pictures and sounds of one chat, pictures to edit")] = 20
+    url: Annotated[Count, Meta(description="characters of an address to fetch")] = 8192
+    fetched_bytes: Annotated[Count, Meta(description="a picture that is fetched")] = 20_000_000
+    chat_fetched_bytes: Annotated[Count, Meta(description="all pictures that are fetched for one chat")] = 40_000_000
     image_pixels: Annotated[Count, Meta(description="pixels of a picture")] = 32_000_000
     chat_pixels: Annotated[Count, Meta(description="pixels of all pictures of one chat or edit")] = 128_000_000
     image_side: Annotated[Count, Meta(description="pixels of a picture's side")] = 16_000
@@ -117,6 +140,8 @@ class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     between_tokens: Annotated[Seconds, Meta(description="silence between two events")] = 30.0
     request: Annotated[Seconds, Meta(description="the whole answer")] = 600.0
     send: Annotated[Seconds, Meta(description="a client that takes nothing")] = 30.0
+    fetch: Annotated[Seconds, Meta(description="fetching a picture, its redirects included")] = 15.0
+    fetch_connect: Annotated[Seconds, Meta(description="looking a name up and connecting, for a fetch")] = 3.0
     stored_image: Annotated[Seconds, Meta(description="a picture at its address, before it is forgotten")] = 3600.0
     ping: Annotated[Seconds, Meta(description="silence after which a stream gets a keep-alive comment")] = 15.0
 
@@ -144,6 +169,10 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     idle: Annotated[
         Literal["sleep", "unload"], Meta(description="what an idle model does; the next request brings it back")
     ] = "sleep"
+    fetch: Annotated[
+        Literal["here", "upstream"],
+        Meta(description="who fetches pictures by address: this server, or the one behind it; upstream: remote"),
+    ] = "here"
     model: Annotated[str | None, Meta(description='what to load: "organisation/name" or a folder; vllm')] = None
     engine: Annotated[Mapping[str, Any], Meta(description="the engine's own settings, under its own names; vllm")] = {}
     adapters: Annotated[
@@ -184,6 +213,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     server: Server = Server()
     auth: Auth = Auth()
+    media: Media = Media()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}

@@ -5,6 +5,7 @@ EdgeError
 │   ├── InvalidJson
 │   ├── TooManyItems
 │   ├── UrlNotAllowed
+│   │   └── UrlNotListed
 │   └── UnknownParameter
 ├── BadHead                 the HTTP head is ambiguous
 ├── Unauthorized
@@ -71,6 +72,10 @@ class TooManyItems(InvalidRequest):
 
 class UrlNotAllowed(InvalidRequest):
     """Nothing is fetched from this address."""
+
+
+class UrlNotListed(UrlNotAllowed):
+    """Nothing is fetched from this host."""
 
 
 class UnknownParameter(InvalidRequest):
@@ -192,6 +197,7 @@ TABLE: dict[type[Exception], Row] = {
     InvalidJson: Row(400, INVALID, "invalid_json"),
     TooManyItems: Row(400, INVALID, "too_many_items"),
     UrlNotAllowed: Row(400, INVALID, "url_not_allowed"),
+    UrlNotListed: Row(403, "permission_error", "url_not_allowed"),
     UnknownParameter: Row(400, INVALID, "unknown_parameter"),
     BadHead: Row(400, INVALID, "bad_request"),
     Unauthorized: Row(401, INVALID, "invalid_api_key"),

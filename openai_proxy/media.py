@@ -1,6 +1,6 @@
 """Pictures and sounds as they arrive -> parts of a request. Looks at no more than their heads: engines decode them.
 
-No address is fetched here.
+No address is fetched here: `fetching` does that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import vision
 from backends.errors import BadAudio, BadImage, Refused
 from backends.requests import Audio, Image
 from openai_proxy.config import Limits
-from openai_proxy.errors import UrlNotAllowed
 
 DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+-]+=[\w.+-]*)*;base64,", re.ASCII | re.IGNORECASE)
 ADDRESS = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
@@ -24,13 +23,22 @@ SHORT_HEAD = 200
 
 
 def from_url(url: str, param: str) -> bytes:
-    """What a data URL (RFC 2397, base64) holds. Raises BadImage, or UrlNotAllowed for what would have to be fetched."""
+    """What a data URL (RFC 2397, base64) holds. Raises BadImage."""
+    url = unwrapped(url)
     head = DATA_URL.match(url[:SHORT_HEAD])
     if head is not None:
         return from_base64(url[head.end() :], param, BadImage)
-    if ADDRESS.match(url[:SHORT_HEAD]):
-        raise UrlNotAllowed(f"{param}: fetching is not enabled here; send the picture as a data URL.", param=param)
     raise BadImage(f"{param} must be a data URL with base64: data:image/png;base64,...", param=param)
+
+
+def is_address(url: str) -> bool:
+    """Whether this names a place where the picture is."""
+    return ADDRESS.match(url[:SHORT_HEAD]) is not None
+
+
+def unwrapped(url: str) -> str:
+    """A data URL in the shape of Python's bytes, as h2oGPT's client sends it, without that: b'data:image/png;...'."""
+    return url[2:-1] if url.startswith(("b'data:", 'b"data:')) and url[-1] == url[1] else url
 
 
 def from_base64(text: str, param: str, error: type[Refused]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeAlias
 
 from backends import Setup, State, check_together
@@ -22,7 +22,7 @@ from openai_proxy.served import Served
 from openai_proxy.ticker import Ticker
 from openai_proxy.turn import Turn, estimate, outcome
 
-Translate: TypeAlias = Callable[[Served], Request]
+Translate: TypeAlias = Callable[[Served], Awaitable[Request]]
 
 # By these a model says that it did not begin to work, and another one may.
 NOT_BEGUN = (Unavailable, Overloaded, Busy, ContextExceeded, QueueFull, QueueTimeout)
@@ -173,7 +173,7 @@ class Router:
         for name in (served.name, *served.config.fallback):
             if first is not None:
                 try:
-                    request = translate(self.find(name))
+                    request = await translate(self.find(name))
                 except (EdgeError, BackendError):
                     continue  # it cannot do what is asked
             events = self._run(self.find(request.model), request)

@@ -1,5 +1,6 @@
 """Pictures: encoded bytes in, upright RGB pixels out, and back. Knows neither HTTP nor engines."""
 
+from vision.kinds import is_picture
 from vision.picture import MEDIA_TYPES, BadPicture, Limits, Pixels, Seen, alpha, inspect, load, load_soon, soon
 from vision.writing import FORMATS, Written, blank, png, written
 
@@ -14,6 +15,7 @@ __all__ = [
     "alpha",
     "blank",
     "inspect",
+    "is_picture",
     "load",
     "load_soon",
     "png",

@@ -223,8 +223,8 @@ def _part(part: Part) -> dict[str, Any]:
     match part:
         case Text(text=text):
             return {"type": "text", "text": text}
-        case Image(data=data, media_type=media_type):
-            url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+        case Image(data=data, media_type=media_type, url=url):
+            url = url or f"data:{media_type};base64,{base64.b64encode(data).decode()}"
             return {"type": "image_url", "image_url": {"url": url}}
         case Audio(data=data, format=format_):
             return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": format_}}

@@ -140,8 +140,8 @@ def is_unicode(text: str) -> bool:
 
 def from_text(text: str, kind: Any) -> Any:
     """A setting's value from text; lists are separated by commas. Raises ValueError."""
-    if expected(kind) == "a list of texts":
-        return [part.strip() for part in text.split(",") if part.strip()]
+    if expected(kind).startswith("a list"):
+        return msgspec.convert([part.strip() for part in text.split(",") if part.strip()], kind, strict=False)
     return msgspec.convert(text, kind, strict=False)
 
 

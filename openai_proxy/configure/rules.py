@@ -13,6 +13,7 @@ from backends import Backend, Setup, check_together, discovered, lacking, resolv
 from backends.options import WrongSettings
 from backends.wording import shown
 from openai_proxy.config import Auth, Config, ModelConfig, Server
+from openai_proxy.configure.media import check_media
 from openai_proxy.configure.shape import Report
 
 
@@ -20,6 +21,7 @@ def check(config: Config, report: Report, whole: bool) -> None:
     """Report all that does not hold between settings. `whole`: no model is absent because of its own faults."""
     check_server(config.server, report)
     check_key_file(config.auth, report)
+    check_media(config.media, report)
     check_names(config, report)
     if whole:
         check_default_model(config, report)
@@ -31,6 +33,7 @@ def check(config: Config, report: Report, whole: bool) -> None:
             check_discovering(name, config, report)
         if backend is not None:
             check_voices(name, config.models[name], backend, report)
+            check_fetch(name, config.models[name], backend, report)
     if all(backend is not None for backend in built):
         check_models_together(config, report)
         check_workers(config, report)
@@ -182,6 +185,13 @@ def check_voices(name: str, model: ModelConfig, backend: Backend, report: Report
             near = difflib.get_close_matches(voice, known, n=1)
             hint = f"did you mean {shown(near[0])}?" if near else f"it has {', '.join(known[:8])}"
             report(("models", name, "voices", other), f"{shown(voice)} is no voice of {shown(name)}; {hint}")
+
+
+def check_fetch(name: str, model: ModelConfig, backend: Backend, report: Report) -> None:
+    """Only what is behind other servers has somebody else to fetch for it."""
+    if model.fetch == "upstream" and not backend.model.relays:
+        problem = f'the backend "{model.backend}" has no servers behind it that could fetch pictures'
+        report(("models", name, "fetch"), problem)
 
 
 def check_backend(name: str, model: ModelConfig, report: Report) -> Backend | None:

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
+from openai_proxy.fetching.fetcher import Fetcher
 from openai_proxy.image_files import ImageFiles
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
@@ -45,6 +46,7 @@ class Edge:
         self.ticker = Ticker()
         self.router = Router(config, self.metrics, self.ticker, company)
         self.images = ImageFiles(lambda: self.config)
+        self.fetcher = Fetcher(lambda: self.config, self._fetched)
         self.reload: Callable[[], Awaitable[None]] | None = None
         self.fleet: Fleet | None = None
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
@@ -54,6 +56,11 @@ class Edge:
 
     def _timed_out(self, timer: str) -> None:
         self.metrics.timeouts.labels(timer).inc()
+
+    def _fetched(self, outcome: str, seconds: float, size: int) -> None:
+        self.metrics.fetches.labels(outcome).inc()
+        self.metrics.fetch_seconds.observe(seconds)
+        self.metrics.fetched_bytes.inc(size)
 
     def endpoint(self, handle: Handle, render: RenderFault = render_fault, *, form: bool = False) -> Endpoint:
         """An ASGI application that answers with what `handle` returns; `form`: it takes forms with files, not JSON."""

@@ -13,7 +13,7 @@ from backends.remote.figures import figures
 from backends.vllm.figures import OWN
 from openai_proxy import __version__
 from openai_proxy.app import create_app
-from openai_proxy.config import Auth, Config, Limits, ModelConfig, Server, Timeouts
+from openai_proxy.config import Auth, Config, Limits, Media, ModelConfig, Server, Timeouts
 from openai_proxy.errors import TABLE
 from openai_proxy.keys import Keys
 from tests.house.source import PACKAGES, ROOT, files
@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text()
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": Server,
     "auth": Auth,
+    "media": Media,
     "limits": Limits,
     "timeouts": Timeouts,
     "models.NAME": ModelConfig,
@@ -50,7 +51,7 @@ def test_every_route(section: dict[str, str]) -> None:
 
 def test_every_setting() -> None:
     fields = {f"{name}.{field.name}" for name, kind in SECTIONS.items() for field in msgspec.structs.fields(kind)}
-    rows = set(re.findall(r"^\| `((?:server|auth|limits|timeouts|models\.NAME)\.\w+)` \|", README, re.MULTILINE))
+    rows = set(re.findall(r"^\| `((?:server|auth|media|limits|timeouts|models\.NAME)\.\w+)` \|", README, re.MULTILINE))
     assert rows == fields
     assert {field.name for field in msgspec.structs.fields(Config)} == {
         *(name.partition(".")[0] for name in SECTIONS),

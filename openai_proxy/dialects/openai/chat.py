@@ -13,6 +13,7 @@ from openai_proxy.dialects.openai.chat_body import REFUSED, TOOLS, ChatBody
 from openai_proxy.dialects.openai.chat_frames import ChatFrames
 from openai_proxy.dialects.openai.checks import able
 from openai_proxy.dialects.openai.constraints import constraint
+from openai_proxy.dialects.openai.inlining import mended
 from openai_proxy.dialects.openai.messages import messages
 from openai_proxy.dialects.openai.options import options
 from openai_proxy.dialects.openai.sampling import sampling
@@ -64,7 +65,7 @@ def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits:
 def _form(body: ChatBody, fields: Given, model: Model) -> Form | None:
     if not model.relays or body.include_reasoning is False:  # what the model thinks is taken out here
         return None
-    return Form(fields, bool(body.stream), fields.body)
+    return mended(Form(fields, bool(body.stream), fields.body), body.messages)
 
 
 def _alternatives(body: ChatBody) -> int | None:

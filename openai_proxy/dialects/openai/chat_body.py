@@ -28,7 +28,7 @@ class RefusalPart(Struct, tag="refusal", forbid_unknown_fields=True):
 
 
 class ImageUrl(Struct, forbid_unknown_fields=True):
-    """Where a picture is: a data URL. `detail` has no effect, engines choose the size."""
+    """A data URL or, if that is enabled, the address of a picture. `detail` has no effect, engines choose the size."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None

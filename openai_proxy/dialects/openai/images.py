@@ -71,7 +71,9 @@ class Images:
         request = await beside(incoming.body, image_request, body, fields, name, served.known(name), limits)
         return structs.replace(request, repeatable=True) if incoming.repeatable else request
 
-    def _for_another(self, body: VariationFields, fields: Given, repeatable: bool, served: Served) -> ImageRequest:
+    async def _for_another(
+        self, body: VariationFields, fields: Given, repeatable: bool, served: Served
+    ) -> ImageRequest:
         """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that."""
         check_kind(served, "image")
         request = image_request(body, fields, served.name, served.model, self.edge.config.limits)

@@ -73,6 +73,18 @@ def _assistant(given: AssistantMessage, parts: tuple[Part, ...], path: str, call
     return Message(role="assistant", parts=parts, name=given.name, tool_calls=made, reasoning=reasoning)
 
 
+def check_pixels(conversation: Sequence[Message], limits: Limits) -> None:
+    """Whether all pictures are in bounds together. Raises TooManyItems."""
+    pictures = (part for message in conversation for part in message.parts if isinstance(part, Image))
+    _check_pixels(sum(picture.width * picture.height for picture in pictures), limits)
+
+
+def _check_pixels(pixels: int, limits: Limits) -> None:
+    if pixels > limits.chat_pixels:
+        most = limits.chat_pixels
+        raise TooManyItems(f"The pictures of one chat have at most {most} pixels together.", param="messages")
+
+
 class _Reader:
     """Reads parts, for one model; `found` counts the pictures and sounds among them, `pixels` those of pictures."""
 
@@ -99,7 +111,10 @@ class _Reader:
                 return Text(refusal)
             case ImagePart(image_url=url) if "image" in taken:
                 self._count()
-                data = media.from_url(url if isinstance(url, str) else url.url, path)
+                where = url if isinstance(url, str) else url.url
+                if media.is_address(where):
+                    return Image(b"", "", 0, 0, where)
+                data = media.from_url(where, path)
                 return self._measured(media.picture(data, self.limits, path))
             case AudioPart(input_audio=sound) if "audio" in taken:
                 self._count()
@@ -113,9 +128,7 @@ class _Reader:
     def _measured(self, picture: Image) -> Image:
         """Pictures of a hundred kilobytes may have a hundred megabytes of pixels."""
         self.pixels += picture.width * picture.height
-        if self.pixels > self.limits.chat_pixels:
-            most = self.limits.chat_pixels
-            raise TooManyItems(f"The pictures of one chat have at most {most} pixels together.", param="messages")
+        _check_pixels(self.pixels, self.limits)
         return picture
 
     def _count(self) -> None:

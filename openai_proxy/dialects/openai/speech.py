@@ -59,7 +59,7 @@ class Speech:
             events = sentences(events, RELAYED_PIECE if served.model.relays else LONGEST_PIECE)
         return Flow(_pieces(events, how), headers)
 
-    def _for_another(
+    async def _for_another(
         self, body: SpeechBody, fields: Given, how: Manner, first: Served, served: Served
     ) -> SpeechRequest:
         """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that.

@@ -19,6 +19,7 @@ from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import identity
 from openai_proxy.dialects.openai.chat_body import ChatBody
 from openai_proxy.dialects.openai.checks import check_kind, served_model
+from openai_proxy.dialects.openai.fetched import Found, with_pictures
 from openai_proxy.dialects.openai.fields import TextFields
 from openai_proxy.dialects.openai.sampling import includes_usage
 from openai_proxy.served import Served
@@ -57,12 +58,10 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         limits = self.edge.config.limits
         served = served_model(self.edge.router, body.model, self.kind, limits)
         incoming.note_model(served.name)
-        name = served.called(body.model)
-        request = await beside(incoming.body, self.translate, body, fields, name, served.model, limits)
-        if incoming.repeatable:
-            request = structs.replace(request, repeatable=True)
+        found: Found = {}
+        request = await self._request(incoming, body, fields, found, served, served.called(body.model))
         include_usage = includes_usage(body)
-        events = self.edge.router.run(request, partial(self._for_another, body, fields, incoming.repeatable))
+        events = self.edge.router.run(request, partial(self._for_another, incoming, body, fields, found))
         if "include_reasoning" in fields and isinstance(body, ChatBody) and not body.include_reasoning:
             events = without_reasoning(events)
         if body.stream:
@@ -72,10 +71,18 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
             return Reply(outcome.relayed)
         return Reply(self.completed(identity(self.prefix), int(time.time()), outcome.model or request.model, outcome))
 
-    def _for_another(
-        self, body: Body, fields: Given, repeatable: bool, served: Served
+    async def _for_another(
+        self, incoming: Incoming, body: Body, fields: Given, found: Found, served: Served
     ) -> ChatRequest | CompletionRequest:
         """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that."""
         check_kind(served, self.kind)
-        request = self.translate(body, fields, served.name, served.model, self.edge.config.limits)
-        return structs.replace(request, repeatable=True) if repeatable else request
+        return await self._request(incoming, body, fields, found, served, served.name)
+
+    async def _request(
+        self, incoming: Incoming, body: Body, fields: Given, found: Found, served: Served, name: str
+    ) -> ChatRequest | CompletionRequest:
+        limits = self.edge.config.limits
+        request = await beside(incoming.body, self.translate, body, fields, name, served.model, limits)
+        if isinstance(request, ChatRequest):
+            request = await with_pictures(request, served, self.edge.fetcher, limits, found)
+        return structs.replace(request, repeatable=True) if incoming.repeatable else request

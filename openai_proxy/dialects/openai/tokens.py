@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from backends import Model
 from backends.errors import Unsupported
@@ -19,6 +19,7 @@ from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.chat_body import ChatBody, CustomTool, FunctionTool, Message
 from openai_proxy.dialects.openai.checks import able, at_most, at_most_characters, served_model
+from openai_proxy.dialects.openai.fetched import with_pictures
 from openai_proxy.dialects.openai.fields import Token
 from openai_proxy.dialects.openai.messages import messages
 from openai_proxy.dialects.openai.options import check_template
@@ -83,6 +84,9 @@ class Tokenize:
         served = served_model(self.edge.router, body.model, "tokenize", limits)
         incoming.note_model(served.name)
         request = await beside(incoming.body, tokenize_request, body, fields, served, limits)
+        if isinstance(request.prompt, ChatRequest):
+            chat = await with_pictures(request.prompt, served, self.edge.fetcher, limits, {})
+            request = structs.replace(request, prompt=chat)
         found = told(await Outcome.of(self.edge.router.run(request)))
         strings = None if found.strings is None else list(found.strings)
         reply = TokenizeReply(len(found.ids), served.known(body.model).context, list(found.ids), strings)

@@ -100,7 +100,7 @@ class Transcriptions:
         headers, data = transcript(outcome, request, body.response_format, _shown(body))
         return Reply(data, headers=headers)
 
-    def _for_another(self, body: TranslationBody, fields: Set[str], served: Served) -> TranscriptionRequest:
+    async def _for_another(self, body: TranslationBody, fields: Set[str], served: Served) -> TranscriptionRequest:
         """The same request for another model. Raises InvalidRequest or Unsupported where it cannot take that."""
         check_kind(served, "transcription")
         return transcription_request(body, fields, self.task, served.name, served.model, self.edge.config.limits)

@@ -34,6 +34,7 @@ SMALL = Limits(
 HEAD = {"headers", "head_bytes", "request_line"}  # test_heads has these
 TOKENS = {"tokenize"}  # test_tokens has these
 MEDIA = {"media", "image_pixels", "chat_pixels", "image_side", "audio_part_seconds"}  # test_media has these
+FETCHED = {"url", "fetched_bytes", "chat_fetched_bytes"}  # test_fetched and tests/fetching have these
 FORMS = {"upload_bytes", "form_parts", "form_field", "audio_seconds"}
 IMAGES = {"image_prompt", "drawn_side", "stored_images"}  # test_image_refusals and test_image_files have these
 ENGINE = {"logit_bias"}  # and test_constraints the others that the echo model cannot do
@@ -128,5 +129,18 @@ def test_seconds(small: Local) -> None:
 def test_every_limit_has_a_test() -> None:
     from tests.dialects.openai.test_constraints import CASES as CONSTRAINTS
 
-    tested = {*CASES, *CONSTRAINTS, *HEAD, *MEDIA, *FORMS, *IMAGES, *ENGINE, *OPTIONS, *TOKENS, *SPEECH, "model_name"}
+    tested = {
+        *CASES,
+        *CONSTRAINTS,
+        *HEAD,
+        *MEDIA,
+        *FORMS,
+        *IMAGES,
+        *ENGINE,
+        *OPTIONS,
+        *TOKENS,
+        *SPEECH,
+        *FETCHED,
+        "model_name",
+    }
     assert {field.name for field in msgspec.structs.fields(Limits)} == tested

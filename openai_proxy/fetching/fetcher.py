@@ -1,0 +1,178 @@
+"""An address -> the bytes there, within the operator's `[media]`, or one refusal that tells nobody why.
+
+Whether nothing listens, nothing answers or nobody may ask looks the same from outside: else clients could find out
+through this server what there is in its network. The reason is in the log, with the host alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from openai_proxy.config import Config, Media
+from openai_proxy.errors import UrlNotAllowed, UrlNotListed
+from openai_proxy.fetching import NotFetched
+from openai_proxy.fetching.address import Address, LocalFile, follow, matches, read
+from openai_proxy.fetching.local import read_local
+from openai_proxy.fetching.lookup import LookUp, Resolver
+from openai_proxy.fetching.reach import reachable
+from openai_proxy.fetching.turns import Turns
+
+# Tells how a fetch ended, after how many seconds, with how many bytes.
+Tell: TypeAlias = Callable[[str, float, int], None]
+# Whether content begins as it should, by its first 16 bytes.
+Begins: TypeAlias = Callable[[bytes], bool]
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REFUSAL = "{param}: nothing could be fetched from this address."
+
+log = logging.getLogger("openai_proxy.fetching")
+
+
+class Fetcher:
+    """Fetches. `config` is asked each time: it may be reloaded. `look_up` may be put in the resolver's place."""
+
+    def __init__(self, config: Callable[[], Config], tell: Tell, look_up: LookUp | None = None) -> None:
+        self.look_up: LookUp = look_up or Resolver()
+        self._config = config
+        self._tell = tell
+        self._turns = Turns()
+        self._trusted: tuple[Media, ssl.SSLContext] | None = None
+
+    def read(self, url: str, param: str, *, upstream: bool = False) -> Address | LocalFile:
+        """What an address means, if that may be fetched by what can be read of it; by an `upstream` if not here.
+
+        Raises UrlNotAllowed, with the reason: it tells nothing but what the client wrote and what the settings are.
+        """
+        config = self._config()
+        if len(url) > config.limits.url:
+            raise UrlNotAllowed(f"{param}: an address has at most {config.limits.url} characters.", param=param)
+        try:
+            found = read(url)
+        except ValueError as error:
+            found, problem = None, str(error)
+        media = config.media
+        if not (media.local_dir if isinstance(found, LocalFile) else media.fetch or upstream):
+            raise UrlNotAllowed(f"{param}: fetching is not enabled here; send the picture as a data URL.", param=param)
+        if found is None:
+            raise UrlNotAllowed(f"{param}: the address {problem}.", param=param)
+        if isinstance(found, Address):
+            if media.domains and not matches(found.host, media.domains):
+                raise UrlNotListed(f"{param}: nothing is fetched from this host here.", param=param)
+            if not upstream and (reason := _unasked(found, media)):
+                raise UrlNotAllowed(f"{param}: {reason}.", param=param)
+        return found
+
+    async def fetch(
+        self, source: Address | LocalFile, param: str, begins: Begins, took: Callable[[int], None] = lambda _: None
+    ) -> bytes:
+        """What lies there. `took` is told of each piece how many bytes it has, and may raise to end it.
+
+        Raises UrlNotAllowed, always in the same words, QueueFull or QueueTimeout.
+        """
+        config = self._config()
+        at_once = max(1, config.media.at_once // config.server.workers)
+        async with self._turns.turn(at_once, config.media.queue, config.timeouts.queue):
+            began, outcome, size = time.monotonic(), "canceled", 0
+            host = source.host if isinstance(source, Address) else "a file"
+            try:
+                data = await self._within(source, config, begins, took)
+                outcome, size = "ok", len(data)
+            except NotFetched as error:
+                outcome = error.reason
+                log.warning("nothing fetched from %s: %s (%s)", host, error.note, outcome)
+                raise UrlNotAllowed(REFUSAL.format(param=param), param=param) from None
+            finally:
+                self._tell(outcome, time.monotonic() - began, size)
+        log.info("fetched %d bytes from %s in %.0f ms", size, host, (time.monotonic() - began) * 1000)
+        return data
+
+    async def _within(
+        self, source: Address | LocalFile, config: Config, begins: Begins, took: Callable[[int], None]
+    ) -> bytes:
+        try:
+            async with asyncio.timeout(config.timeouts.fetch):
+                if isinstance(source, Address):
+                    return await self._follow(source, config, begins, took)
+                folder, most = config.media.local_dir or "", config.limits.fetched_bytes
+                data = await asyncio.to_thread(read_local, source.path, folder, most, begins)
+                took(len(data))
+                return data
+        except TimeoutError:
+            raise NotFetched("timed_out", f"not done within {config.timeouts.fetch:g} s") from None
+
+    async def _follow(self, address: Address, config: Config, begins: Begins, took: Callable[[int], None]) -> bytes:
+        from openai_proxy.fetching.exchange import asked, header, whole  # what speaks HTTP costs time and memory
+
+        for _ in range(config.media.redirects + 1):
+            until = time.monotonic() + config.timeouts.fetch_connect
+            ips = await self._checked(address, config)
+            context = await self._context(config.media) if address.scheme == "https" else None
+            async with asked(address, ips, context, until) as response:
+                if response.status not in REDIRECTS:
+                    return await whole(response, config.limits.fetched_bytes, begins, took)
+                address = _next(address, header(response, b"location"), config)
+        raise NotFetched("refused", f"more than {config.media.redirects} redirects")
+
+    async def _checked(self, address: Address, config: Config) -> list[str]:
+        """The IP addresses to try: of each family the first. Raises NotFetched if any of them all is out of bounds."""
+        try:
+            async with asyncio.timeout(config.timeouts.fetch_connect):
+                found: Sequence[str] = await self.look_up(address.host, address.port)
+        except TimeoutError:
+            raise NotFetched("timed_out", "the resolver did not answer in time") from None
+        networks = [ipaddress.ip_network(each) for each in config.media.networks]
+        for ip in found:
+            if not reachable(ip, networks):
+                raise NotFetched("blocked", f"{ip} is not public")
+        if not found:
+            raise NotFetched("no_such_name", "has no address")
+        first: dict[bool, str] = {}
+        for ip in found:
+            first.setdefault(":" in ip, ip)
+        return list(first.values())
+
+    async def _context(self, media: Media) -> ssl.SSLContext:
+        """Whom to trust; read once for each configuration, as that takes a while."""
+        if self._trusted is None or self._trusted[0] is not media:
+            self._trusted = (media, await asyncio.to_thread(_trusting, media.ca_file))
+        return self._trusted[1]
+
+
+def _trusting(file: str | None) -> ssl.SSLContext:
+    """Raises NotFetched."""
+    try:
+        return ssl.create_default_context(cafile=file and os.path.expanduser(file))
+    except OSError as error:
+        raise NotFetched("unreachable", f"media.ca_file cannot be read: {error}") from error
+
+
+def _unasked(address: Address, media: Media) -> str | None:
+    """Why nobody is asked there, by what the settings say of schemes and ports."""
+    if address.scheme not in media.schemes:
+        return f"only {' and '.join(media.schemes)} addresses are fetched here"
+    if address.port not in media.ports:
+        return "nothing is fetched from this port here"
+    return None
+
+
+def _next(address: Address, location: bytes | None, config: Config) -> Address:
+    """Where a redirect leads, if one may go there. Raises NotFetched."""
+    try:
+        found = follow(address, (location or b"").decode("latin-1"))
+    except ValueError as error:
+        raise NotFetched("blocked", f"redirected to what {error}") from None
+    if not location:
+        raise NotFetched("malformed", "a redirect without an address")
+    domains = config.media.domains
+    if reason := _unasked(found, config.media):
+        raise NotFetched("blocked", f"redirected to {found.host}: {reason}")
+    if len(found.target) > config.limits.url or (domains and not matches(found.host, domains)):
+        raise NotFetched("blocked", f"redirected to {found.host}, which is not listed")
+    return found

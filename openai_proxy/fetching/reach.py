@@ -1,0 +1,56 @@
+"""Which IP addresses may be connected to: public ones, and those of networks that the operator has named.
+
+Sources: the registries of special-purpose addresses, https://www.iana.org/assignments/iana-ipv4-special-registry/ and
+https://www.iana.org/assignments/iana-ipv6-special-registry/. Python's own `is_global` lets multicast, 6to4 and NAT64
+pass, behind which any IPv4 address can hide, and changes with its version.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import TypeAlias
+
+Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+NOT_PUBLIC = tuple(
+    ipaddress.IPv4Network(each)
+    for each in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+        *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        "168.63.129.16/32",  # what Azure's machines ask about themselves
+    )
+)
+# All that is given out as global unicast; IPv4-mapped addresses, NAT64, ULA, link-local and multicast are outside.
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+NOT_PUBLIC_6 = tuple(
+    ipaddress.IPv6Network(each)
+    for each in (
+        "2001::/23",  # Teredo, benchmarking, ORCHID and other protocols' own
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "2620:4f:8000::/48",
+        "3fff::/20",
+    )
+)
+# The last 64 bits of ISATAP begin so, before an IPv4 address.
+ISATAP = (0x00005EFE, 0x02005EFE)
+
+
+def reachable(text: str, networks: Iterable[Network]) -> bool:
+    """Whether an address may be connected to, as it is written here: one inside of another counts as the outer one."""
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return any(ip in network for network in networks) or is_public(ip)
+
+
+def is_public(ip: Ip) -> bool:
+    """Whether it is a global unicast address that holds no other one."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not any(ip in network for network in NOT_PUBLIC)
+    hidden = (int(ip) >> 32) & 0xFFFFFFFF in ISATAP
+    return ip in GLOBAL_UNICAST and not hidden and not any(ip in network for network in NOT_PUBLIC_6)
