@@ -102,7 +102,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     media: Annotated[Count, Meta(description="pictures and sounds of one chat, pictures to edit")] = 20
     url: Annotated[Count, Meta(description="characters of an address to fetch")] = 8192
     fetched_bytes: Annotated[Count, Meta(description="a picture that is fetched")] = 20_000_000
-    chat_fetched_bytes: Annotated[Count, Meta(description="all pictures that are fetched for one chat")] = 40_000_000
+    chat_fetched_bytes: Annotated[Count, Meta(description="all pictures that are fetched for one chat")] = 32_000_000
     image_pixels: Annotated[Count, Meta(description="pixels of a picture")] = 32_000_000
     chat_pixels: Annotated[Count, Meta(description="pixels of all pictures of one chat or edit")] = 128_000_000
     image_side: Annotated[Count, Meta(description="pixels of a picture's side")] = 16_000

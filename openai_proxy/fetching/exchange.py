@@ -27,24 +27,49 @@ BEGINNING = 16
 # Each piece costs work whatever its size: so many may be small, the others have so many bytes on average.
 SMALL_PIECES, WHOLESOME = 256, 512
 BREATH = 64
+# Of the head, with any that only say to wait; and beside the body, for the marks between its pieces.
+MOST_OF_HEAD, MARKS = 32_768, 65_536
+
+
+class Metered(AsyncNetworkStream):
+    """A connection that gives `left` more bytes: what reads HTTP takes heads and marks between pieces without end."""
+
+    def __init__(self, stream: AsyncNetworkStream, left: int) -> None:
+        self.left = left
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self.left <= 0:
+            raise NotFetched("malformed", "its head, or the marks between its pieces, have no end")
+        data = await self._stream.read(min(max_bytes, self.left), timeout)
+        self.left -= len(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 @asynccontextmanager
 async def asked(
-    address: Address, ips: Sequence[str], context: ssl.SSLContext | None, until: float
+    address: Address, ips: Sequence[str], context: ssl.SSLContext | None, until: float, most: int
 ) -> AsyncGenerator[Response, None]:
     """The answer to a GET at one of `ips`, of which only the head was read. Raises NotFetched.
 
-    The connection, its TLS included, has to be there at `until` (monotonic seconds).
+    The connection, its TLS included, has to be there at `until` (monotonic seconds); of the body `most` bytes are there
+    to be read, and their framing.
     """
     with telling():
-        stream = await _connected(address, ips, context, until)
+        stream = Metered(await _connected(address, ips, context, until), MOST_OF_HEAD)
     try:
         url = httpcore2.URL(scheme=address.scheme, host=address.host, port=address.port, target=address.target)
         connection = AsyncHTTP11Connection(url.origin, stream)
         request = httpcore2.Request(b"GET", url, headers=[(b"Host", address.authority.encode("ascii")), *HEADERS])
         with telling():
             response = await connection.handle_async_request(request)
+        stream.left += 2 * most + MARKS
         yield response
     finally:
         await stream.aclose()

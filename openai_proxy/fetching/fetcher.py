@@ -7,6 +7,7 @@ through this server what there is in its network. The reason is in the log, with
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ipaddress
 import logging
 import os
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from backends.trace import current
 from openai_proxy.config import Config, Media
 from openai_proxy.errors import UrlNotAllowed, UrlNotListed
 from openai_proxy.fetching import NotFetched
@@ -30,6 +32,7 @@ Tell: TypeAlias = Callable[[str, float, int], None]
 Begins: TypeAlias = Callable[[bytes], bool]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+LONGEST_NOTE = 200
 REFUSAL = "{param}: nothing could be fetched from this address."
 
 log = logging.getLogger("openai_proxy.fetching")
@@ -79,19 +82,19 @@ class Fetcher:
         config = self._config()
         at_once = max(1, config.media.at_once // config.server.workers)
         async with self._turns.turn(at_once, config.media.queue, config.timeouts.queue):
-            began, outcome, size = time.monotonic(), "canceled", 0
-            host = source.host if isinstance(source, Address) else "a file"
+            began, outcome, note, size = time.monotonic(), "canceled", "nobody waits for it any more", 0
             try:
                 data = await self._within(source, config, begins, took)
                 outcome, size = "ok", len(data)
+                note = f"{size} bytes"
+                return data
             except NotFetched as error:
-                outcome = error.reason
-                log.warning("nothing fetched from %s: %s (%s)", host, error.note, outcome)
+                outcome, note = error.reason, error.note[:LONGEST_NOTE]
                 raise UrlNotAllowed(REFUSAL.format(param=param), param=param) from None
             finally:
-                self._tell(outcome, time.monotonic() - began, size)
-        log.info("fetched %d bytes from %s in %.0f ms", size, host, (time.monotonic() - began) * 1000)
-        return data
+                seconds = time.monotonic() - began
+                self._tell(outcome, seconds, size)
+                _note(source, outcome, note, seconds)
 
     async def _within(
         self, source: Address | LocalFile, config: Config, begins: Begins, took: Callable[[int], None]
@@ -108,13 +111,15 @@ class Fetcher:
             raise NotFetched("timed_out", f"not done within {config.timeouts.fetch:g} s") from None
 
     async def _follow(self, address: Address, config: Config, begins: Begins, took: Callable[[int], None]) -> bytes:
-        from openai_proxy.fetching.exchange import asked, header, whole  # what speaks HTTP costs time and memory
+        # What speaks HTTP costs a tenth of a second and some memory, once and only where something is fetched.
+        await asyncio.to_thread(importlib.import_module, "openai_proxy.fetching.exchange")
+        from openai_proxy.fetching.exchange import asked, header, whole
 
         for _ in range(config.media.redirects + 1):
+            context = await self._context(config.media) if address.scheme == "https" else None
             until = time.monotonic() + config.timeouts.fetch_connect
             ips = await self._checked(address, config)
-            context = await self._context(config.media) if address.scheme == "https" else None
-            async with asked(address, ips, context, until) as response:
+            async with asked(address, ips, context, until, config.limits.fetched_bytes) as response:
                 if response.status not in REDIRECTS:
                     return await whole(response, config.limits.fetched_bytes, begins, took)
                 address = _next(address, header(response, b"location"), config)
@@ -143,6 +148,15 @@ class Fetcher:
         if self._trusted is None or self._trusted[0] is not media:
             self._trusted = (media, await asyncio.to_thread(_trusting, media.ca_file))
         return self._trusted[1]
+
+
+def _note(source: Address | LocalFile, outcome: str, note: str, seconds: float) -> None:
+    """The line in the log."""
+    host = source.host if isinstance(source, Address) else "a file"
+    trace = current.get()
+    level = logging.INFO if outcome in ("ok", "canceled") else logging.WARNING
+    request = "-" if trace is None else trace.request_id
+    log.log(level, "fetch from %s: %s (%s), %.0f ms, request %s", host, outcome, note, seconds * 1000, request)
 
 
 def _trusting(file: str | None) -> ssl.SSLContext:

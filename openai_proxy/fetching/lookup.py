@@ -39,8 +39,8 @@ class Resolver:
             with contextlib.suppress(RuntimeError):  # the loop may be gone
                 loop.call_soon_threadsafe(self._tell, found, outcome)
 
-        self.running += 1
         threading.Thread(target=work, name="look-up", daemon=True).start()
+        self.running += 1
         return await found
 
     def _tell(self, found: asyncio.Future[list[str]], outcome: list[str] | NotFetched) -> None:
@@ -55,7 +55,8 @@ class Resolver:
 
 def _look_up(host: str, port: int) -> list[str] | NotFetched:
     try:
-        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # As bytes, which nothing reads once more as an international name.
+        entries = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         return NotFetched("no_such_name", f"cannot be looked up: {error}")
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))

@@ -102,6 +102,9 @@ def test_pictures_whatever_the_head_says(script: Script) -> None:
         (says(HEAD + b"content-encoding: identity\r\ncontent-encoding: br\r\n\r\n" + PNG), "malformed"),
         (says(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n"), "malformed"),
         (says(HEAD + b"x: " + b"y" * 200_000), "malformed"),
+        (says(b"HTTP/1.1 100 Continue\r\n\r\n" * 5000), "malformed"),
+        (says(HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), "malformed"),
+        (says(HEAD + b"content-length: " + b"9" * 5000 + b"\r\n\r\n"), "malformed"),
         (says(b"SSH-2.0-OpenSSH\r\n"), "malformed"),
         (says(b"HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n"), "malformed"),
         (says(), "malformed"),
@@ -118,6 +121,19 @@ def test_a_picture_in_very_small_pieces() -> None:
     chunked = HEAD + b"transfer-encoding: chunked\r\n\r\n"
     assert fetched(says(chunked + small + rest)) == PNG
     not_fetched(says(chunked + small + b"1\r\nx\r\n" * 5000), reason="malformed")
+
+
+def test_marks_between_pieces_without_end() -> None:
+    """As chunks may have extensions: they are no part of the picture, and bounded with it."""
+
+    def chunks(count: int) -> Script:
+        one = b"%x;%s\r\n%s\r\n" % (600, b"x" * 30_000, b"\0" * 600)
+        head = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+        return says(head + b"%x\r\n%s\r\n" % (len(PNG), PNG) + one * count + b"0\r\n\r\n")
+
+    limits = Limits(fetched_bytes=20_000)
+    assert fetched(chunks(2), limits=limits) == PNG + b"\0" * 1200
+    not_fetched(chunks(20), limits=limits, reason="malformed")
 
 
 def test_the_largest_picture() -> None:

@@ -28,7 +28,7 @@ def test_a_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for its threads; there is an end of them, and then there are new ones."""
     go = threading.Event()
 
-    def stuck(host: str, port: int, **_: Any) -> list[Any]:
+    def stuck(host: bytes, port: int, **_: Any) -> list[Any]:
         go.wait(20)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 

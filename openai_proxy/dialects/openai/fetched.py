@@ -10,7 +10,7 @@ import pybase64
 from msgspec import structs
 
 import vision
-from backends.requests import ChatRequest, Form, Image, Message
+from backends.requests import ChatRequest, Form, Image, Message, Text
 from openai_proxy import media
 from openai_proxy.config import Limits
 from openai_proxy.dialects.openai.inlining import inlined
@@ -60,7 +60,10 @@ async def with_pictures(
 
 def _named(messages: Sequence[Message]) -> Iterator[tuple[Place, Image]]:
     for index, message in enumerate(messages):
-        for place, part in enumerate(message.parts):
+        parts = message.parts
+        if len(parts) == 1 and type(parts[0]) is Text:  # nearly all of them
+            continue
+        for place, part in enumerate(parts):
             if type(part) is Image and part.url:
                 yield (index, place), part
 

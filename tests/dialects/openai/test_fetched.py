@@ -241,8 +241,8 @@ def test_what_is_counted_and_logged(server: Running, gallery: Gallery) -> None:
     assert grown["media_fetched_bytes_total"] == len(PICTURES["/small.jpg"])
     assert grown["media_fetch_seconds_count"] == 2
     log = server.log.read_text()
-    assert f"fetched {len(PICTURES['/small.jpg'])} bytes from 127.0.0.1" in log
-    assert "nothing fetched from 127.0.0.1: status 404 (refused)" in log
+    assert f"fetch from 127.0.0.1: ok ({len(PICTURES['/small.jpg'])} bytes), " in log
+    assert "fetch from 127.0.0.1: refused (status 404), " in log
     assert "secret" not in log
     assert ".jpg" not in log
 
