@@ -26,8 +26,6 @@ def folder(tmp_path: Path) -> Path:
     (folder / "out.png").symlink_to(tmp_path / "secret.png")
     (folder / "in.png").symlink_to(folder / "a b.png")
     (folder / "up").symlink_to(tmp_path)
-    (folder / "locked.png").write_bytes(PNG)
-    (folder / "locked.png").chmod(0)
     os.mkfifo(folder / "pipe.png")
     (tmp_path / "pictures-too").mkdir()
     (tmp_path / "pictures-too" / "a.png").write_bytes(PNG)

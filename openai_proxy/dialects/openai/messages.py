@@ -113,7 +113,7 @@ class _Reader:
                 self._count()
                 where = url if isinstance(url, str) else url.url
                 if media.is_address(where):
-                    return Image(b"", "", 0, 0, where)
+                    return Image(b"", "", 0, 0, url=where)
                 data = media.from_url(where, path)
                 return self._measured(media.picture(data, self.limits, path))
             case AudioPart(input_audio=sound) if "audio" in taken:
