@@ -16,8 +16,8 @@ from audio.clip import WIDTH
 
 FRAMES_A_SECOND = 50
 LONGEST, PAUSE = 30.0, 0.5
-# -60 decibels below full scale: nobody hears a word in it.
-SILENT = 33.0
+# -70 decibels below full scale, less than the noise of any microphone: there is no word in it.
+SILENT = 10.0
 # What is this much louder than the quietest of late is no pause, nor what is louder than -35 decibels.
 ABOVE_FLOOR, LOUDEST_PAUSE = 4.0, 580.0
 # How fast the quietest of late is forgotten, by frame: it doubles in seven seconds.

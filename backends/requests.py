@@ -261,12 +261,14 @@ Granularity: TypeAlias = Literal["segment", "word"]
 
 class Detection(Struct, frozen=True):
     """What counts as speech: where a detector is surer than `threshold` (0 to 1). Speech ends where there is none for
-    `silence` seconds, and `padding` seconds around it are heard too.
+    `silence` seconds, and `padding` seconds around it are heard too. `normalised`: all of it is OpenAI's `auto`, for
+    which sound that is too quiet is made louder before.
     """
 
     threshold: float = 0.5
     silence: float = 0.2
     padding: float = 0.3
+    normalised: bool = False
 
 
 class TranscriptionRequest(Struct, frozen=True, kw_only=True):

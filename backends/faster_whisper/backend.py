@@ -51,7 +51,7 @@ class FasterWhisper:
             self._quarantine.died,
             threads=self.slots,
         )
-        self._detection = Detection() if self.options.vad else None
+        self._detection = Detection(normalised=True) if self.options.vad else None
 
     @property
     def state(self) -> State:

@@ -1,12 +1,12 @@
 """The engine, in a process of its own: one loaded model that several threads use at once.
 
-Between two windows of sound (30 s) it tells its asker that it goes on, and ends when that one is gone.
+Between the steps of its work it tells its asker that it goes on, and ends when that one is gone.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,34 @@ from backends.workshop import Asked
 NEEDED = ("model.bin", "config.json", "tokenizer.json")
 
 
+# Sound is made so loud that all but half a percent of it stays below a third of what there is room for: a click must
+# not keep speech quiet. Sixty decibels at most, as there is nothing below.
+LOUD_PART, LOUD, MOST_GAIN = 99.5, 0.3, 1000.0
+
+
 class Gone(Exception):
     """Nobody wants the answer any more."""
+
+
+class Stepping:
+    """The network, which calls `step` before it hears a window and before each try to write it down: of noise there
+    are six, of many seconds each.
+    """
+
+    def __init__(self, network: Any, step: Callable[[], None]) -> None:
+        self._network = network
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def encode(self, *arguments: Any, **named: Any) -> Any:
+        self._step()
+        return self._network.encode(*arguments, **named)
+
+    def generate(self, *arguments: Any, **named: Any) -> Any:
+        self._step()
+        return self._network.generate(*arguments, **named)
 
 
 class Engine:
@@ -51,16 +77,14 @@ class Engine:
             local_files_only=True,
         )
         self._mine = threading.local()
-        self._encode = self._model.encode
-        self._model.encode = self._step_and_encode
         self.about = About(frozenset(self._model.supported_languages), bool(self._model.model.is_multilingual))
+        self._model.model = Stepping(self._model.model, self._step)
 
-    def _step_and_encode(self, features: Any) -> Any:
+    def _step(self) -> None:
         asked: Asked = self._mine.asked
         if asked.gone:
             raise Gone
         asked.beat()
-        return self._encode(features)
 
     def answers(self, question: Wanted | Count, asked: Asked) -> Iterator[Segment | Counted]:
         """What is said, as it comes; each step may be in another thread."""
@@ -83,7 +107,7 @@ class Engine:
         # Zero means what it means to OpenAI: begin with certainty, and guess more where that leads nowhere.
         chosen = {"temperature": wanted.temperature} if wanted.temperature else {}
         segments, about = self._model.transcribe(
-            numpy.frombuffer(wanted.pcm, dtype="<i2").astype(numpy.float32) / 32768,
+            _samples(wanted),
             language=wanted.language,
             task=wanted.task,
             beam_size=self._beams,
@@ -94,6 +118,17 @@ class Engine:
             **chosen,
         )
         return iter(segments), about
+
+
+def _samples(wanted: Wanted) -> Any:
+    """Floats from -1 to 1, louder if that was asked for: a detector takes quiet speech for none."""
+    samples = numpy.frombuffer(wanted.pcm, dtype="<i2").astype(numpy.float32) / 32768
+    if wanted.detection is None or not wanted.detection.normalised:
+        return samples
+    level = float(numpy.percentile(numpy.abs(samples), LOUD_PART))
+    if not 0 < level < LOUD:
+        return samples
+    return numpy.clip(samples * min(LOUD / level, MOST_GAIN), -1, 1)
 
 
 def _told(segment: Any, begin: float, language: str) -> Segment:

@@ -49,7 +49,7 @@ def _chunking(detection: Detection | None) -> list[tuple[str, str]]:
     """What counts as speech, where the client did not leave it at what is usual."""
     if detection is None:
         return []
-    if detection == Detection():
+    if detection.normalised:
         return [("chunking_strategy", "auto")]
     members = {
         "type": "server_vad",

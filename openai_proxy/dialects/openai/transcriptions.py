@@ -22,7 +22,6 @@ from openai_proxy import media
 from openai_proxy.config import Limits
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.checks import able, check_kind, model_of_kind
-from openai_proxy.dialects.openai.fields import whole
 from openai_proxy.dialects.openai.transcript_frames import PieceFrames, TranscriptFrames
 from openai_proxy.dialects.openai.transcripts import transcript
 from openai_proxy.errors import InvalidRequest, UnsupportedMediaType
@@ -35,6 +34,7 @@ Format: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"]
 TIMED = frozenset({"srt", "verbose_json", "vtt"})
 ABLE = ("language", "prompt", "temperature")
 CODE = "[a-z]{2,3}"
+CHUNK = "(none|silence|interval|[1-9][0-9]{0,8})"
 
 
 class TranslationBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +73,7 @@ class TranscriptionBody(
     timestamp_granularities: list[Granularity] | None = None
     chunking_strategy: Literal["auto"] | ServerVad | None = None
     include: list[Literal["logprobs"]] | None = None
-    chunk: Annotated[str, whole("(none|silence|interval|[1-9][0-9]{0,8})")] | None = None
+    chunk: Annotated[str, Meta(extra_json_schema={"pattern": f"^{CHUNK}$"})] | None = None
 
 
 class Transcriptions:
@@ -183,6 +183,8 @@ def _check_granularities(body: TranscriptionBody, model: Model) -> None:
 
 def _needed(body: TranscriptionBody, model: Model) -> tuple[Granularity, ...]:
     """The times by which h2oGPT's pieces are told apart: only between words are there pauses."""
+    if body.chunk is not None and not re.fullmatch(CHUNK, body.chunk):
+        raise InvalidRequest("chunk must be none, silence, interval or a number of milliseconds.", param="chunk")
     if body.chunk is None or body.chunk == "none":
         return ()
     able(model, "segment_timestamps", "chunk")
@@ -196,6 +198,6 @@ def _detection(body: TranscriptionBody, model: Model) -> Detection | None:
             able(model, "server_vad", "chunking_strategy")
             return vad.detection()
         case "auto" if "server_vad" in model.parameters:
-            return Detection()
+            return Detection(normalised=True)
         case _:
             return None

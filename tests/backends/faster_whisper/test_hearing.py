@@ -121,6 +121,16 @@ def test_what_is_speech(ears: Running, beckett: bytes) -> None:
     assert ears.answer(heard(sound, detection=Detection(threshold=1.0))).segments == []
 
 
+@pytest.mark.parametrize("normalised", [False, True])
+def test_quiet_speech(ears: Running, beckett: bytes, normalised: bool) -> None:
+    """`auto` makes louder what a detector would not take for speech; a click keeps nothing quiet."""
+    clip = load(beckett, 60)
+    quiet = b"".join((round(each / 150)).to_bytes(2, "little", signed=True) for each in memoryview(clip.pcm).cast("h"))
+    sound = wav(Clip(quiet[:64_000] + b"\xff\x7f\x01\x80" * 20 + quiet[64_080:], clip.rate))
+    said = ears.text(heard(sound, detection=Detection(normalised=normalised)))
+    assert (word_errors(WORDS[BECKETT], said) <= MOST_ERRORS) == normalised
+
+
 def test_vad_by_option(beckett: bytes) -> None:
     with asyncio.Runner() as runner:
         backend = FasterWhisper(setup(weights="whisper-base", vad=True, beam_size=2, threads=1, compute_type="int8"))

@@ -48,6 +48,6 @@ def test_a_model_tells_what_it_is_before_it_was_loaded() -> None:
     assert backend.slots == 3
     assert backend.state.name == "stopped"
     assert "99 languages" in backend.model.description
-    assert backend._detection == Detection()
+    assert backend._detection == Detection(normalised=True)
     with pytest.raises(ValueError, match="no setting 'model'"):
         FasterWhisper(Setup(name="ears", model="x", options={"weights": "whisper-base"}))

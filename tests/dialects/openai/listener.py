@@ -43,7 +43,7 @@ class Listener:
         yield Progress(0.0)
         if request.detection is not None:
             found = request.detection
-            yield Delta(f"{found.threshold:g} {found.silence:g} {found.padding:g}")
+            yield Delta(f"{found.threshold:g} {found.silence:g} {found.padding:g}{' louder' * found.normalised}")
         for said in SAID:
             text = "".join(word for word, _, _ in said)
             tokens = tuple(TokenLogprob(word, -0.5, word.encode()) for word, _, _ in said)

@@ -116,7 +116,7 @@ def test_segments_of_a_stream_are_asked_for_where_they_cost(server: Running) -> 
 @pytest.mark.parametrize(
     ("strategy", "told"),
     [
-        ("auto", "0.5 0.2 0.3 "),
+        ("auto", "0.5 0.2 0.3 louder "),
         ({"type": "server_vad"}, "0.5 0.2 0.3 "),
         ({"type": "server_vad", "threshold": 1, "silence_duration_ms": 700, "prefix_padding_ms": 0}, "1 0.7 0 "),
     ],

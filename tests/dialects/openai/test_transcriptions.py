@@ -159,6 +159,13 @@ def test_refusals(local: Local, fields: dict[str, Any], param: str, code: str) -
     send(local, spoken(tone(0.1), **fields)).refusal(400, code, param)
 
 
+def test_a_language_that_is_no_code(local: Local) -> None:
+    answer = send(local, spoken(tone(0.1), language="English"))
+    assert (
+        answer.error["message"] == "language must be a code of ISO 639: en for English, de for German, zh for Chinese."
+    )
+
+
 @pytest.mark.parametrize("name", ["timestamp_granularities[]", "chunking_strategy", "include[]"])
 def test_translations_have_fewer_fields(local: Local, name: str) -> None:
     send(local, spoken(tone(0.1), **{name: "auto"}), TRANSLATIONS).refusal(400, "unknown_parameter", name)
