@@ -163,7 +163,7 @@ class Process(Generic[L]):
                 silent_since = silent_since or loop.time()
                 if loop.time() - silent_since > SILENCE:
                     log.warning("engine %s is silent for %d s: killed", self.pid, SILENCE)
-                    _signal(link.child, signal.SIGKILL)
+                    send_signal(link.child, signal.SIGKILL)
         finally:
             exited.cancel()
 
@@ -181,16 +181,17 @@ class Process(Generic[L]):
 async def _end(child: asyncio.subprocess.Process) -> None:
     if child.stdin is not None:
         child.stdin.close()
-    _signal(child, signal.SIGTERM)  # for one that still loads: it does not hear of its input's end
+    send_signal(child, signal.SIGTERM)  # for one that still loads: it does not hear of its input's end
     try:
         async with asyncio.timeout(GRACE):
             await child.wait()
     except TimeoutError:
-        _signal(child, signal.SIGKILL)
+        send_signal(child, signal.SIGKILL)
         await child.wait()
 
 
-def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def send_signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Unless it has ended."""
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)

@@ -2,7 +2,7 @@
 
 from vision.kinds import is_picture
 from vision.picture import MEDIA_TYPES, BadPicture, Limits, Pixels, Seen, alpha, inspect, load, load_soon, soon
-from vision.writing import FORMATS, Written, blank, png, written
+from vision.writing import FORMATS, Written, blank, png, unpacked, written
 
 __all__ = [
     "FORMATS",
@@ -20,5 +20,6 @@ __all__ = [
     "load_soon",
     "png",
     "soon",
+    "unpacked",
     "written",
 ]

@@ -34,6 +34,12 @@ def blank(size: tuple[int, int], colour: tuple[int, int, int] | int = 0) -> Imag
     return picture
 
 
+def unpacked(data: bytes, size: tuple[int, int], mode: str = "RGB") -> Image:
+    """The picture of raw bytes, row by row without padding: three a pixel, or one in mode L."""
+    picture: Image = pillow().frombytes(mode, size, data)
+    return picture
+
+
 def png(picture: Image) -> bytes:
     """As engines give pictures."""
     return _saved(picture, "PNG", compress_level=1)

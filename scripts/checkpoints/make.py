@@ -13,6 +13,7 @@ from pathlib import Path
 import cross_encoder
 import minilm
 import smollm2
+import tiny_diffusion
 import tiny_llama
 import tiny_vision
 import tiny_whisper
@@ -24,6 +25,9 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "tiny-llama": ("smollm2-135m-instruct", tiny_llama.make),
     "tiny-vision": ("smollm2-135m-instruct", tiny_vision.make),
     "tiny-whisper": ("smollm2-135m-instruct", tiny_whisper.make),
+    "tiny-diffusion": ("", tiny_diffusion.make),
+    "tiny-flux": ("", tiny_diffusion.make_flux),
+    "tiny-pixart": ("", tiny_diffusion.make_pixart),
     "minilm": ("all-minilm-l6-v2", minilm.make),
     "cross-encoder": ("all-minilm-l6-v2", cross_encoder.make),
 }

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from backends import Setup
+from backends import Backend, Setup
+from backends.diffusers import Diffusers
 from backends.events import Event, Outcome
 from backends.ray import cluster
 from backends.requests import Request
@@ -54,11 +55,11 @@ VECTOR_ENGINE: dict[str, Any] = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs vLLM or Ray is skipped without it, and does not answer for the warnings of its packages.
+    """What needs vLLM and its like is skipped without it, and does not answer for the warnings of its packages.
 
-    With `--dist loadgroup` one process runs all tests of an engine of vLLM's, so that it is started once.
+    With `--dist loadgroup` one process runs all tests of an engine, so that it is started once.
     """
-    for package, name in (("vllm", "vLLM"), ("ray", "Ray")):
+    for package, name in (("vllm", "vLLM"), ("ray", "Ray"), ("diffusers", "Diffusers")):
         missing = importlib.util.find_spec(package) is None
         for item in items:
             if item.get_closest_marker(package):
@@ -72,7 +73,10 @@ def _engine(item: pytest.Item) -> str:
     """The first engine that a test shares with others; else its module is what shares."""
     plan = item.callspec.params.get("started") if hasattr(item, "callspec") else None
     used = {getattr(plan, "shared", ""), *getattr(item, "fixturenames", ())}
-    return next((name for name in ("vllm_server", *SHARED) if name in used), item.nodeid.partition("::")[0])
+    return next(
+        (name for name in ("vllm_server", "artists", "diffusers_draws", *SHARED) if name in used),
+        item.nodeid.partition("::")[0],
+    )
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +112,10 @@ SHARED = {
 }
 
 
-class Served:
+class Living:
     """A started engine's backend and the loop that it lives in."""
 
-    def __init__(self, runner: asyncio.Runner, backend: Vllm) -> None:
+    def __init__(self, runner: asyncio.Runner, backend: Backend) -> None:
         self.runner = runner
         self.backend = backend
 
@@ -120,6 +124,12 @@ class Served:
 
     def events(self, request: Request) -> list[Event]:
         return self.runner.run(gathered(self.backend.run(request)))
+
+
+class Served(Living):
+    """One of vLLM's."""
+
+    backend: Vllm
 
 
 class Engines:
@@ -152,6 +162,8 @@ async def gathered(events: AsyncGenerator[Event]) -> list[Event]:
 def checkpoint(name: str) -> str:
     """A folder made by scripts/make_checkpoints."""
     folder = HOME / "checkpoints"
+    if (folder / name).is_dir():
+        return str(folder / name)
     script = [sys.executable, str(ROOT / "scripts" / "checkpoints" / "make.py"), str(folder), name]
     subprocess.run(script, check=True, env={**os.environ, **PLACES}, stdout=subprocess.DEVNULL)
     return str(folder / name)
@@ -203,3 +215,14 @@ def vllm_looks(engines: Engines) -> Iterator[Served]:
 def vllm_listens(engines: Engines) -> Iterator[Served]:
     with engines.use("vllm_listens") as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def diffusers_draws() -> Iterator[Living]:
+    options = {"steps": 4, "threads": 1, "gather": 0.1, "largest": 256}
+    with asyncio.Runner() as runner:
+        backend = Diffusers(Setup(name="tiny-diffusion", model=checkpoint("tiny-diffusion"), options=options))
+        runner.run(backend.start())
+        yield Living(runner, backend)
+        runner.run(backend.close())
+        assert backend.state.name == "stopped"

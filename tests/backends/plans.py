@@ -73,6 +73,7 @@ PLANS = (
         engine=True,
         needs="ray_options",
     ),
+    Plan("diffusers", "diffusers", model="tiny-diffusion", shared="diffusers_draws"),
     Plan("vllm", "vllm", model="smollm2", shared="vllm_chat"),
     Plan("vllm", "vllm", model="minilm", shared="vllm_vectors"),
     Plan("vllm", "vllm", model="cross-encoder", shared="vllm_pairs"),
@@ -89,5 +90,5 @@ def build(plan: Plan, url: str = "http://127.0.0.1:9", options: Mapping[str, Any
 
 
 def marks(plan: Plan) -> list[pytest.MarkDecorator]:
-    own = [pytest.mark.ray] * (plan.backend == "ray") + [KOKORO] * (plan.backend == "kokoro")
-    return [*[pytest.mark.engine] * plan.engine, *[pytest.mark.vllm] * bool(plan.shared), *own]
+    own = [getattr(pytest.mark, plan.backend)] if plan.backend in ("ray", "vllm", "diffusers") else []
+    return [*[pytest.mark.engine] * plan.engine, *own, *[KOKORO] * (plan.backend == "kokoro")]

@@ -9,6 +9,7 @@ import pytest
 from starlette.routing import Route
 
 from backends import BACKENDS
+from backends.diffusers import figures as drawing
 from backends.remote.figures import figures
 from backends.vllm.figures import OWN
 from openai_proxy import __version__
@@ -78,7 +79,7 @@ def test_every_metric(section: dict[str, str]) -> None:
     names = set(re.findall(r"^# HELP (openai_proxy_\S+)", metrics, re.MULTILINE))
     created = {name for name in names if name.endswith("_created")}
     told = set(re.findall(r"`(openai_proxy_\w+)`", section["Metrics"]))
-    engines = {f"openai_proxy_engine_{name}" for name in OWN}
+    engines = {f"openai_proxy_engine_{name}" for name in (*OWN, *drawing.OWN)}
     pool = figures((), 0, 0.0)
     upstreams = {f"openai_proxy_upstream_{figure.name}" for figure in pool}
     assert {name for name in told if name.removesuffix("_total") not in engines | upstreams} == names - created
