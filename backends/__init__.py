@@ -35,6 +35,7 @@ BACKENDS = {
     "hibari": "backends.hibari:Hibari",
     "kokoro": "backends.kokoro:Kokoro",
     "llama_cpp": "backends.llama_cpp:LlamaCpp",
+    "program": "backends.remote:Program",
     "ray": "backends.ray:Ray",
     "remote": "backends.remote:Remote",
     "vllm": "backends.vllm:Vllm",

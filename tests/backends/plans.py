@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -43,6 +44,8 @@ class Plan(Struct, frozen=True):
     idle: frozenset[str] = frozenset()
 
 
+FAKE = [sys.executable, "-m", "openai_proxy", "fake-upstream", "--model", "conforming", "--delay", "0.01"]
+FAKE += ["--port", "{port}"]
 CHOOSING = frozenset({"temperature", "top_p", "seed", "presence_penalty", "frequency_penalty"})
 PLANS = (
     Plan(
@@ -55,6 +58,7 @@ PLANS = (
     Plan("hibari", "speaking", engine=True),
     Plan("kokoro", "speaking", engine=True),
     Plan("remote", "remote", upstream=True),
+    Plan("program", "remote", {"command": FAKE}),
     Plan("llama_cpp", "llama_cpp", {"weights": "smollm2-135m-instruct"}, engine=True),
     Plan("llama_cpp", "llama_cpp", {"weights": "all-minilm-l6-v2", "embedding": True}, engine=True),
     Plan("faster_whisper", "faster_whisper", {"weights": "whisper-base"}, engine=True),
