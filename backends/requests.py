@@ -76,13 +76,16 @@ class Text(Struct, frozen=True, tag=True):
 class Image(Struct, frozen=True, tag=True):
     """A part that is a picture, encoded as it was sent: pixels would fill the queue. Its header was read and in bounds.
 
-    The sides are in pixels, as they are stored; `backends.media` decodes it.
+    The sides are in pixels, as they are stored; `backends.media` decodes it. Before a model looks at it, it is shrunk
+    until no side has more than `side` pixels, and the shorter one no more than `short_side`.
     """
 
     data: bytes
     media_type: str
     width: int
     height: int
+    side: int | None = None
+    short_side: int | None = None
 
 
 class Audio(Struct, frozen=True, tag=True):

@@ -1,7 +1,7 @@
 """Pictures: encoded bytes in, upright RGB pixels out, and back. Knows neither HTTP nor engines."""
 
-from vision.picture import MEDIA_TYPES, BadPicture, Limits, Pixels, Seen, alpha, inspect, load, load_soon, soon
-from vision.writing import FORMATS, Written, blank, png, written
+from vision.picture import MEDIA_TYPES, BadPicture, Limits, Pixels, Seen, alpha, fitted, inspect, load, soon
+from vision.writing import FORMATS, Written, blank, pixels, png, written
 
 __all__ = [
     "FORMATS",
@@ -13,9 +13,10 @@ __all__ = [
     "Written",
     "alpha",
     "blank",
+    "fitted",
     "inspect",
     "load",
-    "load_soon",
+    "pixels",
     "png",
     "soon",
     "written",

@@ -34,6 +34,12 @@ def blank(size: tuple[int, int], colour: tuple[int, int, int] | int = 0) -> Imag
     return picture
 
 
+def pixels(mode: str, size: tuple[int, int], data: bytes | bytearray) -> Image:
+    """A picture of these bytes, row by row: three channels for RGB, one for L."""
+    picture: Image = pillow().frombytes(mode, size, data)
+    return picture
+
+
 def png(picture: Image) -> bytes:
     """As engines give pictures."""
     return _saved(picture, "PNG", compress_level=1)
