@@ -25,6 +25,8 @@ ASK = b"?"
 MEMORY = 1 << 30
 FILES = 16
 NO_NEW_PRIVILEGES = 38
+# Where cores are short, whoever streams goes first.
+LATER = 10
 
 
 class Work(Protocol):
@@ -44,6 +46,7 @@ def work(name: str) -> Work:
 def main(name: str) -> None:
     """Serves until whoever started it closes the socket."""
     does = work(name)
+    os.nice(LATER)
     does.warm()  # what children have from here, they need not do
     gc.freeze()  # and share with it, as nobody looks at it again
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from backends.looking.reader import Reader
 
 PICTURE, CANCEL = b"p", b"c"
+# Where cores are short, whoever streams goes first.
+LATER = 10
 SIDES = struct.Struct("<II")
 
 
@@ -31,6 +33,7 @@ def main() -> None:
     replies = os.dup(1)
     os.dup2(2, 1)
     telemetry.switch_off()
+    os.nice(LATER)
     try:
         from backends.looking.reader import Reader
     except ImportError as error:
