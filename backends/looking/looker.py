@@ -16,10 +16,10 @@ from backends.apart import Shown
 from backends.apart.kept import Kept, digest
 from backends.looking.facts import Read, block, budget
 from backends.looking.reading_process import ReadingProcess
+from backends.pinned import OCR
 from backends.requests import ChatRequest, Image, Message, Request, Text, TokenizeRequest
 from backends.weights import fetch
 
-WEIGHTS = "pp-ocr-v4"
 # Of a larger picture nothing more can be read, but in more time.
 SIDE = 2000
 MOST_KEPT = 4_000_000
@@ -46,7 +46,7 @@ class Looker:
 
     async def folder(self) -> Path:
         """Where the weights are, fetched if they are not there. Raises OSError."""
-        model = await asyncio.to_thread(fetch, WEIGHTS, self._home, self._wheels, lambda *_: None)
+        model = await asyncio.to_thread(fetch, OCR, self._home, self._wheels, lambda *_: None)
         return model.parent
 
     def fetch_soon(self) -> None:
