@@ -1,9 +1,8 @@
 """Sound: encoded bytes in, 16-bit mono PCM out, and the other way. Knows neither HTTP nor engines."""
 
-from audio.apart import NoDecoder, pieces_soon, warm
 from audio.claims import claimed_seconds
 from audio.clip import WIDTH, Clip
-from audio.decode import FORMATS, RATE, BadSound, TooLong, load, pieces, sniff
+from audio.decode import FORMATS, PIECE_SECONDS, RATE, BadSound, TooLong, load, pieces, sniff, told
 from audio.passages import Passage, Passages
 from audio.resample import Resampler, resampled
 from audio.segments import cut, joined, louder, normalised, silence
@@ -16,6 +15,7 @@ __all__ = [
     "FASTEST",
     "FORMATS",
     "PCM_RATE",
+    "PIECE_SECONDS",
     "RATE",
     "SLOWEST",
     "SPOKEN",
@@ -23,7 +23,6 @@ __all__ = [
     "BadSound",
     "Clip",
     "Encoder",
-    "NoDecoder",
     "Passage",
     "Passages",
     "Resampler",
@@ -38,12 +37,11 @@ __all__ = [
     "louder",
     "normalised",
     "pieces",
-    "pieces_soon",
     "resampled",
     "sentences",
     "silence",
     "sniff",
     "stretched",
-    "warm",
+    "told",
     "wav",
 ]

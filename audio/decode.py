@@ -1,4 +1,4 @@
-"""Reading sound by FFmpeg's libraries in this process (the package `av`). A client's is read apart: `audio.apart`.
+"""Reading sound by FFmpeg's libraries in this process (the package `av`). A client's is read by `backends.apart`.
 
 The container is told by the content, and FFmpeg is told which demuxer and which decoders it may use: playlists, other
 protocols and pictures never reach one. Sound is read piece by piece and no further than the limit, as ten hours of

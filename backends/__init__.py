@@ -77,7 +77,8 @@ class Model(Struct, frozen=True, kw_only=True):
     none: nobody knows. Before an engine was loaded once
     it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have. A model that
     `relays` lies behind another server of OpenAI's API: it is given requests with their `form`. `via` are the servers
-    of this kind through which a model is known that was found.
+    of this kind through which a model is known that was found. Pictures in chats are shrunk until no side has more than
+    `image_side` pixels.
     """
 
     kinds: frozenset[Kind]
@@ -90,6 +91,7 @@ class Model(Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     voices: tuple[Voice, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
+    image_side: int | None = None
     description: str = ""
     via: tuple[str, ...] = ()
 

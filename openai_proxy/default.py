@@ -14,6 +14,7 @@ default_model = "smollm2-135m-instruct"
 [models.smollm2-135m-instruct]
 backend = "llama_cpp"
 aliases = ["gpt-4o-mini", "gpt-4o", "gpt-3.5-turbo"]
+vision = "ocr"
 
 [models.smollm2-135m-instruct.options]
 weights = "smollm2-135m-instruct"

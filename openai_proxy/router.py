@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeAlias
 
-from backends import Setup, State, check_together
+from backends import Setup, State, apart, check_together
 from backends.errors import BackendError, Busy, ContextExceeded, Overloaded, Unavailable
 from backends.events import Answering, Delta, Event, Relayed, Usage
+from backends.looking.looker import Looker
 from backends.requests import Request, SpeechRequest
 from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config, ModelConfig
@@ -38,6 +39,8 @@ class Router:
         self.company = company
         self.ticker = ticker
         self.timeouts = config.timeouts
+        self.vision = config.vision
+        self.looker = Looker(config.vision.home, config.vision.wheels)
         self.models = {name: self._served(name, model) for name, model in config.models.items()}
         self.names = Names(self.models)
         self.default_model = self._default(config)
@@ -49,7 +52,8 @@ class Router:
         return Served(name, model, self.metrics, self.stir, lambda: self.timeouts.request, self.company(name))
 
     def start(self) -> None:
-        """Begin to load every model; returns at once."""
+        """Begin to load every model, and to fetch what reads pictures for them; returns at once."""
+        self._look()
         for served in self.models.values():
             served.start()
 
@@ -59,6 +63,7 @@ class Router:
             task.cancel()
         await asyncio.gather(*(served.close() for served in self.models.values()))
         await asyncio.gather(*self._ending, return_exceptions=True)
+        await self.looker.close()
 
     def find(self, name: str | None) -> Served:
         """The model of that name or alias, or the default for None. Raises ModelNotFound."""
@@ -128,6 +133,8 @@ class Router:
         self.names = Names(self.models)
         self.default_model = self._default(config)
         self.timeouts = config.timeouts
+        self.vision = config.vision
+        self._look()
         for served in removed:
             task = asyncio.create_task(self._end(served), name=f"end {served.name}")
             self._ending[task] = served
@@ -136,6 +143,11 @@ class Router:
         for served in fresh.values():
             served.start(before=() if room else self._ending)
         self.stir()
+
+    def _look(self) -> None:
+        apart.keep(self.vision.kept_bytes)
+        if any(served.config.vision is not None for served in self.models.values()):
+            self.looker.fetch_soon()
 
     def _fit(self) -> bool:
         """Whether the backends find room for the engines of now beside those that are still ending."""
@@ -198,6 +210,8 @@ class Router:
     async def _run(self, served: Served, request: Request) -> AsyncGenerator[Event, None]:
         slot = served.take() or await self._queue(served, estimate(request))
         with Turn(served, slot, self.ticker, self.timeouts, request) as turn:
+            if served.config.vision is not None:
+                request = await self.looker.told(request, served.model)
             while True:
                 events = served.backend.run(request)
                 if type(request) is SpeechRequest:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import get_args
 
+from msgspec import structs
+
 from backends import Backend, Model, State, StateName, UnknownUpstream, UpstreamState, discovered, resolve
 from backends.errors import Unavailable
 from backends.events import Usage
@@ -58,6 +60,7 @@ class Served:
         self.backend: Backend = resolve(config.backend)(config.setup(name, self.changed))
         self.discovers = discovered(self.backend) is not None
         self._inherited: Mapping[str, Model] = {}
+        self._own: tuple[Model, Model] | None = None
         self.admission = self.company.admission(config.slots or self.backend.slots, config.queue, config.queue_tokens)
         self.resilient: bool = getattr(self.backend, "resilient", False)
         self.circuit = Circuit(watch=not self.resilient)
@@ -67,7 +70,7 @@ class Served:
 
     @property
     def model(self) -> Model:
-        return self.backend.model
+        return self._seen(self.backend.model)
 
     @property
     def discovered(self) -> Mapping[str, Model]:
@@ -88,7 +91,18 @@ class Served:
 
     def known(self, name: str | None) -> Model:
         """What is known of the model that a client calls `name`."""
-        return self.discovered.get(name or "", self.model)
+        found = self.discovered.get(name or "")
+        return self.model if found is None else self._seen(found)
+
+    def _seen(self, model: Model) -> Model:
+        """What clients are told of it: pictures may be read for it, and are shrunk as the configuration says."""
+        config = self.config
+        if config.vision is None and config.image_side is None:
+            return model
+        if self._own is None or model is not self._own[0]:
+            taken = model.modalities | ({"image"} if config.vision else frozenset())
+            self._own = model, structs.replace(model, modalities=taken, image_side=config.image_side)
+        return self._own[1]
 
     def called(self, name: str | None) -> str:
         """What the engine is asked for when a client asks for `name`: one it found, an adapter, or its own model."""

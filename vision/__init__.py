@@ -1,7 +1,7 @@
 """Pictures: encoded bytes in, upright RGB pixels out, and back. Knows neither HTTP nor engines."""
 
 from vision.kinds import is_picture
-from vision.picture import MEDIA_TYPES, BadPicture, Limits, Pixels, Seen, alpha, inspect, load, load_soon, soon
+from vision.picture import MEDIA_TYPES, BadPicture, Limits, Pixels, Seen, alpha, fitted, inspect, load, soon
 from vision.writing import FORMATS, Written, blank, png, unpacked, written
 
 __all__ = [
@@ -14,10 +14,10 @@ __all__ = [
     "Written",
     "alpha",
     "blank",
+    "fitted",
     "inspect",
     "is_picture",
     "load",
-    "load_soon",
     "png",
     "soon",
     "unpacked",

@@ -26,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 # A decoded picture, as Pillow has it.
 Pixels: TypeAlias = "Image"
+Fit: TypeAlias = Callable[[tuple[int, int]], tuple[int, int]]
 
 # By Pillow's names: what it may try.
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
@@ -83,12 +84,19 @@ def inspect(data: bytes, limits: Limits) -> Seen:
     return seen
 
 
-def load(data: bytes) -> Image:
+def load(data: bytes, side: int | None = None, short: int | None = None) -> Image:
     """The whole picture as RGB pixels, upright and over white where it is transparent.
 
-    Takes as long as decoding takes, and memory for the pixels: look with `inspect` first. Raises BadPicture.
+    It is shrunk until no side has more than `side` pixels, and the shorter one no more than `short`. Takes as long as
+    decoding takes, and memory for the pixels: look with `inspect` first. Raises BadPicture.
     """
-    return _bare_pixels(decoded(data, over_white))
+    return _bare_pixels(decoded(data, over_white, lambda size: fitted(size, side, short)))
+
+
+def fitted(size: tuple[int, int], side: int | None, short: int | None) -> tuple[int, int]:
+    """The largest size of the same shape, no larger, whose sides have at most `side` pixels, the shorter `short`."""
+    scale = min(1.0, (side or max(size)) / max(size), (short or min(size)) / min(size))
+    return size if scale == 1.0 else (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
 
 
 def alpha(data: bytes) -> Image:
@@ -96,25 +104,28 @@ def alpha(data: bytes) -> Image:
     return _bare_pixels(decoded(data, lambda picture: picture.convert("RGBA").getchannel("A")))
 
 
-def decoded(data: bytes, work: Callable[[Image], R]) -> R:
-    """What `work` makes of the upright picture. Raises BadPicture."""
+def decoded(data: bytes, work: Callable[[Image], R], fit: Fit | None = None) -> R:
+    """What `work` makes of the upright picture, once it was shrunk as `fit` says. Raises BadPicture."""
     opened, orientation = _open(data, lambda wanted: wanted.whole())
     with opened as picture:
         try:
+            size = picture.size if fit is None else fit(picture.size)
+            picture.draft(None, size)  # a JPEG may be decoded at a half, a quarter or an eighth of its size
             picture.load()
-            return work(_upright(picture, orientation))
+            return work(_upright(_shrunk(picture, size), orientation))
         except Exception as error:
             raise BadPicture("it is damaged or not complete") from error
+
+
+def _shrunk(picture: Image, size: tuple[int, int]) -> Image:
+    if picture.size == size:
+        return picture
+    return over_white(picture).resize(size, pillow().Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _bare_pixels(picture: Image) -> Image:
     picture.info.clear()
     return picture
-
-
-async def load_soon(data: bytes) -> Image:
-    """`load`, in one of a few threads kept for it. Raises BadPicture."""
-    return await soon(load, data)
 
 
 async def soon(work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:

@@ -34,7 +34,7 @@ def blank(size: tuple[int, int], colour: tuple[int, int, int] | int = 0) -> Imag
     return picture
 
 
-def unpacked(data: bytes, size: tuple[int, int], mode: str = "RGB") -> Image:
+def unpacked(data: bytes | bytearray, size: tuple[int, int], mode: str = "RGB") -> Image:
     """The picture of raw bytes, row by row without padding: three a pixel, or one in mode L."""
     picture: Image = pillow().frombytes(mode, size, data)
     return picture

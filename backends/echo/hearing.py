@@ -22,7 +22,7 @@ async def described(request: ChatRequest) -> ChatRequest:
     """The chat with words in the place of pictures and sounds. Raises Refused."""
     if all(message.plain for message in request.messages):
         return request
-    found = await media.decoded(request.messages)
+    found = await media.decoded(request.messages, "size")
     conversation = list(request.messages)
     for place, parts in found.items():
         words = " ".join(map(_words, conversation[place].parts, parts))

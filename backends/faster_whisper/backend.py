@@ -11,8 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
-import audio
-from backends import Model, Setup, State
+from backends import Model, Setup, State, apart
 from backends.errors import OtherKind
 from backends.events import Event, Segment
 from backends.faster_whisper.listening import Listening
@@ -64,7 +63,7 @@ class FasterWhisper:
 
     async def start(self) -> None:
         """Fetch weights that are not there yet and load them. Raises LoadFailed or OSError."""
-        folder, _ = await asyncio.gather(self._folder(), asyncio.to_thread(audio.warm))
+        folder, _ = await asyncio.gather(self._folder(), asyncio.to_thread(apart.warm))
         await self._workshop.start(self._settings(folder))
         translates = self._workshop.about(About).translates
         self.model = structs.replace(self.model, parameters=PARAMETERS if translates else PARAMETERS - {"translate"})

@@ -110,10 +110,12 @@ class LlamaCpp:
         self.model = Model(
             kinds=EMBEDS if self.options.embedding else TALKS,
             parameters=EMBEDDING if self.options.embedding else TEXT,
+            modalities=frozenset({"image"}) if self.options.mmproj is not None else frozenset(),
             description=DESCRIPTIONS.get(self.options.weights or "", ""),
         )
         self._life = Life(setup.changed)
         self._weights = Path()
+        self._projector = ""
         self._compiler = Compiler()
         self._template = Template()
         self._quarantine = Quarantine()
@@ -131,6 +133,8 @@ class LlamaCpp:
     async def start(self) -> None:
         """Fetch weights that are not there yet, load them, and learn what the model can."""
         self._weights = await self._found()
+        if self.options.mmproj is not None:
+            self._projector = str(await asyncio.to_thread(_existing, self.options.mmproj))
         await self._process.start()
         try:
             await self._learn(self._process.link.client)
@@ -189,6 +193,7 @@ class LlamaCpp:
     def _load(self, path: Path) -> Load:
         return Load(
             path=str(path),
+            mmproj=self._projector,
             socket="",
             key="",
             slots=self.slots,

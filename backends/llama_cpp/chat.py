@@ -19,7 +19,7 @@ from backends.constraints.compiler import Compiler
 from backends.errors import ContextExceeded
 from backends.events import Event
 from backends.length import check_chat, exceeded
-from backends.llama_cpp import pieces, sampling
+from backends.llama_cpp import pictures, pieces, sampling
 from backends.llama_cpp.client import Client
 from backends.requests import ChatRequest
 
@@ -37,13 +37,18 @@ async def converse(
 ) -> AsyncGenerator[Event, None]:
     """The events of a chat."""
     check_chat(request, model)
+    contents = await pictures.contents(request.messages)
     way = Way.of(request, able=template.tools)
     grammar = await way.grammar(compiler, request)
     counts = [Counts() for _ in range(request.sampling.n)]
     streams = []
     for index, count in enumerate(counts):
         asked = body(
-            request, template, way, sampling.fields(request.sampling, request.extra, choice=index, grammar=grammar)
+            request,
+            template,
+            way,
+            sampling.fields(request.sampling, request.extra, choice=index, grammar=grammar),
+            contents,
         )
         plan = Plan(
             index,
@@ -61,10 +66,18 @@ async def converse(
     yield usage(counts, request.sampling.n)
 
 
-def body(request: ChatRequest, template: Template, way: Way, fields: dict[str, Any]) -> dict[str, Any]:
-    """A chat as the engine is asked; `fields` say how to sample."""
+def body(
+    request: ChatRequest,
+    template: Template,
+    way: Way,
+    fields: dict[str, Any],
+    contents: pictures.Contents | None = None,
+) -> dict[str, Any]:
+    """A chat as the engine is asked; `fields` say how to sample, and `contents` what messages with pictures hold."""
     made: dict[str, Any] = {
-        "messages": messages(request.messages, knows_tools=template.tools, about_tools=way.description),
+        "messages": messages(
+            request.messages, knows_tools=template.tools, about_tools=way.description, contents=contents
+        ),
         "stream": True,
         "timings_per_token": True,
         "max_tokens": -1 if request.sampling.max_tokens is None else request.sampling.max_tokens,

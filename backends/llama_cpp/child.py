@@ -23,6 +23,7 @@ class Load(Struct, frozen=True, kw_only=True):
     """
 
     path: str
+    mmproj: str = ""
     socket: str
     key: str
     slots: int
@@ -68,6 +69,7 @@ def serve(load: Load) -> object:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = load.path
+    parameters.mmproj.path = load.mmproj
     parameters.model_alias = ["model"]
     parameters.hostnames = [load.socket]
     parameters.api_keys = [load.key]

@@ -27,6 +27,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     path: Annotated[str | None, Meta(description="a GGUF file")] = None
     weights: Annotated[str | None, Meta(description="name of an embedded model, fetched when first needed")] = None
+    mmproj: Annotated[str | None, Meta(description="a GGUF file with which the model looks at pictures")] = None
     embedding: Annotated[bool, Meta(description="the model makes embeddings")] = False
     context: Annotated[Positive | None, Meta(description="tokens a slot holds; at most what the model knows")] = None
     threads: Annotated[Positive | None, Meta(description="processor threads; cores - 1 if absent")] = None
@@ -55,6 +56,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Raises ValueError unless exactly one known source of weights is given."""
         if (self.path is None) == (self.weights is None):
             raise ValueError(f"model {name}: llama_cpp needs one of the options 'path' and 'weights'")
+        if self.mmproj is not None and self.embedding:
+            raise ValueError(f"model {name}: a model that makes embeddings has no use for the option 'mmproj'")
         if self.weights is not None and self.weights not in WEIGHTS:
             raise ValueError(f"model {name}: there are no weights {self.weights!r}; known are {', '.join(WEIGHTS)}")
 

@@ -10,6 +10,7 @@ from backends import Model
 from backends.choices.way import Way
 from backends.events import Event, Tokens
 from backends.length import check_ids
+from backends.llama_cpp import pictures
 from backends.llama_cpp.chat import Template, body
 from backends.llama_cpp.client import Client
 from backends.requests import ChatRequest, DetokenizeRequest, TokenizeRequest
@@ -57,6 +58,7 @@ async def tokenize(client: Client, template: Template, request: TokenizeRequest)
     if isinstance(request.prompt, str):
         text, special = request.prompt, request.special
     else:
+        pictures.check_none(request.prompt.messages)
         # As the engine does with a chat, whose template never writes what the tokenizer adds.
         text, special = await _rendered(client, template, request.prompt), True
     if not request.strings:

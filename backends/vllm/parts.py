@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
@@ -30,7 +31,8 @@ async def contents(loaded: Loaded, conversation: Sequence[Message]) -> AsyncGene
     _check(loaded, conversation)
     async with loaded.decoding:
         found = await media.decoded(conversation)
-        yield {place: list(map(_part, conversation[place].parts, row)) for place, row in found.items()}
+        # Millions of pixels are copied, which takes a moment.
+        yield await asyncio.to_thread(_told, conversation, found)
 
 
 def _check(loaded: Loaded, conversation: Sequence[Message]) -> None:
@@ -51,10 +53,15 @@ def _check(loaded: Loaded, conversation: Sequence[Message]) -> None:
             raise Refused(f"This model takes at most {most} {kind} parts in one chat, not {count}.", param="messages")
 
 
+def _told(conversation: Sequence[Message], found: dict[int, list[media.Decoded]]) -> Contents:
+    return {place: list(map(_part, conversation[place].parts, row)) for place, row in found.items()}
+
+
 def _part(part: Part, decoded: media.Decoded) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if isinstance(decoded, Clip):
         data = base64.b64encode(wav(decoded)).decode("ascii")
         return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
-    return {"type": "image_pil", "image_pil": decoded}
+    assert decoded is not None
+    return {"type": "image_pil", "image_pil": decoded.pixels()}

@@ -17,7 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from backends.pinned import FETCHED
+from backends.pinned import FETCHED, OCR
 from backends.vllm.arguments import version
 from backends.weights import WEIGHTS, Weights, home_folder, present
 from openai_proxy import __version__
@@ -212,6 +212,8 @@ def weights(config: Config) -> Iterator[Finding]:
             yield model_file(name, file / "model.bin" if model.backend == "faster_whisper" else file)
         elif (wanted := str(model.options.get("weights"))) in WEIGHTS:
             yield weights_of(name, wanted, model.options)
+    if any(model.vision for model in config.models.values()):
+        yield weights_of("OCR", OCR, {"home": config.vision.home, "wheels": config.vision.wheels})
 
 
 def model_file(name: str, file: pathlib.Path) -> Finding:

@@ -62,10 +62,11 @@ def key_file(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.P
 
 
 def with_folders(config: Config, environ: Mapping[str, str]) -> Config:
-    """Tell the models that use downloaded weights where these lie; their own options are stronger."""
+    """Tell what uses downloaded weights where these lie; its own settings are stronger."""
     folders = {option: environ[name] for option, name in FOLDERS.items() if environ.get(name)}
     models = {name: _with_folders(model, folders) for name, model in config.models.items()}
-    return msgspec.structs.replace(config, models=models)
+    vision = {option: folder for option, folder in folders.items() if getattr(config.vision, option) is None}
+    return msgspec.structs.replace(config, models=models, vision=msgspec.structs.replace(config.vision, **vision))
 
 
 def _with_folders(model: ModelConfig, folders: Mapping[str, str]) -> ModelConfig:

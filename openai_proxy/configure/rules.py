@@ -192,6 +192,8 @@ def check_fetch(name: str, model: ModelConfig, backend: Backend, report: Report)
     if model.fetch == "upstream" and not backend.model.relays:
         problem = f'the backend "{model.backend}" has no servers behind it that could fetch pictures'
         report(("models", name, "fetch"), problem)
+    elif model.fetch == "upstream" and model.vision is not None:
+        report(("models", name, "fetch"), 'with vision = "ocr" pictures are read here, and have to be fetched "here"')
 
 
 def check_backend(name: str, model: ModelConfig, report: Report) -> Backend | None:

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "beside": "a vLLM model behind our server and behind vLLM's own, in turns: CPU, tokens a second, first token",
     "workers": "two workers against one process, both with the echo backend: CPU, memory",
     "audio": "speech and transcription over HTTP beside their libraries: first sound, real-time factor, memory",
+    "looking": "pictures that come in: another stream's delay while they are decoded, words that OCR reads",
     "engine": "the embedded models over HTTP: tokens a second, time to the first token",
 }
 # A module called as our package would hide it.

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import audio
 from audio import BadSound, Clip, TooLong
+from backends import apart
 from tests.sounds import encoded, tone
 
 FORMATS = {
@@ -144,7 +145,7 @@ def test_pieces_are_the_whole() -> None:
     data = encoded(tone(12.0), "flac", "flac")
 
     async def gathered() -> list[bytes]:
-        return [piece async for piece in audio.pieces_soon(data, 60)]
+        return [piece async for piece in apart.pieces_soon(data, 60)]
 
     pieces = asyncio.run(gathered())
     assert len(pieces) == 3

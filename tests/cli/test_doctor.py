@@ -159,7 +159,7 @@ def test_weights_that_are_there_in_a_wheel_or_to_be_fetched(tmp_path: Path, monk
 
 def test_the_default_is_looked_at_with_its_weights() -> None:
     found = {finding.subject for finding in examine(None, {})}
-    assert {"weights of smollm2-135m-instruct", "weights of all-minilm-l6-v2"} <= found
+    assert {"weights of smollm2-135m-instruct", "weights of all-minilm-l6-v2", "weights of OCR"} <= found
 
 
 def test_few_descriptors_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:

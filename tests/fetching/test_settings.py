@@ -63,5 +63,7 @@ def test_lists_from_the_environment(tmp_path: pathlib.Path) -> None:
 def test_who_fetches(tmp_path: pathlib.Path) -> None:
     problem = 'the backend "echo" has no servers behind it that could fetch pictures'
     assert problems(tmp_path, ECHO + 'fetch = "upstream"\n') == [f"file.toml:3: {problem}"]
+    read_here = 'with vision = "ocr" pictures are read here, and have to be fetched "here"'
+    assert problems(tmp_path, REMOTE + 'fetch = "upstream"\nvision = "ocr"\n') == [f"file.toml:4: {read_here}"]
     wrong = 'models.far.fetch must be one of "here", "upstream", not "there"'
     assert problems(tmp_path, REMOTE + 'fetch = "there"\n') == [f"file.toml:4: {wrong}"]

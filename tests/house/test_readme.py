@@ -14,7 +14,7 @@ from backends.remote.figures import figures
 from backends.vllm.figures import OWN
 from openai_proxy import __version__
 from openai_proxy.app import create_app
-from openai_proxy.config import Auth, Config, Limits, Media, ModelConfig, Server, Timeouts
+from openai_proxy.config import Auth, Config, Limits, Media, ModelConfig, Server, Timeouts, Vision
 from openai_proxy.errors import TABLE
 from openai_proxy.keys import Keys
 from tests.house.source import PACKAGES, ROOT, files
@@ -26,6 +26,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "media": Media,
     "limits": Limits,
     "timeouts": Timeouts,
+    "vision": Vision,
     "models.NAME": ModelConfig,
 }
 VARIABLE = re.compile(r"\bOPENAI_PROXY_[A-Z_]*[A-Z]\b")
@@ -52,7 +53,8 @@ def test_every_route(section: dict[str, str]) -> None:
 
 def test_every_setting() -> None:
     fields = {f"{name}.{field.name}" for name, kind in SECTIONS.items() for field in msgspec.structs.fields(kind)}
-    rows = set(re.findall(r"^\| `((?:server|auth|media|limits|timeouts|models\.NAME)\.\w+)` \|", README, re.MULTILINE))
+    sections = "|".join(re.escape(section) for section in SECTIONS)
+    rows = set(re.findall(rf"^\| `((?:{sections})\.\w+)` \|", README, re.MULTILINE))
     assert rows == fields
     assert {field.name for field in msgspec.structs.fields(Config)} == {
         *(name.partition(".")[0] for name in SECTIONS),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import struct
 import zlib
@@ -170,16 +169,40 @@ def test_damage_is_refused_or_harmless(noise: bytes, at: int, kind: str) -> None
         pass
 
 
-def test_decoding_leaves_the_loop_alone() -> None:
-    data = picture("JPEG", (4000, 3000))
+@pytest.mark.parametrize(
+    ("size", "side", "short", "wanted"),
+    [
+        ((60, 40), None, None, (60, 40)),
+        ((60, 40), 60, 40, (60, 40)),
+        ((60, 40), 30, None, (30, 20)),
+        ((40, 60), 30, None, (20, 30)),
+        ((60, 40), None, 10, (15, 10)),
+        ((60, 40), 30, 10, (15, 10)),
+        ((60, 40), 15, 30, (15, 10)),
+        ((1000, 1), 10, None, (10, 1)),
+    ],
+)
+def test_sizes_that_fit(size: tuple[int, int], side: int | None, short: int | None, wanted: tuple[int, int]) -> None:
+    assert vision.fitted(size, side, short) == wanted
 
-    async def work() -> int:
-        steps = 0
-        loading = [asyncio.ensure_future(vision.load_soon(data)) for _ in range(4)]
-        while not all(each.done() for each in loading):
-            steps += 1
-            await asyncio.sleep(0.001)
-        assert all(each.result().size == (4000, 3000) for each in loading)
-        return steps
 
-    assert asyncio.run(work()) > 3
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", ["RGB", "P", "L"])
+def test_pictures_are_shrunk(kind: str, mode: str) -> None:
+    left = Image.new("RGB", (1200, 800), "red")
+    left.paste("blue", (600, 0, 1200, 800))
+    found = vision.load(saved(left.convert(mode) if kind != "JPEG" or mode != "P" else left, kind), 100)
+    assert (found.mode, found.size) == ("RGB", (100, 67))
+    assert _nearly(found.getpixel((20, 30)), left.convert(mode).convert("RGB").getpixel((300, 300)))
+    assert _nearly(found.getpixel((80, 30)), left.convert(mode).convert("RGB").getpixel((900, 300)))
+
+
+def _nearly(found: Any, wanted: Any) -> bool:
+    return all(abs(one - other) < 12 for one, other in zip(found, wanted, strict=True))
+
+
+def test_a_shrunk_picture_is_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = vision.load(picture("JPEG", (1200, 800), exif=exif), 100, 50)
+    assert found.size == (50, 75)

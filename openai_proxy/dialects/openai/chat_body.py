@@ -28,7 +28,7 @@ class RefusalPart(Struct, tag="refusal", forbid_unknown_fields=True):
 
 
 class ImageUrl(Struct, forbid_unknown_fields=True):
-    """A data URL or, if that is enabled, the address of a picture. `detail` has no effect, engines choose the size."""
+    """A data URL or, if that is enabled, an address; `detail`: how many pixels a model is shown, see `messages`."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None
@@ -38,6 +38,13 @@ class ImagePart(Struct, tag="image_url", forbid_unknown_fields=True):
     """A picture; refused by models that cannot look."""
 
     image_url: ImageUrl | str
+
+
+class InputImagePart(Struct, tag="input_image", forbid_unknown_fields=True):
+    """A picture as the Responses API writes it."""
+
+    image_url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class InputAudio(Struct, forbid_unknown_fields=True):
@@ -59,7 +66,7 @@ class FilePart(Struct, tag="file", forbid_unknown_fields=True):
     file: dict[str, Any]
 
 
-Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
+Part = TextPart | RefusalPart | ImagePart | InputImagePart | AudioPart | FilePart
 Content = str | list[Part]
 
 

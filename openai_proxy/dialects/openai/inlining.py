@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from backends.requests import Form
-from openai_proxy.dialects.openai.chat_body import ImagePart, Message
+from openai_proxy.dialects.openai.chat_body import ImagePart, InputImagePart, Message
 from openai_proxy.media import unwrapped
 
 # The address of a picture, by the places of its message and of the part in that.
@@ -32,7 +32,7 @@ def mended(form: Form, given: Iterable[Message]) -> Form:
     for message, each in enumerate(given):
         if isinstance(each.content, list):
             for place, part in enumerate(each.content):
-                if isinstance(part, ImagePart):
+                if isinstance(part, ImagePart | InputImagePart):
                     url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
                     if (plain := unwrapped(url)) is not url:
                         urls[message, place] = plain

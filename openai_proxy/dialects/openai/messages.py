@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from backends import Modality, Model
 from backends.errors import BadAudio, Unsupported
 from backends.requests import Image, Message, Part, Role, Text, ToolCall
@@ -15,6 +17,8 @@ from openai_proxy.dialects.openai.chat_body import (
     AudioPart,
     DeveloperMessage,
     ImagePart,
+    ImageUrl,
+    InputImagePart,
     RefusalPart,
     SystemMessage,
     TextPart,
@@ -24,6 +28,9 @@ from openai_proxy.dialects.openai.chat_body import (
 from openai_proxy.dialects.openai.checks import at_most
 from openai_proxy.errors import InvalidRequest, TooManyItems
 
+# The most that the longer and the shorter side may have. Source:
+# https://platform.openai.com/docs/guides/images-vision; the others leave it to the model and its `image_side`.
+DETAIL = {"low": (512, None), "high": (2048, 768)}
 SPOKEN: dict[type, Role] = {UserMessage: "user", SystemMessage: "system", DeveloperMessage: "system"}
 
 
@@ -90,6 +97,7 @@ class _Reader:
 
     def __init__(self, model: Model, limits: Limits) -> None:
         self.modalities = model.modalities
+        self.side = model.image_side
         self.limits = limits
         self.found = 0
         self.pixels = 0
@@ -109,13 +117,12 @@ class _Reader:
                 return Text(text)
             case RefusalPart(refusal=refusal):
                 return Text(refusal)
-            case ImagePart(image_url=url) if "image" in taken:
-                self._count()
-                where = url if isinstance(url, str) else url.url
-                if media.is_address(where):
-                    return Image(b"", "", 0, 0, url=where)
-                data = media.from_url(where, path)
-                return self._measured(media.picture(data, self.limits, path))
+            case ImagePart(image_url=str(url)) if "image" in taken:
+                return self._picture(url, None, path)
+            case ImagePart(image_url=ImageUrl(url=url, detail=detail)) if "image" in taken:
+                return self._picture(url, detail, path)
+            case InputImagePart(image_url=url, detail=detail) if "image" in taken:
+                return self._picture(url, detail, path)
             case AudioPart(input_audio=sound) if "audio" in taken:
                 self._count()
                 data = media.from_base64(sound.data, path, BadAudio)
@@ -124,6 +131,16 @@ class _Reader:
                 kind = str(part.__struct_config__.tag)
                 whose = "A message of this role" if self.modalities and not taken else "This model"
                 raise Unsupported(f"{whose} does not take {kind} parts.", param=path)
+
+    def _picture(self, url: str, detail: str | None, path: str) -> Image:
+        self._count()
+        if media.is_address(url):
+            found = Image(b"", "", 0, 0, url=url)
+        else:
+            found = self._measured(media.picture(media.from_url(url, path), self.limits, path))
+        side, short = DETAIL.get(detail or "", (None, None))
+        sides = [each for each in (side, self.side) if each is not None]
+        return structs.replace(found, side=min(sides, default=None), short_side=short)
 
     def _measured(self, picture: Image) -> Image:
         """Pictures of a hundred kilobytes may have a hundred megabytes of pixels."""

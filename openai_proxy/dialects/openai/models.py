@@ -2,7 +2,8 @@
 
 Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's fields each entry says what it really
 is: `root` is the model behind an alias or an adapter, `state` whether it can answer now,
-`modalities` what a chat with it may hold. To another server of our kind, which comes with a `Via`, it says through
+`modalities` what a chat with it may hold, and `vision` "ocr" that
+pictures are read for it, since it cannot look. To another server of our kind, which comes with a `Via`, it says through
 whom the model is known, so that two that list one another do not keep a name alive that nobody has any more.
 """
 
@@ -32,6 +33,7 @@ class ModelEntry(Struct):
     context_length: int | None
     dimensions: int | None
     description: str
+    vision: str | UnsetType = UNSET
     object: str = "model"
     owned_by: str = "openai-proxy"
     via: list[str] | UnsetType = UNSET
@@ -84,5 +86,6 @@ def entry(name: str, served: Served) -> ModelEntry:
         context_length=model.context,
         dimensions=model.dimensions,
         description=model.description,
+        vision=served.config.vision or UNSET,
         via=[via.NAME, *model.via] if via.passed.get() else UNSET,
     )

@@ -65,9 +65,42 @@ def test_each_format_whatever_the_url_says(local: Local, kind: str) -> None:
         assert said(local.post(CHAT, shown(image(data_url(data, named))))) == "image 7x5"
 
 
-@pytest.mark.parametrize("detail", ["auto", "low", "high"])
-def test_detail_is_accepted(local: Local, detail: str) -> None:
+@pytest.mark.parametrize(
+    ("detail", "size"),
+    [("auto", "3000x2100"), ("original", "3000x2100"), (None, "3000x2100"), ("low", "512x358"), ("high", "1097x768")],
+)
+def test_detail_says_how_many_pixels_are_shown(local: Local, detail: str | None, size: str) -> None:
+    photo = data_url(picture("JPEG", (3000, 2100)), "JPEG")
+    assert said(local.post(CHAT, shown(image(photo, detail=detail)))) == f"image {size}"
     assert said(local.post(CHAT, shown(image(detail=detail)))) == "image 60x40"
+    part = {"type": "input_image", "image_url": photo, **({"detail": detail} if detail else {})}
+    assert said(local.post(CHAT, shown(part))) == f"image {size}"
+
+
+def test_a_model_has_its_largest_side() -> None:
+    photo = data_url(picture("JPEG", (1600, 1200)), "JPEG")
+    with Local(models={"echo": ModelConfig(backend="echo", image_side=800)}) as application:
+        for detail, size in ((None, "800x600"), ("original", "800x600"), ("low", "512x384"), ("high", "800x600")):
+            assert said(application.post(CHAT, shown(image(photo, detail=detail)))) == f"image {size}"
+
+
+@pytest.mark.parametrize(
+    ("part", "param", "code"),
+    [
+        ({"image_url": "x"}, "", "invalid_image"),
+        ({"image_url": RED, "detail": "huge"}, ".detail", "invalid_value"),
+        ({"file_id": "file-1"}, ".file_id", "unknown_parameter"),
+        ({"detail": "low"}, ".image_url", "invalid_value"),
+    ],
+)
+def test_input_image_parts_that_are_refused(local: Local, part: dict[str, Any], param: str, code: str) -> None:
+    found = local.post(CHAT, shown({"type": "input_image", **part}))
+    found.refusal(400, code, f"messages.0.content.0{param}")
+
+
+def test_twenty_pictures_and_no_more(local: Local) -> None:
+    assert said(local.post(CHAT, shown(*[image()] * 20))).count("60x40") == 20
+    local.post(CHAT, shown(*[image()] * 21)).refusal(400, "too_many_items", "messages")
 
 
 def test_a_bare_url_and_other_heads_of_it(local: Local) -> None:
@@ -133,7 +166,7 @@ def test_fields_of_parts(local: Local, part: dict[str, Any], param: str, code: s
     local.post(CHAT, shown(part)).refusal(400, code, f"messages.0.content.0.{param}")
 
 
-@pytest.mark.parametrize("part", [image(), image("http://x"), sound()])
+@pytest.mark.parametrize("part", [image(), image("http://x"), sound(), {"type": "input_image", "image_url": RED}])
 def test_a_model_that_cannot_says_so(blind: Local, part: dict[str, Any]) -> None:
     param = "messages.0.content.1"
     blind.post(CHAT, shown(words("x"), part)).refusal(400, "unsupported_parameter", param)

@@ -19,7 +19,10 @@ import av
 import pytest
 
 import audio
-from audio import BadSound, TooLong, apart
+from audio import BadSound, TooLong
+from backends import apart
+from backends.apart import asker, sounds
+from tests.backends.apart.families import children, limit, soon, spares
 from tests.sounds import encoded, tone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -27,56 +30,25 @@ SECOND = tone(1.0)
 LONG = encoded(tone(60.0, 8000), "flac", "flac", 8000)
 
 
-def children(of: int) -> set[int]:
-    """The processes that this one has and that are not dead."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == of and state != "Z":
-                found.add(int(path.parent.name))
-    return found
-
-
 def nursery() -> int:
     """The process that forks."""
     apart.warm()
-    process = apart._nursery._process
+    process = sounds._nursery._process
     assert process is not None
     return process.pid
 
 
-def soon(happens: object) -> None:
-    """Waits until it does."""
-    assert callable(happens)
-    until = time.monotonic() + 20
-    while not happens():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 async def read(data: bytes, longest: float = 60, rate: int = audio.RATE) -> bytes:
-    return b"".join([piece async for piece in audio.pieces_soon(data, longest, rate)])
+    return b"".join([piece async for piece in apart.pieces_soon(data, longest, rate)])
 
 
 @contextlib.asynccontextmanager
 async def reading(data: bytes) -> AsyncIterator[int]:
     """The process that decodes it, which has given its first piece."""
-    async with aclosing(audio.pieces_soon(data, 100)) as pieces:
+    async with aclosing(apart.pieces_soon(data, 100)) as pieces:
         assert await anext(pieces)
-        [child] = children(nursery()) - spares()
+        [child] = children(nursery()) - spares(nursery())
         yield child
-
-
-def spares() -> set[int]:
-    """Those that have no task, and so no limit yet."""
-    return {each for each in children(nursery()) if limit(each, "Max file size") == "unlimited"}
-
-
-def limit(process: int, name: str) -> str:
-    text = Path(f"/proc/{process}/limits").read_text()
-    [line] = [line for line in text.splitlines() if line.startswith(name)]
-    return line.removeprefix(name).split()[0]
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +121,7 @@ def test_a_child_may_do_little() -> None:
 
 
 def test_memory_is_limited() -> None:
-    code = "from audio import nursery; nursery._limit(1, 0); bytearray(2 << 30)"
+    code = "from backends.apart import nursery; nursery.limit(1, 0); bytearray(2 << 30)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert "MemoryError" in done.stderr
@@ -157,9 +129,9 @@ def test_memory_is_limited() -> None:
 
 def test_a_child_that_dies_is_a_sound_that_cannot_be_read() -> None:
     async def killed() -> None:
-        async with aclosing(audio.pieces_soon(LONG, 100)) as pieces:
+        async with aclosing(apart.pieces_soon(LONG, 100)) as pieces:
             await anext(pieces)
-            for each in children(nursery()) - spares():
+            for each in children(nursery()) - spares(nursery()):
                 os.kill(each, signal.SIGKILL)
             with pytest.raises(BadSound, match="too much"):
                 await anext(pieces)
@@ -169,11 +141,11 @@ def test_a_child_that_dies_is_a_sound_that_cannot_be_read() -> None:
 
 def test_a_child_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stopped() -> None:
-        async with aclosing(audio.pieces_soon(LONG, 100)) as pieces:
+        async with aclosing(apart.pieces_soon(LONG, 100)) as pieces:
             await anext(pieces)
-            for each in children(nursery()) - spares():
+            for each in children(nursery()) - spares(nursery()):
                 os.kill(each, signal.SIGSTOP)
-            monkeypatch.setattr(apart, "PATIENCE", 0.05)
+            monkeypatch.setattr(sounds, "PATIENCE", 0.05)
             with pytest.raises(BadSound, match="too much"):
                 await anext(pieces)
 
@@ -188,7 +160,7 @@ def test_the_one_that_forks_is_replaced() -> None:
             begun = time.monotonic()
             for _ in range(3):
                 assert len(await read(SECOND)) == 32_000
-            assert time.monotonic() - begun < apart.START_SECONDS
+            assert time.monotonic() - begun < asker.START_SECONDS
             assert nursery() != before
             assert Path(f"/proc/{child}/fd").exists()
 
@@ -198,12 +170,13 @@ def test_the_one_that_forks_is_replaced() -> None:
 @pytest.mark.parametrize("how", ["pass", "os.kill(os.getpid(), 9)"])
 def test_none_is_left_when_the_server_is_gone(how: str) -> None:
     code = f"""
-import os, audio
-from audio import apart
-from tests.audio.test_apart import SECOND, children, read, soon
+import os
+from backends.apart import sounds
+from tests.backends.apart.families import children, soon
+from tests.backends.apart.test_sounds import SECOND, read
 import asyncio
 asyncio.run(read(SECOND))
-forks = apart._nursery._process.pid
+forks = sounds._nursery._process.pid
 soon(lambda: len(children(forks)) == 1)
 print(forks, *children(forks), flush=True)
 {how}
@@ -283,16 +256,16 @@ ROOT = sys.argv[1]
 class Hook:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name == "audio":
-            return importlib.util.spec_from_file_location(name, f"{ROOT}/audio/__init__.py")
+        if name in ("audio", "backends", "vision"):
+            return importlib.util.spec_from_file_location(name, f"{ROOT}/{name}/__init__.py")
 
 sys.path[:] = [each for each in sys.path if each not in ("", ROOT)]
 sys.meta_path.insert(0, Hook)
-import audio
+from backends import apart
 
 async def main():
     data = sys.stdin.buffer.read()
-    print(len(b"".join([piece async for piece in audio.pieces_soon(data, 60)])))
+    print(len(b"".join([piece async for piece in apart.pieces_soon(data, 60)])))
 
 asyncio.run(main())
 """
@@ -313,14 +286,14 @@ def test_it_is_found_where_an_editable_installation_finds_it_by_a_hook(tmp_path:
 def test_where_nothing_can_decode_no_sound_is_blamed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    apart._nursery.close()
-    monkeypatch.setattr(apart, "PROGRAM", "import nothing_of_that_name")
-    monkeypatch.setattr(apart, "LOADED", "import nothing_of_that_name")
-    with pytest.raises(audio.NoDecoder):
+    sounds._nursery.close()
+    monkeypatch.setattr(asker, "PROGRAM", "import nothing_of_that_name")
+    monkeypatch.setattr(asker, "LOADED", "import nothing_of_that_name")
+    with pytest.raises(apart.NoDecoder):
         asyncio.run(read(SECOND))
     assert "No module named 'nothing_of_that_name'" in caplog.text
-    with pytest.raises(audio.NoDecoder):
+    with pytest.raises(apart.NoDecoder):
         apart.warm()
-    apart._nursery.close()
+    sounds._nursery.close()
     monkeypatch.undo()
     assert asyncio.run(read(SECOND))
