@@ -242,7 +242,7 @@ def test_curl_streams(server: Running, tmp_path: pathlib.Path) -> None:
     more = ["-F", "model=ears", "-F", "stream=true", "-F", "chunking_strategy=auto", "-F", "include[]=logprobs"]
     made = subprocess.run([*command, *more], check=True, capture_output=True)
     told = events(made.stdout)
-    assert told[-1]["text"] == f"0.5 0.2 0.3 {TEXT}"
+    assert told[-1]["text"] == f"0.5 0.2 0.3 louder {TEXT}"
     assert len(told[-1]["logprobs"]) == 5
 
 
