@@ -38,6 +38,5 @@ class Frames:
 def _data(event: bytes) -> bytes:
     lines = event.removeprefix(BOM).split(b"\n")
     data = b" ".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
-    if not data.isascii():
-        check_utf8(data)
+    check_utf8(data)
     return data

@@ -50,8 +50,7 @@ async def relayed(
         raise Unreadable(NO_ANSWER)
     largest = LARGEST_TEXT if isinstance(request, ChatRequest | CompletionRequest) else LARGEST_ANSWER
     body = await answer.whole(largest)
-    if not body.isascii():
-        check_utf8(body)
+    check_utf8(body)
     return list(events_of_whole(request, body))
 
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.remote.chunks import Counted
-from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable, check_utf8
+from backends.remote.unreadable import NOT_UNDERSTOOD, Unreadable, check_utf8, is_utf8
 
 LARGEST_EVENT = 4_000_000
 BOM = b"\xef\xbb\xbf"
@@ -81,8 +81,6 @@ class Stream:
         else:
             self._keep(data[cut:])
             data = data[:cut]
-        if not data.isascii():
-            check_utf8(data)
         self.pieces = self._ordinary(data)
         return self._named(data if self.pieces else self._sifted(data))
 
@@ -92,7 +90,7 @@ class Stream:
         One call reads them all, as lines. No line can end inside a value: between `}` and `{` it would have to be a
         comma. Nor can one hold two values, as there are as many as lines.
         """
-        if self.done or not data.startswith(OPENING) or not data.endswith(ENDING):
+        if self.done or not data.startswith(OPENING) or not data.endswith(ENDING) or not is_utf8(data):
             return 0
         lines = data.replace(BETWEEN, BETWEEN_LINES)
         count = (len(data) - len(lines)) // SHORTER + 1
@@ -148,6 +146,7 @@ class Stream:
 
     def _look(self, event: bytes) -> bytes:
         """The event as it may go on, nothing if it may not; what it says of the stream is noted."""
+        check_utf8(event)
         if event[:6] != b"data: " or b"\n" in event:
             return self._look_twice(event)
         try:

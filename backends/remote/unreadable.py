@@ -15,9 +15,15 @@ class Unreadable(Exception):
         super().__init__(self.message)
 
 
-def check_utf8(data: bytes) -> None:
-    """Raises Unreadable where this is no UTF-8. Texts are skipped when JSON is read, and with them what is in them."""
+def is_utf8(data: bytes) -> bool:
+    """Whether this is UTF-8. Texts are skipped when JSON is read, and with them what is in them."""
     try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable from error
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def check_utf8(data: bytes) -> None:
+    """Raises Unreadable where this is no UTF-8."""
+    if not is_utf8(data):
+        raise Unreadable

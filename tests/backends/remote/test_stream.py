@@ -167,9 +167,10 @@ def test_whatever_the_server_calls_the_model_from_event_to_event_it_is_ours() ->
     assert [json.loads(event[6:])["model"] for event in out.decode().split("\n\n") if event] == ["ours"] * 4
 
 
-def test_what_came_before_a_bad_event_is_not_lost_with_it() -> None:
+@pytest.mark.parametrize("bad", [b"data: hello\n\n", b'data: {"choices":[{"index":0}],"a":"\xff"}\n\n'])
+def test_what_came_before_a_bad_event_is_not_lost_with_it(bad: bytes) -> None:
     stream = Stream("m")
     good = b'data: {"choices":[{"index":0}]}\n\n'
-    assert stream.feed(good + b"data: hello\n\n" + good) == good
+    assert stream.feed(good + bad + good) == good
     assert stream.broken is not None
     assert stream.pieces == 1
