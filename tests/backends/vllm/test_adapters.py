@@ -60,6 +60,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 def test_each_adapter_has_answers_of_its_own(answers: Any) -> None:
     said = {name: answers(name) for name in ("base", "one", "other")}
     assert len(set(said.values())) == 3
@@ -67,6 +68,7 @@ def test_each_adapter_has_answers_of_its_own(answers: Any) -> None:
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 def test_an_adapter_that_cannot_be_loaded_is_told_by_name(tmp_path: Path) -> None:
     os.environ.update(ENVIRONMENT)
 

@@ -18,7 +18,7 @@ import pytest
 from tests.backends.conftest import CONTEXT
 from tests.running import Running
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 MESSAGES = [{"role": "user", "content": "Say hi."}]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.running import Running
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
 MESSAGES = [{"role": "user", "content": "Tell me a long story."}]
 ENDLESS = {"model": "small", "max_tokens": 1900, "ignore_eos": True}

@@ -17,7 +17,7 @@ from backends.vllm.prompts import Cut
 from tests.backends.conftest import CONTEXT, Served
 from tests.backends.vllm.asking import continues, says
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 QUESTION = "What is the capital of France?"
 ANSWER = "The capital of France is Paris."
 THE, PARIS, ENDING = 504, 7042, 2

@@ -12,7 +12,7 @@ from backends.errors import ContextExceeded, Refused
 from backends.requests import EmbeddingRequest, ScoreRequest
 from tests.backends.conftest import Served, checkpoint
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 QUERY = "What is the capital of France?"
 DOCUMENTS = ("Cats sleep most of the day.", "Paris is the capital of France.", "Bread is made of flour and water.")
 

@@ -37,11 +37,13 @@ def test_slots_leave_the_order_to_an_engine_with_priorities() -> None:
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 def test_it_says_what_it_honours(served: Served) -> None:
     assert served.backend.model.parameters >= {"priority", "thinking_token_budget"}
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 def test_a_lower_priority_number_goes_first(served: Served) -> None:
     ended: list[int] = []
 
@@ -59,6 +61,7 @@ def test_a_lower_priority_number_goes_first(served: Served) -> None:
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 def test_thinking_ends_with_its_budget(served: Served) -> None:
     """The parameter thinking_token_budget."""
 
