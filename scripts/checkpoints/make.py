@@ -61,6 +61,9 @@ def make(name: str, target: Path) -> None:
     try:
         maker(source, work)
         work.rename(target)
+    except OSError:
+        if not target.is_dir():  # else another process was faster
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     print(f"{name} is made: {target}")

@@ -54,6 +54,7 @@ VECTOR_ENGINE: dict[str, Any] = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before groups become parts of names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs vLLM and its like is skipped without it, and does not answer for the warnings of its packages.
 
