@@ -54,30 +54,15 @@ VECTOR_ENGINE: dict[str, Any] = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before groups become parts of names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs vLLM and its like is skipped without it, and does not answer for the warnings of its packages.
-
-    With `--dist loadgroup` one process runs all tests of an engine, so that it is started once.
-    """
+    """What needs vLLM and its like is skipped without it, and does not answer for the warnings of its packages."""
     for package, name in (("vllm", "vLLM"), ("ray", "Ray"), ("diffusers", "Diffusers")):
         missing = importlib.util.find_spec(package) is None
         for item in items:
             if item.get_closest_marker(package):
                 item.add_marker(pytest.mark.filterwarnings("ignore"))
-                item.add_marker(pytest.mark.xdist_group(_engine(item)))
                 if missing:
                     item.add_marker(pytest.mark.skip(reason=f"{name} is not installed"))
-
-
-def _engine(item: pytest.Item) -> str:
-    """The first engine that a test shares with others; else its module is what shares."""
-    plan = item.callspec.params.get("started") if hasattr(item, "callspec") else None
-    used = {getattr(plan, "shared", ""), *getattr(item, "fixturenames", ())}
-    return next(
-        (name for name in ("vllm_server", "artists", "diffusers_draws", *SHARED) if name in used),
-        item.nodeid.partition("::")[0],
-    )
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ from backends.events import (
 from backends.requests import DetokenizeRequest, Request, Sampling
 from openai_proxy.fake_upstream.script import Script
 from tests.backends.asking import ask
+from tests.backends.conftest import SHARED
 from tests.backends.known import EXTRA
 from tests.backends.plans import PLANS, Plan, build, marks
 from tests.upstream import threaded
@@ -73,9 +74,14 @@ class Started:
     ],
 )
 def started(request: pytest.FixtureRequest) -> Iterator[Started]:
-    if request.param.shared:
-        with request.getfixturevalue("engines").use(request.param.shared) as served:
+    shared = request.param.shared
+    if shared in SHARED:
+        with request.getfixturevalue("engines").use(shared) as served:
             yield Started(request.param, served.backend, served.runner)
+        return
+    if shared:
+        served = request.getfixturevalue(shared)
+        yield Started(request.param, served.backend, served.runner)
         return
     more = request.getfixturevalue(request.param.needs) if request.param.needs else {}
     with asyncio.Runner() as runner, threaded(models=("conforming",), script=Script(delay=0.01)) as upstream:
