@@ -9,7 +9,7 @@ import pytest
 
 from tests.backends.diffusers.asking import SIDE, apart, drawn, generate, mask, opened, photograph, photographed
 
-pytestmark = [pytest.mark.diffusers, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = [pytest.mark.diffusers, pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.slow]
 
 
 def test_words_weighed_by_two_numbers(client: openai.OpenAI) -> None:

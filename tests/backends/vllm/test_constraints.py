@@ -14,7 +14,7 @@ from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchem
 from tests.backends.conftest import Served
 from tests.backends.vllm.asking import continues, says
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},

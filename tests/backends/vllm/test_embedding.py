@@ -12,7 +12,7 @@ from backends.errors import ContextExceeded, Refused
 from backends.requests import EmbeddingRequest, Prompt
 from tests.backends.conftest import Served
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 SENTENCES = ("That is a happy person", "That is a happy dog", "That is a very happy person", "Today is a sunny day")
 
 

@@ -103,6 +103,7 @@ def words(served: Served, request: ChatRequest) -> Tokens:
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_vllm_takes_is_refused(vllm_chat: Served, name: str) -> None:
     request = told(**{name: 1})
@@ -113,12 +114,14 @@ def test_what_vllm_takes_is_refused(vllm_chat: Served, name: str) -> None:
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 def test_documents_reach_the_template(quoting: Served) -> None:
     given = words(quoting, told(documents=[{"text": " one"}, {"text": " two"}]))
     assert len(given.ids) == len(words(quoting, says("Hi")).ids) + 2
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 def test_values_that_a_template_stumbles_over_are_told(quoting: Served) -> None:
     for asked in (told(more=1), TokenizeRequest(model="m", prompt=told(more=True))):
         with pytest.raises(Refused) as refused:
@@ -127,6 +130,7 @@ def test_values_that_a_template_stumbles_over_are_told(quoting: Served) -> None:
 
 
 @pytest.mark.vllm
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [TypeError, KeyError, ValueError])
 def test_what_any_renderer_raises_is_the_clients(
     vllm_chat: Served, monkeypatch: pytest.MonkeyPatch, error: type[Exception]

@@ -12,7 +12,7 @@ from backends.requests import ChatRequest, DetokenizeRequest, Message, Text, Tok
 from tests.backends.conftest import Served
 from tests.backends.vllm.asking import says
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 CITY = Tool(name="weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})
 LETTER = (
     Message(role="user", parts=(Text("Write a letter."),)),

@@ -16,7 +16,7 @@ from tests.backends.conftest import Served
 from tests.backends.vllm.asking import says
 from tests.pictures import picture
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 # Of the checkpoint: one size for every picture, framed by three tokens.
 TOKENS_A_PICTURE = 7
 
