@@ -173,34 +173,22 @@ def engines() -> Iterator[Engines]:
     kept.close()
 
 
-@pytest.fixture(scope="module")
-def vllm_chat(engines: Engines) -> Iterator[Served]:
-    with engines.use("vllm_chat") as served:
-        yield served
+def shared(name: str) -> Any:
+    """The fixture that lends this one of SHARED to the tests of a file."""
+
+    @pytest.fixture(scope="module", name=name)
+    def lent(engines: Engines) -> Iterator[Served]:
+        with engines.use(name) as served:
+            yield served
+
+    return lent
 
 
-@pytest.fixture(scope="module")
-def vllm_vectors(engines: Engines) -> Iterator[Served]:
-    with engines.use("vllm_vectors") as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def vllm_pairs(engines: Engines) -> Iterator[Served]:
-    with engines.use("vllm_pairs") as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def vllm_looks(engines: Engines) -> Iterator[Served]:
-    with engines.use("vllm_looks") as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def vllm_listens(engines: Engines) -> Iterator[Served]:
-    with engines.use("vllm_listens") as served:
-        yield served
+vllm_chat = shared("vllm_chat")
+vllm_vectors = shared("vllm_vectors")
+vllm_pairs = shared("vllm_pairs")
+vllm_looks = shared("vllm_looks")
+vllm_listens = shared("vllm_listens")
 
 
 @pytest.fixture(scope="session")
