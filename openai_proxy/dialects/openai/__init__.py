@@ -6,14 +6,18 @@ from starlette.routing import Route
 
 import audio
 from openai_proxy.auth import IMAGE_FILES
+from openai_proxy.bodies.chat_body import ChatBody
+from openai_proxy.bodies.completion import CompletionBody
+from openai_proxy.bodies.embedding import EmbeddingBody
+from openai_proxy.bodies.image_bodies import EditBody, GenerationBody, VariationBody
+from openai_proxy.bodies.speech_body import SpeechBody
+from openai_proxy.bodies.transcription import TranscriptionBody, TranslationBody
 from openai_proxy.dialects import Dialect, Edge
 from openai_proxy.dialects.openai.answers import ChatCompletion, Completion
 from openai_proxy.dialects.openai.chat import chats
-from openai_proxy.dialects.openai.chat_body import ChatBody
-from openai_proxy.dialects.openai.completions import CompletionBody, completions
-from openai_proxy.dialects.openai.embeddings import EmbeddingBody, EmbeddingList, Embeddings
+from openai_proxy.dialects.openai.completions import completions
+from openai_proxy.dialects.openai.embeddings import EmbeddingList, Embeddings
 from openai_proxy.dialects.openai.image_answers import ImageList
-from openai_proxy.dialects.openai.image_bodies import EditBody, GenerationBody, VariationBody
 from openai_proxy.dialects.openai.image_files import ImageFile
 from openai_proxy.dialects.openai.images import Images
 from openai_proxy.dialects.openai.models import ModelEntry, ModelList, Models, OneModel
@@ -28,7 +32,6 @@ from openai_proxy.dialects.openai.scores import (
     Scores,
 )
 from openai_proxy.dialects.openai.speech import Speech
-from openai_proxy.dialects.openai.speech_body import SpeechBody
 from openai_proxy.dialects.openai.tokens import (
     DETOKENIZE_PATHS,
     TOKENIZE_PATHS,
@@ -39,7 +42,7 @@ from openai_proxy.dialects.openai.tokens import (
     TokenizeBody,
     TokenizeReply,
 )
-from openai_proxy.dialects.openai.transcriptions import TranscriptionBody, Transcriptions, TranslationBody
+from openai_proxy.dialects.openai.transcriptions import Transcriptions
 from openai_proxy.dialects.openai.transcripts import Transcript, VerboseTranscript
 from openai_proxy.dialects.openai.voices import ListVoices, VoiceList
 from openai_proxy.openapi import Operation

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 import vision
 from backends.errors import EngineFailed
 from backends.events import Outcome, Usage
-from openai_proxy.dialects.openai.image_bodies import Format, Quality, VariationFields
+from openai_proxy.bodies.image_bodies import Format, Quality, VariationFields
 
 Background: TypeAlias = Literal["transparent", "opaque"]
 # Keeps a picture of a media type at an address, and tells that.

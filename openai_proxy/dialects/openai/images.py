@@ -11,20 +11,20 @@ from msgspec import structs
 from backends.events import Outcome
 from backends.requests import ImageRequest
 from openai_proxy.auth import IMAGE_FILES
-from openai_proxy.decode import Given, beside, decode
-from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.checks import check_kind, model_of_kind
-from openai_proxy.dialects.openai.image_answers import Address, answer, look_of
-from openai_proxy.dialects.openai.image_bodies import (
+from openai_proxy.bodies.checks import check_kind, model_of_kind
+from openai_proxy.bodies.image_bodies import (
     DrawingFields,
     EditBody,
     GenerationBody,
     VariationBody,
     VariationFields,
 )
+from openai_proxy.bodies.image_request import given_of, image_request
+from openai_proxy.decode import Given, beside, decode
+from openai_proxy.dialects import Edge
+from openai_proxy.dialects.openai.image_answers import Address, answer, look_of
 from openai_proxy.dialects.openai.image_frames import Subject, frames
 from openai_proxy.dialects.openai.image_links import relinked
-from openai_proxy.dialects.openai.image_request import given_of, image_request
 from openai_proxy.errors import UnsupportedMediaType
 from openai_proxy.forms import boundary_of, read_form
 from openai_proxy.served import Served

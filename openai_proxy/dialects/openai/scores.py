@@ -16,13 +16,13 @@ from msgspec import UNSET, Struct, UnsetType
 from backends import Model
 from backends.events import Outcome
 from backends.requests import ScoreRequest
+from openai_proxy.bodies.checks import all_able, at_most, served_model
+from openai_proxy.bodies.fields import Label, NotNegative, Truncation
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import identity
-from openai_proxy.dialects.openai.checks import all_able, at_most, served_model
 from openai_proxy.dialects.openai.embeddings import EmbeddingUsage
-from openai_proxy.dialects.openai.fields import Label, NotNegative, Truncation
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.wire import Incoming, Reply
 

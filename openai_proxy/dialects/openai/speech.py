@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from functools import partial
-from typing import Any
-
-from msgspec import Raw
 
 import audio
 from backends import Model
 from backends.errors import Unsupported
 from backends.events import Event
-from backends.requests import Form, SpeechRequest
-from openai_proxy.config import Limits
+from backends.requests import SpeechRequest
+from openai_proxy.bodies.checks import able, check_kind, model_of_kind
+from openai_proxy.bodies.speech import speech_request
+from openai_proxy.bodies.speech_body import Manner, SpeechBody, manner
 from openai_proxy.decode import Given, decode
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.answers import encode
-from openai_proxy.dialects.openai.checks import able, at_most_characters, check_kind, model_of_kind
-from openai_proxy.dialects.openai.sounds import (
-    LONGEST_PIECE,
-    RELAYED_PIECE,
-    Encoding,
-    as_events,
-    files,
-    sentences,
-    stretched,
-    whole,
-)
-from openai_proxy.dialects.openai.speech_body import FORWARDED, Manner, SpeechBody, can_be_said, manner
-from openai_proxy.dialects.openai.voices import Voices
-from openai_proxy.errors import InvalidRequest
+from openai_proxy.dialects.openai.sounds import LONGEST_PIECE, RELAYED_PIECE, as_events, files, sentences
 from openai_proxy.served import Served
+from openai_proxy.sounds import Encoding, stretched, whole
 from openai_proxy.wire import SSE, Flow, Headers, Incoming, Reply
 
 
@@ -73,45 +59,6 @@ class Speech:
             elif field in fields and field in served.model.parameters:
                 raise Unsupported(param=field)
         return speech_request(body, fields, how, served, served.name, self.edge.config.limits)
-
-
-def speech_request(
-    body: SpeechBody, fields: Given, how: Manner, served: Served, name: str, limits: Limits
-) -> SpeechRequest:
-    """The body as the engine is asked that knows the model by `name`.
-
-    Raises InvalidRequest or Unsupported, each naming the field.
-    """
-    at_most_characters(body.input, limits.speech_characters, "input")
-    at_most_characters(body.instructions or "", limits.speech_characters, "instructions")
-    if not can_be_said(body.input):
-        raise InvalidRequest("There is nothing to say in input: it needs letters or digits.", param="input")
-    model = served.model
-    extra: dict[str, Any] = {}
-    if body.script is not None:
-        able(model, "script")
-        extra["script"] = body.script
-    voice = Voices(served.known(name), served.config.voices).of(body, how)
-    return SpeechRequest(
-        model=name,
-        text=body.input,
-        voice=voice,
-        speed=(body.speed or 1.0) if "speed" in model.parameters else 1.0,
-        instructions=(body.instructions or "") if "instructions" in model.parameters else "",
-        extra=extra,
-        form=_form(fields, how, voice) if model.relays and not how.h2ogpt else None,
-    )
-
-
-def _form(fields: Given, how: Manner, voice: str | None) -> Form:
-    """OpenAI's fields with what this server decided: not every server has OpenAI's defaults, nor its voices."""
-    kept = {name: value for name, value in fields.items() if name in FORWARDED}
-    kept["response_format"] = Raw(encode(how.format))
-    if voice is None:
-        kept.pop("voice", None)
-    else:
-        kept["voice"] = Raw(encode(voice))
-    return Form(kept)
 
 
 def _headers(body: SpeechBody, how: Manner, model: Model) -> Headers:

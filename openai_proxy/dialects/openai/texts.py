@@ -13,15 +13,15 @@ from msgspec import Struct, structs
 from backends import Kind, Model
 from backends.events import Delta, Event, Outcome
 from backends.requests import ChatRequest, CompletionRequest
+from openai_proxy.bodies.chat_body import ChatBody
+from openai_proxy.bodies.checks import check_kind, served_model
+from openai_proxy.bodies.fetched import Found, with_pictures
+from openai_proxy.bodies.fields import TextFields
+from openai_proxy.bodies.sampling import includes_usage
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.answers import identity
-from openai_proxy.dialects.openai.chat_body import ChatBody
-from openai_proxy.dialects.openai.checks import check_kind, served_model
-from openai_proxy.dialects.openai.fetched import Found, with_pictures
-from openai_proxy.dialects.openai.fields import TextFields
-from openai_proxy.dialects.openai.sampling import includes_usage
 from openai_proxy.served import Served
 from openai_proxy.wire import Frames, Incoming, Reply, Stream
 

@@ -14,16 +14,16 @@ from backends import Model
 from backends.errors import Unsupported
 from backends.events import Outcome, Tokens
 from backends.requests import ChatRequest, DetokenizeRequest, TokenizeRequest
+from openai_proxy.bodies.chat_body import ChatBody, CustomTool, FunctionTool, Message
+from openai_proxy.bodies.checks import able, at_most, at_most_characters, served_model
+from openai_proxy.bodies.fetched import with_pictures
+from openai_proxy.bodies.fields import Token
+from openai_proxy.bodies.messages import messages
+from openai_proxy.bodies.options import check_template
+from openai_proxy.bodies.tools import tools
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given, beside, decode
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.openai.chat_body import ChatBody, CustomTool, FunctionTool, Message
-from openai_proxy.dialects.openai.checks import able, at_most, at_most_characters, served_model
-from openai_proxy.dialects.openai.fetched import with_pictures
-from openai_proxy.dialects.openai.fields import Token
-from openai_proxy.dialects.openai.messages import messages
-from openai_proxy.dialects.openai.options import check_template
-from openai_proxy.dialects.openai.tools import tools
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.served import Served
 from openai_proxy.wire import Incoming, Reply

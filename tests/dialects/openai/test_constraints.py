@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.errors import BackendError, SchemaTooComplex
+from openai_proxy.bodies.schema import check_regex, check_schema
 from openai_proxy.config import Limits
-from openai_proxy.dialects.openai.schema import check_regex, check_schema
 from openai_proxy.errors import EdgeError, InvalidRequest, TooManyItems
 from tests.dialects.openai.test_fields import ask
 

@@ -25,15 +25,15 @@ from backends.requests import (
     Text,
     ToolCall,
 )
+from openai_proxy.bodies import chat_body
+from openai_proxy.bodies.chat import chat_request
+from openai_proxy.bodies.chat_body import ChatBody
+from openai_proxy.bodies.completion import CompletionBody, completion_request
+from openai_proxy.bodies.embedding import EmbeddingBody
+from openai_proxy.bodies.fields import ACCEPTED, EXTRA, StreamOptions
+from openai_proxy.bodies.options import OF_CHATS
 from openai_proxy.config import Limits
 from openai_proxy.decode import decode_now
-from openai_proxy.dialects.openai import chat_body
-from openai_proxy.dialects.openai.chat import chat_request
-from openai_proxy.dialects.openai.chat_body import ChatBody
-from openai_proxy.dialects.openai.completions import CompletionBody, completion_request
-from openai_proxy.dialects.openai.embeddings import EmbeddingBody
-from openai_proxy.dialects.openai.fields import ACCEPTED, EXTRA, StreamOptions
-from openai_proxy.dialects.openai.options import OF_CHATS
 from tests.dialects.openai.local import CHAT, Local, chat, completion
 
 ABLE = Model(

@@ -10,10 +10,10 @@ import msgspec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from openai_proxy.dialects.openai.chat_body import ChatBody
-from openai_proxy.dialects.openai.completions import CompletionBody
-from openai_proxy.dialects.openai.embeddings import EmbeddingBody
-from openai_proxy.dialects.openai.image_bodies import GenerationBody
+from openai_proxy.bodies.chat_body import ChatBody
+from openai_proxy.bodies.completion import CompletionBody
+from openai_proxy.bodies.embedding import EmbeddingBody
+from openai_proxy.bodies.image_bodies import GenerationBody
 from openai_proxy.dialects.openai.scores import RerankBody, ScoreBody
 from openai_proxy.dialects.openai.tokens import DetokenizeBody, TokenizeBody
 from tests.dialects.openai.local import CHAT, COMPLETIONS, EMBEDDINGS, Local, ask, chat, completion, embedding

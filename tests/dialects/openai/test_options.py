@@ -12,8 +12,8 @@ from backends.echo import Echo
 from backends.errors import Unsupported
 from backends.events import Delta, Event, Finish
 from backends.requests import Request
+from openai_proxy.bodies.options import NEUTRAL, UNSEARCHED
 from openai_proxy.config import Limits, ModelConfig
-from openai_proxy.dialects.openai.options import NEUTRAL, UNSEARCHED
 from openai_proxy.errors import InvalidRequest, TooManyItems
 from tests.dialects.openai.local import CHAT, COMPLETIONS, Local, chat, completion
 from tests.dialects.openai.test_fields import ask, ask_completion

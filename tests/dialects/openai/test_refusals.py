@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openai_proxy.dialects.openai.chat_body import REFUSED
+from openai_proxy.bodies.chat_body import REFUSED
 from tests.dialects.openai.local import CHAT, COMPLETIONS, EMBEDDINGS, Local, chat, completion, embedding
 from tests.dialects.openai.test_fields import tool
 

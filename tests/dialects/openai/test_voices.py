@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from openai_proxy.bodies.voices import OPENAI_VOICES
 from openai_proxy.config import ModelConfig
 from openai_proxy.configure import ConfigError, read
-from openai_proxy.dialects.openai.voices import OPENAI_VOICES
 from tests.dialects.openai.local import Local
 from tests.dialects.openai.speaking import SPEECH, VOICES, speech
 

@@ -13,11 +13,11 @@ import msgspec
 
 from backends import Model
 from backends.errors import Unsupported
+from openai_proxy.bodies.chat_body import ChatBody
+from openai_proxy.bodies.checks import able, at_most, at_most_characters, token_ids
+from openai_proxy.bodies.fields import EXTRA, TextFields
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given
-from openai_proxy.dialects.openai.chat_body import ChatBody
-from openai_proxy.dialects.openai.checks import able, at_most, at_most_characters, token_ids
-from openai_proxy.dialects.openai.fields import EXTRA, TextFields
 from openai_proxy.errors import InvalidRequest
 
 OF_CHATS = frozenset({"echo", "add_generation_prompt", "continue_final_message", "chat_template_kwargs"})

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from openai_proxy.dialects.openai.fields import Label, Metadata, Positive, ReasoningEffort, TextFields, whole
+from openai_proxy.bodies.fields import Label, Metadata, Positive, ReasoningEffort, TextFields, whole
 
 FunctionName = Annotated[str, whole("[a-zA-Z0-9_-]{1,64}")]
 

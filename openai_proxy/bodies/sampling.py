@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from backends import Model
 from backends.requests import Constraint, Sampling
+from openai_proxy.bodies.checks import able, all_able, at_most, at_most_characters, token_ids
+from openai_proxy.bodies.fields import TextFields
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given
-from openai_proxy.dialects.openai.checks import able, all_able, at_most, at_most_characters, token_ids
-from openai_proxy.dialects.openai.fields import TextFields
 from openai_proxy.errors import InvalidRequest
 
 HONOURED = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed", "prompt_logprobs"})

@@ -10,9 +10,8 @@ from backends import Modality, Model
 from backends.errors import BadAudio, Unsupported
 from backends.requests import Image, Message, Part, Role, Text, ToolCall
 from openai_proxy import media
-from openai_proxy.config import Limits
-from openai_proxy.dialects.openai import chat_body
-from openai_proxy.dialects.openai.chat_body import (
+from openai_proxy.bodies import chat_body
+from openai_proxy.bodies.chat_body import (
     AssistantMessage,
     AudioPart,
     DeveloperMessage,
@@ -25,7 +24,8 @@ from openai_proxy.dialects.openai.chat_body import (
     ToolMessage,
     UserMessage,
 )
-from openai_proxy.dialects.openai.checks import at_most
+from openai_proxy.bodies.checks import at_most
+from openai_proxy.config import Limits
 from openai_proxy.errors import InvalidRequest, TooManyItems
 
 # The most that the longer and the shorter side may have. Source:

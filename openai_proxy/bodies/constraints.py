@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from backends import Model
 from backends.errors import SchemaTooComplex, Unsupported
 from backends.requests import Choice, Constraint, Grammar, JsonObject, JsonSchema, Regex
+from openai_proxy.bodies.chat_body import ChatBody, JsonObjectFormat, JsonSchemaFormat
+from openai_proxy.bodies.checks import able, at_most
+from openai_proxy.bodies.fields import StructuredOutputs, TextFields
+from openai_proxy.bodies.schema import check_regex, check_schema
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given
-from openai_proxy.dialects.openai.chat_body import ChatBody, JsonObjectFormat, JsonSchemaFormat
-from openai_proxy.dialects.openai.checks import able, at_most
-from openai_proxy.dialects.openai.fields import StructuredOutputs, TextFields
-from openai_proxy.dialects.openai.schema import check_regex, check_schema
 from openai_proxy.errors import InvalidRequest
 
 RULE = re.compile(r"^\s*[A-Za-z0-9_-]+\s*::=", re.MULTILINE)

@@ -13,16 +13,16 @@ from backends import Model
 from backends.errors import BadImage, Unsupported
 from backends.requests import Form, Image, ImageRequest
 from openai_proxy import media
-from openai_proxy.config import Limits
-from openai_proxy.decode import Given
-from openai_proxy.dialects.openai.checks import able, at_most, at_most_characters
-from openai_proxy.dialects.openai.image_bodies import (
+from openai_proxy.bodies.checks import able, at_most, at_most_characters
+from openai_proxy.bodies.image_bodies import (
     DrawingFields,
     EditBody,
     Quality,
     VariationBody,
     VariationFields,
 )
+from openai_proxy.config import Limits
+from openai_proxy.decode import Given
 from openai_proxy.errors import InvalidRequest
 
 # How many of the model's own steps: half as many, or up to four times.

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from backends.requests import Form
-from openai_proxy.dialects.openai.chat_body import ImagePart, InputImagePart, Message
+from openai_proxy.bodies.chat_body import ImagePart, InputImagePart, Message
 from openai_proxy.media import unwrapped
 
 # The address of a picture, by the places of its message and of the part in that.

@@ -12,9 +12,9 @@ from msgspec import structs
 import vision
 from backends.requests import ChatRequest, Form, Image, Message, Text
 from openai_proxy import media
+from openai_proxy.bodies.inlining import inlined
+from openai_proxy.bodies.messages import check_pixels
 from openai_proxy.config import Limits
-from openai_proxy.dialects.openai.inlining import inlined
-from openai_proxy.dialects.openai.messages import check_pixels
 from openai_proxy.errors import TooManyItems
 from openai_proxy.fetching.address import Address, LocalFile
 from openai_proxy.fetching.fetcher import Fetcher

@@ -7,10 +7,10 @@ import msgspec
 from backends import Model
 from backends.errors import SchemaTooComplex, Unsupported
 from backends.requests import NamedTool, Tool, ToolChoice
+from openai_proxy.bodies.chat_body import AllowedChoice, ChatBody, CustomChoice, FunctionTool, NamedChoice
+from openai_proxy.bodies.checks import able, at_most
+from openai_proxy.bodies.schema import check_schema
 from openai_proxy.config import Limits
-from openai_proxy.dialects.openai.chat_body import AllowedChoice, ChatBody, CustomChoice, FunctionTool, NamedChoice
-from openai_proxy.dialects.openai.checks import able, at_most
-from openai_proxy.dialects.openai.schema import check_schema
 from openai_proxy.errors import InvalidRequest
 
 

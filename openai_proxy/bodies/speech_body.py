@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from openai_proxy.bodies.fields import Label
 from openai_proxy.decode import Given
-from openai_proxy.dialects.openai.fields import Label
 from openai_proxy.errors import InvalidRequest
 
 Format: TypeAlias = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]

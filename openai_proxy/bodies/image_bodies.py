@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from openai_proxy.dialects.openai.fields import Integer, Label, whole
+from openai_proxy.bodies.fields import Integer, Label, whole
 
 Quality: TypeAlias = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
 Format: TypeAlias = Literal["png", "jpeg", "webp", "gif", "svg"]
