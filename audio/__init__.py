@@ -1,6 +1,5 @@
 """Sound: encoded bytes in, 16-bit mono PCM out, and the other way. Knows neither HTTP nor engines."""
 
-from audio.claims import claimed_seconds
 from audio.clip import WIDTH, Clip
 from audio.decode import FORMATS, PIECE_SECONDS, RATE, BadSound, TooLong, load, pieces, sniff, told
 from audio.passages import Passage, Passages
@@ -28,7 +27,6 @@ __all__ = [
     "Resampler",
     "Stretcher",
     "TooLong",
-    "claimed_seconds",
     "cut",
     "encoded",
     "encoder",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -65,8 +65,13 @@ def load(data: bytes, longest: float, rate: int = RATE) -> Clip:
     return Clip(b"".join(pieces(data, longest, rate)), rate)
 
 
-def pieces(data: bytes, longest: float, rate: int = RATE) -> Generator[bytes, None, None]:
+def pieces(
+    data: bytes, longest: float, rate: int = RATE, claimed: Callable[[float], None] = lambda _: None
+) -> Generator[bytes, None, None]:
     """16-bit mono PCM of `rate` samples a second, some seconds at a time.
+
+    `claimed` is told before the first how many seconds there are by the file's head, which may be wrong: good for
+    telling how far work has come, and for nothing else; nothing where the head does not tell.
 
     Raises BadSound, TooLong once there are more than `longest` seconds, or ImportError without the package `av`.
     """
@@ -75,7 +80,7 @@ def pieces(data: bytes, longest: float, rate: int = RATE) -> Generator[bytes, No
     least, most, done = PIECE_SECONDS * rate * WIDTH, longest * rate * WIDTH, 0
     held = bytearray()
     try:
-        for samples in _samples(av, data, FORMATS[name], longest, rate):
+        for samples in _samples(av, data, FORMATS[name], longest, rate, claimed):
             held += samples
             done += len(samples)
             if done > most:
@@ -97,15 +102,20 @@ def _too_long(longest: float) -> TooLong:
     return TooLong(f"it is longer than {longest:g} seconds")
 
 
-def _samples(av: Any, data: bytes, demuxer: str, longest: float, rate: int) -> Iterator[bytes]:
+def _samples(
+    av: Any, data: bytes, demuxer: str, longest: float, rate: int, claimed: Callable[[float], None]
+) -> Iterator[bytes]:
     options = {"codec_whitelist": DECODERS, "protocol_whitelist": "pipe"}
     with closing(av.open(io.BytesIO(data), format=demuxer, options=options, metadata_errors="ignore")) as container:
         if not container.streams.audio:
             raise BadSound("there is no sound in it")
         stream = container.streams.audio[0]
         _check(stream.codec_context)
-        if container.duration is not None and container.duration > longest * av.time_base:
+        seconds = (container.duration or 0) / av.time_base
+        if seconds > longest:
             raise _too_long(longest)
+        if seconds > 0:
+            claimed(seconds)
         resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
         for packet in container.demux(stream):
             for frame in packet.decode():

@@ -6,7 +6,7 @@ Sounds may lack the package they are decoded with, which is an extra.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -70,13 +70,16 @@ async def pictures(request: ImageRequest) -> tuple[list[Pixels], Pixels | None]:
     return found, await asyncio.to_thread(mask.pixels, "L")
 
 
-async def sound(part: Audio, param: str) -> AsyncGenerator[bytes, None]:
+async def sound(
+    part: Audio, param: str, claimed: Callable[[float], None] = lambda _: None
+) -> AsyncGenerator[bytes, None]:
     """16-bit mono PCM of `audio.RATE` samples a second, some seconds at a time.
 
+    `claimed` is told before the first how many seconds there are by the file's head, if that tells.
     Raises BadAudio or Unsupported.
     """
     with refusing(param):
-        async for piece in apart.pieces_soon(part.data, part.longest):
+        async for piece in apart.pieces_soon(part.data, part.longest, claimed=claimed):
             yield piece
 
 

@@ -2,7 +2,7 @@
 
 asker    a Task and the sound
 asker    one byte for each Answer that it wants
-child    an Answer: sound, or what is wrong with it, or nothing at its end
+child    an Answer: how long it says that it is, or sound, or what is wrong with it, or nothing at its end
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from backends.apart.nursery import ASK, limit
 TASK = struct.Struct("<dIQ")
 # What follows, and how many bytes of it.
 ANSWER = struct.Struct("<cI")
-SOUND, END, BAD, LONG = b"s", b"e", b"b", b"l"
+SOUND, END, BAD, LONG, CLAIM = b"s", b"e", b"b", b"l", b"c"
+SECONDS = struct.Struct("<d")
 
 PROCESSOR_SECONDS = 60
 # Processor time above that: a second for each minute that the sound may last.
@@ -40,8 +41,11 @@ def serve(heard: BinaryIO, asker: socket.socket) -> None:
 
 
 def _answers(data: bytes, longest: float, rate: int) -> Iterator[tuple[bytes, bytes]]:
+    claims: list[float] = []
     try:
-        for piece in pieces(data, longest, rate):
+        for piece in pieces(data, longest, rate, claims.append):
+            while claims:
+                yield CLAIM, SECONDS.pack(claims.pop())
             yield SOUND, piece
     except TooLong as error:
         yield LONG, str(error).encode()

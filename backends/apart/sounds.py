@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from audio import PIECE_SECONDS, RATE, WIDTH, BadSound, TooLong, told
 from backends.apart import sound_child
@@ -19,8 +19,12 @@ PIECES = 4
 _nursery = Nursery("sound_child")
 
 
-async def pieces_soon(data: bytes, longest: float, rate: int = RATE) -> AsyncGenerator[bytes, None]:
+async def pieces_soon(
+    data: bytes, longest: float, rate: int = RATE, claimed: Callable[[float], None] = lambda _: None
+) -> AsyncGenerator[bytes, None]:
     """16-bit mono PCM of `rate` samples a second, some seconds at a time, each decoded when it is asked for.
+
+    `claimed` is told before the first how many seconds there are by the file's head, if that tells.
 
     Raises BadSound, TooLong once there are more than `longest` seconds, NoDecoder, or ImportError without the package
     `av`. What a process could not decode within its limits is a BadSound.
@@ -38,7 +42,7 @@ async def pieces_soon(data: bytes, longest: float, rate: int = RATE) -> AsyncGen
                 await child.send(data)
             while True:
                 async with turn, asyncio.timeout(PATIENCE):
-                    piece = await _next_piece(child, PIECES * PIECE_SECONDS * rate * WIDTH)
+                    piece = await _next_piece(child, PIECES * PIECE_SECONDS * rate * WIDTH, claimed)
                 if not piece:
                     return
                 done += len(piece)
@@ -64,14 +68,24 @@ def _installed() -> None:
         raise ImportError("the package `av` is not installed")
 
 
-async def _next_piece(child: Child, most: int) -> bytes:
+async def _next_piece(child: Child, most: int, claimed: Callable[[float], None]) -> bytes:
     """Empty at the end. Raises BadSound, TooLong, or EOFError for a child that died or talks nonsense."""
-    await child.send(ASK)
-    kind, size = sound_child.ANSWER.unpack(await child.exactly(sound_child.ANSWER.size))
-    if size > most:
-        raise EOFError
-    data = bytes(await child.exactly(size))
+    kind, data = await _answer(child, most)
+    if kind == sound_child.CLAIM:
+        if len(data) != sound_child.SECONDS.size:
+            raise EOFError
+        claimed(*sound_child.SECONDS.unpack(data))
+        kind, data = await _answer(child, most)
     if kind in (sound_child.SOUND, sound_child.END):
         return data
     error = TooLong if kind == sound_child.LONG else BadSound
     raise error(data.decode(errors="replace")[:LONGEST_REASON])
+
+
+async def _answer(child: Child, most: int) -> tuple[bytes, bytes]:
+    """Its kind and what it holds."""
+    await child.send(ASK)
+    kind, size = sound_child.ANSWER.unpack(await child.exactly(sound_child.ANSWER.size))
+    if size > most:
+        raise EOFError
+    return kind, bytes(await child.exactly(size))

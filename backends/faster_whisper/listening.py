@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import audio
 from audio import RATE, WIDTH, Passage, Passages
 from backends import media
 from backends.errors import Refused, Unsupported
@@ -48,11 +46,10 @@ class Listening:
         """All of them. Closing it early ends the engine's work after the window that it is in. Raises BackendError."""
         request = self._request
         self._check()
-        self._total = await asyncio.to_thread(audio.claimed_seconds, request.audio.data)
         passages = Passages(RATE, LONGEST, SHORTEST, silence=SILENCE, kept=AROUND)
         size, told = 0, 0.0
         yield self._progress(told)
-        async with aclosing(media.sound(request.audio, "file")) as sound:
+        async with aclosing(media.sound(request.audio, "file", self._claimed)) as sound:
             async for pcm in sound:
                 size += len(pcm)
                 for passage in passages.feed(pcm):
@@ -76,6 +73,9 @@ class Listening:
             raise Refused(f"language must be one of {', '.join(sorted(known))}.", param="language")
         if self._request.task == "translate" and not self._about.translates:
             raise Unsupported("This model does not translate.", param="model")
+
+    def _claimed(self, seconds: float) -> None:
+        self._total = seconds
 
     def _progress(self, heard: float) -> Progress:
         return Progress(min(1.0, heard / self._total) if self._total else 0.0, f"{heard:.0f} s heard")

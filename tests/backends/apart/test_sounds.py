@@ -64,6 +64,32 @@ def test_it_is_what_is_decoded_here() -> None:
         assert asyncio.run(read(data, 100, 8000)) == audio.load(data, 100, 8000).pcm
 
 
+@pytest.mark.parametrize("form", [("wav", ""), ("mp3", "libmp3lame"), ("flac", "flac"), ("ogg", "libopus")])
+def test_the_length_by_the_head_is_told_from_there(form: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a client's file is opened in this process, neither for that."""
+    data = encoded(tone(2.0), *form) if form[1] else tone(2.0)
+    monkeypatch.setattr(av, "open", None)
+    claims: list[float] = []
+
+    async def heard() -> int:
+        return len([piece async for piece in apart.pieces_soon(data, 60, claimed=claims.append)])
+
+    assert asyncio.run(heard()) == 1
+    assert claims == [pytest.approx(2.0, abs=0.1)]
+
+
+@pytest.mark.parametrize("size", [0, 4, 9, 2**31])
+def test_a_child_that_tells_no_length_is_not_believed(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def talk(child: asker.Child, most: int) -> tuple[bytes, bytes]:
+        if size > most:
+            raise EOFError
+        return sounds.sound_child.CLAIM, bytes(size)
+
+    monkeypatch.setattr(sounds, "_answer", talk)
+    with pytest.raises(BadSound, match="it takes too much"):
+        asyncio.run(read(SECOND))
+
+
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(BadSound, match="none of"):
         asyncio.run(read(b"#EXTM3U\n"))
