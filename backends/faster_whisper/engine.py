@@ -13,6 +13,7 @@ from typing import Any
 import ctranslate2
 import faster_whisper
 import numpy
+from faster_whisper import vad
 
 from backends.errors import LoadFailed
 from backends.events import Segment, Word
@@ -34,24 +35,62 @@ class Gone(Exception):
     """Nobody wants the answer any more."""
 
 
+class Hearing:
+    """One passage while it is heard: who asked, its `samples`, and how often the window was written down yet."""
+
+    def __init__(self, asked: Asked, samples: Any) -> None:
+        self.asked = asked
+        self.tries = 0
+        self._samples = samples
+        self._speech: bool | None = None
+
+    def step(self) -> None:
+        if self.asked.gone:
+            raise Gone
+        self.asked.beat()
+
+    @property
+    def speech(self) -> bool:
+        """Whether the detector hears anybody in it."""
+        if self._speech is None:
+            self._speech = bool(vad.get_speech_timestamps(_louder(self._samples), vad.VadOptions()))
+        return self._speech
+
+
+class Nothing:
+    """What faster-whisper takes for silence: a token, whichever, that is most unlikely to have been said."""
+
+    sequences_ids = ([0],)
+    scores = (-100.0,)
+    no_speech_prob = 1.0
+
+
 class Stepping:
-    """The network, which calls `step` before it hears a window and before each try to write it down: of noise there
-    are six, of many seconds each.
+    """The network, which takes a step before it hears a window and before each try to write it down.
+
+    What is written down badly is guessed again, up to five times, until it looks like words. Of noise all of that fails
+    for many seconds, and ends with words that nobody said: there are no guesses where the detector hears nobody.
     """
 
-    def __init__(self, network: Any, step: Callable[[], None]) -> None:
+    def __init__(self, network: Any, hearing: Callable[[], Hearing]) -> None:
         self._network = network
-        self._step = step
+        self._hearing = hearing
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
     def encode(self, *arguments: Any, **named: Any) -> Any:
-        self._step()
+        hearing = self._hearing()
+        hearing.step()
+        hearing.tries = 0
         return self._network.encode(*arguments, **named)
 
     def generate(self, *arguments: Any, **named: Any) -> Any:
-        self._step()
+        hearing = self._hearing()
+        hearing.step()
+        hearing.tries += 1
+        if hearing.tries > 1 and not hearing.speech:
+            return [Nothing()]
         return self._network.generate(*arguments, **named)
 
 
@@ -78,40 +117,36 @@ class Engine:
         )
         self._mine = threading.local()
         self.about = About(frozenset(self._model.supported_languages), bool(self._model.model.is_multilingual))
-        self._model.model = Stepping(self._model.model, self._step)
-
-    def _step(self) -> None:
-        asked: Asked = self._mine.asked
-        if asked.gone:
-            raise Gone
-        asked.beat()
+        self._model.model = Stepping(self._model.model, lambda: self._mine.hearing)
 
     def answers(self, question: Wanted | Count, asked: Asked) -> Iterator[Segment | Counted]:
         """What is said, as it comes; each step may be in another thread."""
         if isinstance(question, Count):
             yield Counted(self._tokens(question.prompt))
             return
-        self._mine.asked = asked
-        segments, about = self._transcribe(question)
+        samples = _samples(question)
+        self._mine.hearing = hearing = Hearing(asked, samples)
+        segments, about = self._transcribe(question, samples)
         while (segment := next(segments, None)) is not None:
             yield _told(segment, question.begin, about.language)
-            self._mine.asked = asked
+            self._mine.hearing = hearing
 
     def _tokens(self, prompt: str) -> int:
         if not prompt.strip():
             return 0
-        encoding = self._model.hf_tokenizer.encode(f" {prompt.strip()}", add_special_tokens=False)
+        encoding = self._model.hf_tokenizer.encode(f" {_plain(prompt).strip()}", add_special_tokens=False)
         return min(MOST_PROMPT, len(encoding.ids))
 
-    def _transcribe(self, wanted: Wanted) -> tuple[Iterator[Any], Any]:
+    def _transcribe(self, wanted: Wanted, samples: Any) -> tuple[Iterator[Any], Any]:
         # Zero means what it means to OpenAI: begin with certainty, and guess more where that leads nowhere.
         chosen = {"temperature": wanted.temperature} if wanted.temperature else {}
         segments, about = self._model.transcribe(
-            _samples(wanted),
+            samples,
             language=wanted.language,
             task=wanted.task,
             beam_size=self._beams,
-            initial_prompt=wanted.prompt,
+            best_of=self._beams,
+            initial_prompt=_plain(wanted.prompt) if isinstance(wanted.prompt, str) else wanted.prompt,
             word_timestamps=wanted.words,
             vad_filter=wanted.detection is not None,
             vad_parameters=_vad(wanted.detection),
@@ -120,11 +155,18 @@ class Engine:
         return iter(segments), about
 
 
+def _plain(prompt: str) -> str:
+    """The same without control tokens, such as the one that ends a text."""
+    return prompt.replace("<|", "< |")
+
+
 def _samples(wanted: Wanted) -> Any:
     """Floats from -1 to 1, louder if that was asked for: a detector takes quiet speech for none."""
     samples = numpy.frombuffer(wanted.pcm, dtype="<i2").astype(numpy.float32) / 32768
-    if wanted.detection is None or not wanted.detection.normalised:
-        return samples
+    return _louder(samples) if wanted.detection is not None and wanted.detection.normalised else samples
+
+
+def _louder(samples: Any) -> Any:
     level = float(numpy.percentile(numpy.abs(samples), LOUD_PART))
     if not 0 < level < LOUD:
         return samples

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from msgspec.structs import replace
+
 from audio import RATE, WIDTH, Passage, Passages
 from backends import media
 from backends.errors import Refused, Unsupported
@@ -100,9 +102,9 @@ class Listening:
                     yield self._progress(latest)
                     continue
                 self._remember(segment)
-                latest = segment.end
+                latest = min(segment.end, passage.end)
                 yield Delta(segment.text)
-                yield segment
+                yield _until(segment, round(passage.end, 3))
 
     def _remember(self, segment: Segment) -> None:
         self._language = segment.language
@@ -116,3 +118,13 @@ class Listening:
             return 0
         async with aclosing(self._engine.ask(Count(self._request.prompt))) as answers:
             return sum([answer.tokens async for answer in answers if isinstance(answer, Counted)])
+
+
+def _until(segment: Segment, end: float) -> Segment:
+    """The same within its passage: Whisper always hears 30 seconds, and counts in parts of them."""
+    return replace(
+        segment,
+        start=min(segment.start, end),
+        end=min(segment.end, end),
+        words=tuple(replace(word, start=min(word.start, end), end=min(word.end, end)) for word in segment.words),
+    )

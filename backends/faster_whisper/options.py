@@ -33,7 +33,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     threads: Annotated[
         Positive | None, Meta(description="processor threads of one piece of work; cores - 1, at most 4, if absent")
     ] = None
-    beam_size: Annotated[Beams, Meta(description="beams of the search; 1 is quickest")] = 1
+    beam_size: Annotated[Beams, Meta(description="beams of the search, and guesses made at once; 1 is quickest")] = 1
     vad: Annotated[bool, Meta(description="leave out what is no speech, also where a request does not ask for it")] = (
         False
     )

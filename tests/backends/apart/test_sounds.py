@@ -21,7 +21,7 @@ import pytest
 import audio
 from audio import BadSound, TooLong
 from backends import apart
-from backends.apart import asker, sounds
+from backends.apart import asker, sound_child, sounds
 from tests.backends.apart.families import children, limit, soon, spares
 from tests.sounds import encoded, tone
 
@@ -83,7 +83,7 @@ def test_a_child_that_tells_no_length_is_not_believed(size: int, monkeypatch: py
     async def talk(child: asker.Child, most: int) -> tuple[bytes, bytes]:
         if size > most:
             raise EOFError
-        return sounds.sound_child.CLAIM, bytes(size)
+        return sound_child.CLAIM, bytes(size)
 
     monkeypatch.setattr(sounds, "_answer", talk)
     with pytest.raises(BadSound, match="it takes too much"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
+from array import array
 from contextlib import aclosing
 from pathlib import Path
 
@@ -144,6 +146,32 @@ def test_silence_says_nothing(ears: Running, seconds: float) -> None:
     answer = ears.answer(heard(silence(seconds)))
     assert (answer.answers[0].text, answer.segments) == ("", [])
     assert answer.usage.seconds == pytest.approx(seconds, abs=0.01)
+
+
+def test_noise_says_nothing(ears: Running) -> None:
+    """Of hiss and clicks the model would write down numbers without end, six times."""
+    draw = random.Random(1)
+    hiss = array("h", (round(draw.uniform(-5000, 5000)) for _ in range(2 * 16_000)))
+    clicks = array("h", (29_000 if draw.random() < 0.001 else 0 for _ in range(3 * 16_000)))
+    for noise in (hiss, clicks):
+        assert ears.text(heard(wav(Clip(noise.tobytes(), 16_000)), timestamps=("word",))) == ""
+
+
+def test_speech_that_is_hard_to_hear_is_guessed_at(ears: Running, beckett: bytes) -> None:
+    """A language that nobody speaks here leads the model nowhere at first."""
+    assert {segment.temperature for segment in ears.answer(heard(beckett, language="ru")).segments} != {0.0}
+
+
+def test_nothing_is_said_after_the_end(ears: Running, beckett: bytes) -> None:
+    """The model counts beyond the sound, as it hears half a minute whatever it is given."""
+    segments = ears.answer(heard(beckett, timestamps=("segment", "word"))).segments
+    assert segments[-1].end <= 9.963
+    assert segments[-1].words[-1].end <= 9.963
+
+
+def test_prompts_hold_no_control_tokens(ears: Running, beckett: bytes) -> None:
+    """The one that ends a text is words like others."""
+    assert ears.answer(heard(beckett, prompt="<|endoftext|>")).usage.prompt > 1
 
 
 def test_hours_of_silence_cost_nothing_and_tell_how_far_they_are(ears: Running, beckett: bytes) -> None:
