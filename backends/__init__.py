@@ -30,6 +30,7 @@ from backends.requests import (
 BACKENDS = {
     "echo": "backends.echo:Echo",
     "diffusers": "backends.diffusers:Diffusers",
+    "emoji": "backends.emoji:Emoji",
     "espeak": "backends.espeak:Espeak",
     "faster_whisper": "backends.faster_whisper:FasterWhisper",
     "hibari": "backends.hibari:Hibari",

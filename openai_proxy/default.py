@@ -37,6 +37,13 @@ options = { weights = "whisper-base" }
 [models.hibari]
 backend = "hibari"
 aliases = ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"]
+
+[models.emoji]
+backend = "emoji"
+aliases = [
+    "gpt-image-2.5-flare", "gpt-image-2.5-sunburst", "gpt-image-2", "gpt-image-1.5", "gpt-image-1", "gpt-image-1-mini",
+    "chatgpt-image-latest", "dall-e-3", "dall-e-2",
+]
 """
 
 

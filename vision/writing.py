@@ -35,7 +35,7 @@ def blank(size: tuple[int, int], colour: tuple[int, int, int] | int = 0) -> Imag
 
 
 def unpacked(data: bytes | bytearray, size: tuple[int, int], mode: str = "RGB") -> Image:
-    """The picture of raw bytes, row by row without padding: three a pixel, or one in mode L."""
+    """The picture of raw bytes, row by row without padding: three a pixel, four in mode RGBA, one in mode L."""
     picture: Image = pillow().frombytes(mode, size, data)
     return picture
 

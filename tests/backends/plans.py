@@ -55,6 +55,7 @@ PLANS = (
         idle=CHOOSING | {"tools", "parallel_tool_calls", "token_prompts"},
     ),
     Plan("espeak", "espeak", needs="espeak_options"),
+    Plan("emoji", "emoji"),
     Plan("hibari", "speaking", engine=True),
     Plan("kokoro", "speaking", engine=True),
     Plan("remote", "remote", upstream=True),

@@ -224,9 +224,10 @@ def test_files_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
 
 def test_without_a_file_the_embedded_models_are_served() -> None:
     built = read(None, {}, {})
-    assert list(built.models) == ["smollm2-135m-instruct", "all-minilm-l6-v2", "whisper-base", "hibari"]
+    assert list(built.models) == ["smollm2-135m-instruct", "all-minilm-l6-v2", "whisper-base", "hibari", "emoji"]
     assert built.default_model == "smollm2-135m-instruct"
     assert "gpt-4o-mini" in built.models["smollm2-135m-instruct"].aliases
+    assert {"dall-e-3", "gpt-image-1"} < set(built.models["emoji"].aliases)
     assert set(built.models["hibari"].aliases) == {"tts-1", "tts-1-hd", "gpt-4o-mini-tts"}
 
 

@@ -19,7 +19,10 @@ TOP = {
     *PACKAGES,
     *("tests", "scripts"),
 }
-SCRIPTS = {"install", "serve", "test", "check", "lint", "lock", "coverage", "gpu_check", "bench", "make_checkpoints"}
+SCRIPTS = {
+    *("install", "serve", "test", "check", "lint", "lock", "coverage", "gpu_check", "bench", "make_checkpoints"),
+    "train_images",
+}
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 

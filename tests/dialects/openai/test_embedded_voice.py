@@ -15,7 +15,7 @@ from tests.running import Running
 
 pytestmark = pytest.mark.engine
 TEXT = "The quick brown fox jumps over the lazy dog. Then it slept."
-CONFIG = "[models.hibari]" + default.TEXT.partition("[models.hibari]")[2]
+CONFIG = "[models.hibari]" + default.TEXT.partition("[models.hibari]")[2].partition("[models.emoji]")[0]
 
 
 @pytest.fixture(scope="module")
