@@ -68,14 +68,29 @@ class Voice(Struct, frozen=True):
     description: str = ""
 
 
+class Sides(Struct, frozen=True):
+    """The sides that a picture may have, in pixels."""
+
+    smallest: int
+    largest: int
+    multiple: int = 1
+
+    def allow(self, size: tuple[int, int]) -> bool:
+        return all(self.smallest <= side <= self.largest and side % self.multiple == 0 for side in size)
+
+    def __str__(self) -> str:
+        return f"multiples of {self.multiple} from {self.smallest} to {self.largest} pixels"
+
+
 class Model(Struct, frozen=True, kw_only=True):
     """What is known of a model once its engine has started.
 
     `kinds` are the requests it takes; `parameters` the names of the fields of `Sampling`, of the requests and of
     `extra` that it honours: the edge refuses the others before the backend sees them. `modalities` are what a chat may
     hold beside text. Sizes are in tokens; `dimensions` is the width of an embedding. `voices`
-    are those it speaks with, the first one unless another is asked for, and `sizes` the pictures' it makes, in pixels;
-    none: nobody knows. Before an engine was loaded once
+    are those it speaks with, the first one unless another is asked for. Pictures have one of its `sizes`, in pixels,
+    or any with its `sides`; neither: nobody knows. `steps` says how many a picture takes by its quality, as far as that
+    is known (names as in `requests.EFFORTS`). Before an engine was loaded once
     it may not be `certain`: `kinds`, `parameters` and `modalities` are then all that the model might have. A model that
     `relays` lies behind another server of OpenAI's API: it is given requests with their `form`. `via` are the servers
     of this kind through which a model is known that was found. Pictures in chats are shrunk until no side has more than
@@ -92,6 +107,8 @@ class Model(Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     voices: tuple[Voice, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
+    sides: Sides | None = None
+    steps: Mapping[str, int] = {}
     image_side: int | None = None
     description: str = ""
     via: tuple[str, ...] = ()

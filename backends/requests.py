@@ -312,6 +312,10 @@ class SpeechRequest(Struct, frozen=True, kw_only=True):
     form: Form | None = None
 
 
+# How many of its own steps a model takes, by OpenAI's words for a picture's quality.
+EFFORTS: Mapping[str, float] = {"low": 0.5, "medium": 1.0, "high": 2.0, "xhigh": 3.0, "max": 4.0}
+
+
 class ImageRequest(Struct, frozen=True, kw_only=True):
     """Pictures to make; answers with one Picture each, then Usage. Before that Progress, and where `partial` is more
     than 0 up to so many unfinished Pictures of each.

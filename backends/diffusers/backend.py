@@ -10,20 +10,20 @@ from pathlib import Path
 from msgspec import structs
 
 import vision
-from backends import Lack, Model, Setup, State, media
+from backends import Lack, Model, Setup, Sides, State, media
 from backends.diffusers.easel import Easel, Tallies
 from backends.diffusers.figures import figures
 from backends.diffusers.link import Link
 from backends.diffusers.messages import Ability, Loaded, Task
 from backends.diffusers.options import Options, is_folder, sides
-from backends.diffusers.order import ordered, task_of
+from backends.diffusers.order import ordered, task_of, usual_steps
 from backends.errors import OtherKind
 from backends.events import Event
 from backends.figures import Figure
 from backends.life import Life
 from backends.process import Process
 from backends.quarantine import Quarantine
-from backends.requests import ImageRequest, Request
+from backends.requests import EFFORTS, ImageRequest, Request
 
 # What a pipeline might honour, until it is known.
 PARAMETERS = frozenset(
@@ -82,9 +82,14 @@ class Diffusers:
     async def start(self) -> None:
         """Load the weights, try them out and learn what they can. Raises LoadFailed or OSError."""
         await self._process.start()
-        loaded = self._process.link.loaded
+        loaded, options = self._process.link.loaded, self.options
         self.model = structs.replace(
-            self.model, certain=True, parameters=frozenset(_parameters(loaded)), description=_description(loaded)
+            self.model,
+            certain=True,
+            parameters=frozenset(_parameters(loaded)),
+            sides=None if options.sizes else Sides(options.smallest, options.largest, loaded.multiple),
+            steps=dict(_steps(loaded, options)),
+            description=_description(loaded),
         )
 
     async def close(self) -> None:
@@ -142,6 +147,14 @@ def _begun_with(task: Task, ability: Ability) -> Iterator[str]:
             yield "images"
     if task == "mask":
         yield from ("edit", "mask")
+
+
+def _steps(loaded: Loaded, options: Options) -> Iterator[tuple[str, int]]:
+    """By quality, of a new picture where it draws such; what is too many is left out."""
+    own = (loaded.tasks.get("generate") or next(iter(loaded.tasks.values()))).steps
+    for quality, effort in EFFORTS.items():
+        if own is not None and (steps := usual_steps(effort, own, options)) <= options.max_steps:
+            yield quality, steps
 
 
 def _description(loaded: Loaded) -> str:

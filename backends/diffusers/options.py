@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -22,8 +21,6 @@ Weight: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
 
 DEVICE = re.compile(r"auto|cpu|mps|(cuda|xpu)(:[0-9]{1,2})?")
 SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
-# How many of the model's own steps a quality is, as the edge says it.
-QUALITIES: Mapping[float, Quality] = {0.5: "low", 2.0: "high", 3.0: "xhigh", 4.0: "max"}
 # What the server says itself when it calls a pipeline, or what would be no picture any more.
 OURS = frozenset(
     [

@@ -8,10 +8,11 @@ from typing import TypeAlias
 from msgspec import Struct
 
 import vision
+from backends import Sides
 from backends.diffusers.messages import LARGEST, Ability, Loaded, Piece, Pixels, Task
-from backends.diffusers.options import QUALITIES, Options, sides
+from backends.diffusers.options import Options, sides
 from backends.errors import Refused, Unsupported
-from backends.requests import ImageRequest
+from backends.requests import EFFORTS, ImageRequest
 
 Size: TypeAlias = tuple[int, int]
 
@@ -109,10 +110,9 @@ def _size(request: ImageRequest, loaded: Loaded, options: Options, first: Size |
     """What was asked for; else that of the picture to change, as near as the model comes; else the usual one."""
     multiple, smallest, largest = loaded.multiple, options.smallest, options.largest
     if request.width is not None and request.height is not None:
-        asked = (request.width, request.height)
-        if not all(smallest <= side <= largest and side % multiple == 0 for side in asked):
-            rule = f"multiples of {multiple} from {smallest} to {largest} pixels"
-            raise Refused(f"size: the sides of this model's pictures are {rule}.", param="size")
+        asked, allowed = (request.width, request.height), Sides(smallest, largest, multiple)
+        if not allowed.allow(asked):
+            raise Refused(f"size: the sides of this model's pictures are {allowed}.", param="size")
         return asked
     if first is None:
         return sides(options.size) if options.size else (loaded.width, loaded.height)
@@ -151,16 +151,19 @@ def _steps(request: ImageRequest, ability: Ability, options: Options, strength: 
         if request.steps is not None or request.effort != 1.0:
             raise Unsupported(f"This model does not support {asked} for that.", param=asked)
         return None
-    own = options.steps or ability.steps
-    quality = QUALITIES.get(request.effort)
-    usual = options.qualities.get(quality) if quality else own
-    steps = request.steps or usual or max(1, round(own * request.effort))
+    steps = request.steps or usual_steps(request.effort, ability.steps, options)
     if steps > options.max_steps:
         name = "quality" if request.steps is None else "num_inference_steps"
         raise Refused(f"{name}: that would be {steps} steps; at most {options.max_steps} are taken.", param=name)
     if strength is not None and int(steps * strength) < 1:
         raise Refused(f"strength: {strength:g} of {steps} steps is not one step.", param="strength")
     return steps
+
+
+def usual_steps(effort: float, own: int, options: Options) -> int:
+    """Those of a picture for which so much effort was asked, where the pipeline by itself takes `own`."""
+    configured = {EFFORTS[quality]: steps for quality, steps in options.qualities.items()}
+    return configured.get(effort) or max(1, round((options.steps or own) * effort))
 
 
 def _guidance(request: ImageRequest, ability: Ability, options: Options) -> float | None:

@@ -50,6 +50,7 @@ class Echo:
         dimensions=DIMENSIONS,
         voices=speaking.VOICES,
         sizes=drawing.SIZES,
+        steps=drawing.STEPS,
         description="says back what it hears; for tests and load",
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import vision
 from backends import media
 from backends.events import Event, Picture, Progress, Usage
-from backends.requests import ImageRequest
+from backends.requests import EFFORTS, ImageRequest
 
 if TYPE_CHECKING:
     from vision import Pixels
@@ -19,6 +19,7 @@ USUAL = (256, 256)
 # Of a side of what one token stands for.
 TILE = 32
 STRENGTH = 0.5
+STEPS: Mapping[str, int] = {quality: round(20 * effort) for quality, effort in EFFORTS.items()}
 GREY = (128, 128, 128)
 
 
@@ -50,7 +51,7 @@ def _drawn(request: ImageRequest, images: list[Pixels], mask: Pixels | None) -> 
 def _colour(request: ImageRequest, index: int) -> tuple[int, int, int]:
     """The same for the same request; another one for another seed, or another picture of the same request."""
     said = (request.task, request.prompt, request.negative_prompt, request.extra.get("style"))
-    asked = (request.steps or round(20 * request.effort), request.guidance, (request.seed or 0) + index)
+    asked = (request.steps or round(STEPS["medium"] * request.effort), request.guidance, (request.seed or 0) + index)
     red, green, blue = hashlib.sha256(repr((said, asked)).encode()).digest()[:3]
     return red, green, blue
 

@@ -6,6 +6,7 @@ those that users of Diffusers send through `extra_body`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -15,6 +16,8 @@ from openai_proxy.bodies.fields import Integer, Label, whole
 Quality: TypeAlias = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
 Format: TypeAlias = Literal["png", "jpeg", "webp", "gif", "svg"]
 Amount: TypeAlias = Literal["low", "medium", "high"]
+# What is used, where OpenAI has other words for it.
+USED: Mapping[Quality, Quality] = {"auto": "medium", "standard": "medium", "hd": "high"}
 
 
 class VariationFields(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,13 +10,13 @@ from msgspec import Raw
 import vision
 from backends import Model
 from backends.errors import BadImage, Unsupported
-from backends.requests import Form, Image, ImageRequest
+from backends.requests import EFFORTS, Form, Image, ImageRequest
 from openai_proxy import media
 from openai_proxy.bodies.checks import able, at_most, at_most_characters
 from openai_proxy.bodies.image_bodies import (
+    USED,
     DrawingFields,
     EditBody,
-    Quality,
     VariationBody,
     VariationFields,
 )
@@ -25,17 +24,6 @@ from openai_proxy.config import Limits
 from openai_proxy.decode import Given
 from openai_proxy.errors import InvalidRequest
 
-# How many of the model's own steps: half as many, or up to four times.
-EFFORTS: Mapping[Quality, float] = {
-    "low": 0.5,
-    "auto": 1.0,
-    "medium": 1.0,
-    "standard": 1.0,
-    "high": 2.0,
-    "hd": 2.0,
-    "xhigh": 3.0,
-    "max": 4.0,
-}
 # By these a model says that it honours a field.
 NAMES = {
     "seed": "seed",
@@ -181,7 +169,10 @@ def _size(size: str | None, model: Model, limits: Limits) -> tuple[int | None, i
     if size is None or size == "auto":
         return None, None
     width, height = map(int, size.split("x"))
-    if model.sizes:
+    if model.sides is not None:
+        if not model.sides.allow((width, height)):
+            raise InvalidRequest(f"size: the sides of this model's pictures are {model.sides}.", param="size")
+    elif model.sizes:
         if (width, height) not in model.sizes:
             known = ", ".join(f"{width}x{height}" for width, height in model.sizes)
             raise InvalidRequest(f"size: this model draws {known} or auto.", param="size")
@@ -191,7 +182,8 @@ def _size(size: str | None, model: Model, limits: Limits) -> tuple[int | None, i
 
 
 def _effort(body: VariationFields, model: Model) -> float:
-    effort = EFFORTS[body.quality or "auto"]
+    quality = body.quality or "auto"
+    effort = EFFORTS[USED.get(quality, quality)]
     if effort != 1.0:
         able(model, "effort", "quality")
         if body.num_inference_steps is not None and not model.relays:

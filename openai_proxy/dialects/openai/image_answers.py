@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal, TypeAlias, cast
 
 import msgspec
@@ -17,13 +17,11 @@ from msgspec import Raw, Struct
 import vision
 from backends.errors import EngineFailed
 from backends.events import Outcome, Usage
-from openai_proxy.bodies.image_bodies import Format, Quality, VariationFields
+from openai_proxy.bodies.image_bodies import USED, Format, Quality, VariationFields
 
 Background: TypeAlias = Literal["transparent", "opaque"]
 # Keeps a picture of a media type at an address, and tells that.
 Address: TypeAlias = Callable[[bytes, str], str]
-# What was used, where OpenAI has other words for it.
-USED: Mapping[Quality, Quality] = {"auto": "medium", "standard": "medium", "hd": "high"}
 
 
 class InputDetails(Struct):

@@ -2,19 +2,20 @@
 
 Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's fields each entry says what it really
 is: `root` is the model behind an alias or an adapter, `state` whether it can answer now,
-`modalities` what a chat with it may hold, and `vision` "ocr" that
-pictures are read for it, since it cannot look. To another server of our kind, which comes with a `Via`, it says through
+`modalities` what a chat with it may hold, and `vision` "ocr" that pictures are read for it, since it cannot look. One
+that draws says, as far as it knows, which `sizes` it draws, or what `sides` may have, and how many `steps` a picture
+takes by its quality. To another server of our kind, which comes with a `Via`, it says through
 whom the model is known, so that two that list one another do not keep a name alive that nobody has any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from backends import via
+from backends import Sides, via
 from openai_proxy.dialects import Edge
 from openai_proxy.served import Served
 from openai_proxy.wire import Incoming, Reply
@@ -34,6 +35,9 @@ class ModelEntry(Struct):
     dimensions: int | None
     description: str
     vision: str | UnsetType = UNSET
+    sizes: list[str] | UnsetType = UNSET
+    sides: Sides | UnsetType = UNSET
+    steps: Mapping[str, int] | UnsetType = UNSET
     object: str = "model"
     owned_by: str = "openai-proxy"
     via: list[str] | UnsetType = UNSET
@@ -87,5 +91,8 @@ def entry(name: str, served: Served) -> ModelEntry:
         dimensions=model.dimensions,
         description=model.description,
         vision=served.config.vision or UNSET,
+        sizes=[f"{width}x{height}" for width, height in model.sizes] or UNSET,
+        sides=model.sides or UNSET,
+        steps=model.steps or UNSET,
         via=[via.NAME, *model.via] if via.passed.get() else UNSET,
     )

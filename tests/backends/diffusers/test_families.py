@@ -55,3 +55,4 @@ def test_of_a_pipeline_that_draws_from_words_alone(client: openai.OpenAI) -> Non
     told = client.models.retrieve("words").to_dict()
     assert told["kinds"] == ["image"]
     assert told["description"] == "PixArtAlphaPipeline: draws from words (cpu, float32)"
+    assert (told["sizes"], told.get("sides")) == (["64x64", "96x64"], None)

@@ -9,6 +9,7 @@ import pytest
 
 from backends import Setup, lacking
 from backends.diffusers import Diffusers
+from backends.diffusers.backend import _steps
 from backends.diffusers.messages import Ability, Loaded, Malformed, packed
 from backends.diffusers.options import Options
 from backends.diffusers.order import ordered
@@ -90,6 +91,13 @@ def look(ability: Ability, options: Any = None, **fields: Any) -> Any:
 )
 def test_steps(options: Any, fields: Any, steps: int) -> None:
     assert look(USUAL, options, **fields).steps == steps
+
+
+def test_the_steps_that_are_told() -> None:
+    loaded = Loaded(tasks={"edit": BARE, "generate": USUAL})
+    options = Options.read(setup(steps=5, qualities={"high": 6}, max_steps=15))
+    assert dict(_steps(loaded, options)) == {"low": 2, "medium": 5, "high": 6, "xhigh": 15}
+    assert dict(_steps(Loaded(tasks={"edit": BARE}), options)) == {}
 
 
 def test_sizes_and_guidance() -> None:

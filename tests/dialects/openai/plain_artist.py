@@ -1,11 +1,11 @@
-"""A model that draws and does nothing else, honours no parameter, and tells no sizes."""
+"""A model that draws and does nothing else, honours no parameter, and tells no sizes; and one that tells its sides."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
 import vision
-from backends import Model, Setup, State
+from backends import Model, Setup, Sides, State
 from backends.events import Event, Picture, Usage
 from backends.requests import ImageRequest, Request
 
@@ -30,3 +30,11 @@ class PlainArtist:
 
     async def close(self) -> None:
         pass
+
+
+class FreeArtist(PlainArtist):
+    """Any size within its bounds."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.model = Model(kinds=frozenset({"image"}), sides=Sides(16, 64, 8))

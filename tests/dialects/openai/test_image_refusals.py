@@ -125,6 +125,26 @@ def test_the_sizes_are_listed(local: Local) -> None:
     assert "64x64, 256x256" in answer.error["message"]
 
 
+def test_the_sizes_that_the_listing_tells_are_drawn(local: Local, small: Local) -> None:
+    entry = local.send("GET", "/v1/models/echo").json
+    assert (entry["sizes"][:2], entry["steps"]["medium"], "sides" in entry) == (["64x64", "256x256"], 20, False)
+    assert all(generated(local, size=size).json["size"] == size for size in entry["sizes"])
+    assert small.send("GET", "/v1/models/plain").json.keys() & {"sizes", "sides", "steps"} == set()
+
+
+def test_sides_that_are_possible() -> None:
+    free = ModelConfig(backend="tests.dialects.openai.plain_artist:FreeArtist")
+    with Local(models={"free": free}) as application:
+        sides = application.send("GET", "/v1/models/free").json["sides"]
+        assert sides == {"smallest": 16, "largest": 64, "multiple": 8}
+        for size in ("16x64", "24x24"):
+            assert generated(application, model="free", size=size).json["size"] == size
+        for size in ("8x16", "16x72", "20x16"):
+            answer = generated(application, model="free", size=size)
+            answer.refusal(400, "invalid_value", "size")
+            assert "multiples of 8 from 16 to 64 pixels" in answer.error["message"]
+
+
 def test_unknown_fields_and_models(local: Local) -> None:
     generated(local, colour="red").refusal(400, "unknown_parameter", "colour")
     generated(local, model="nobody").refusal(404, "model_not_found", "model")
