@@ -14,6 +14,7 @@ BENCHMARKS = {
     "workers": "two workers against one process, both with the echo backend: CPU, memory",
     "audio": "speech and transcription over HTTP beside their libraries: first sound, real-time factor, memory",
     "looking": "pictures that come in: another stream's delay while they are decoded, words that OCR reads",
+    "images": "pictures that are drawn: time, memory, another stream's delay; and what a picture in a chat costs",
     "engine": "the embedded models over HTTP: tokens a second, time to the first token",
 }
 # A module called as our package would hide it.

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import argparse
 import base64
-import http.client
 import io
-import itertools
 import json
 import random
 import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct, to_builtins
 from PIL import Image, ImageFilter
 from pinned import Pinned
+from stalls import Stall, read, stall
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -26,7 +25,6 @@ from tests.scenes import scenes, share_read
 
 MOST_DELAY_MS, LEAST_SHARE = 50.0, 0.9
 PHOTOS, SIDES = 8, (4000, 3000)
-BEAT, BEATS = 0.01, 600
 CONFIG = """
 [server]
 log_format = "json"
@@ -44,14 +42,6 @@ options = { modalities = [] }
 """
 
 
-class Stall(Struct):
-    """How much later than its beat a token came at most, and 99 of 100 at most, in ms."""
-
-    case: str
-    worst: float
-    p99: float
-
-
 class Words(Struct):
     """Shares of words that were read, with and without regard to spaces, and seconds a picture (median, most)."""
 
@@ -62,21 +52,20 @@ class Words(Struct):
     most: float
 
 
-def asked(port: int, body: dict[str, Any]) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json"})
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise SystemExit(f"the server answered {answer.status}: {answer.read()[:300]!r}")
-    return answer
-
-
-def shown(model: str, data: bytes, kind: str) -> dict[str, Any]:
+def shown(model: str, data: bytes, kind: str) -> bytes:
+    """A chat with a picture."""
     url = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return {
-        "model": model,
-        "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}],
-    }
+    part = {"type": "image_url", "image_url": {"url": url}}
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": [part]}]}).encode()
+
+
+def beside(port: int, case: str, chats: list[bytes]) -> Stall:
+    """What another stream feels while these are answered, all at once."""
+    return stall(port, "echo", case, [partial(_asked, port, chat) for chat in chats])
+
+
+def _asked(port: int, chat: bytes, ended: threading.Event) -> bytes:
+    return read(port, chat)
 
 
 def photo(seed: int) -> bytes:
@@ -90,54 +79,23 @@ def photo(seed: int) -> bytes:
     return file.getvalue()
 
 
-def stall(port: int, case: str, bodies: list[dict[str, Any]]) -> Stall:
-    """The delays of one stream's tokens while these are asked, all at once, one second after it began."""
-    script = {"text": "word " * BEATS, "delay": BEAT}
-    stream = asked(
-        port, {"model": "echo", "messages": [{"role": "user", "content": "x"}], "script": script, "stream": True}
-    )
-    texts = [json.dumps(body).encode() for body in bodies]
-    others = [threading.Thread(target=_post, args=(port, text)) for text in texts]
-    times = []
-    begun = time.monotonic()
-    for line in stream:
-        if line.startswith(b"data: {"):
-            times.append(time.monotonic())
-        if others and times and times[-1] > begun + 1 and not others[0].ident:
-            for other in others:
-                other.start()
-    for other in others:
-        other.join()
-    gaps = sorted(max(0.0, after - before - BEAT) * 1000 for before, after in itertools.pairwise(times))
-    return Stall(case, round(gaps[-1], 1), round(gaps[int(len(gaps) * 0.99)], 1))
-
-
-def _post(port: int, text: bytes) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-    connection.request("POST", "/v1/chat/completions", text, {"content-type": "application/json"})
-    answer = connection.getresponse()
-    data = answer.read()
-    if answer.status != 200:
-        print(f"the server answered {answer.status}: {data[:300]!r}", file=sys.stderr)
-
-
 def words(port: int) -> Words:
     """All scenes, one after the other, by the blocks that `echo` says back."""
-    total, read, strict, times = 0, 0.0, 0.0, []
+    total, found, strict, times = 0, 0.0, 0.0, []
     for scene in scenes():
         kind = "jpeg" if scene.data.startswith(b"\xff\xd8") else "png"
         begun = time.monotonic()
-        said = json.load(asked(port, shown("reader", scene.data, kind)))["choices"][0]["message"]["content"]
+        said = json.loads(read(port, shown("reader", scene.data, kind)))["choices"][0]["message"]["content"]
         times.append(time.monotonic() - begun)
         rows = "\n".join(row for row in said.splitlines() if row.startswith("> "))
         share = share_read(scene.words, rows)
         total += len(scene.words)
-        read += share * len(scene.words)
+        found += share * len(scene.words)
         strict += sum(word in rows.split() for word in scene.words)
         if share < 1:
             print(f"{scene.name}: {share:.0%} of the words", file=sys.stderr)
     times.sort()
-    return Words(len(times), round(read / total, 3), round(strict / total, 3), times[len(times) // 2], times[-1])
+    return Words(len(times), round(found / total, 3), round(strict / total, 3), times[len(times) // 2], times[-1])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -153,15 +111,13 @@ def main(arguments: argparse.Namespace) -> int:
         server = Pinned(["-m", "openai_proxy", "serve", "--port", "0", "--config", str(config)], Path(name, "log"))
         try:
             first = shown("reader", scenes()[0].data, "png")
+            decoded = [shown("echo", each, "jpeg") for each in photos[:PHOTOS]]
+            to_read = [shown("reader", each, "jpeg") for each in photos[PHOTOS:]]
             stalls = [
-                stall(server.port, "nothing else", []),
-                stall(server.port, "the reader starts and reads", [first]),
-                stall(
-                    server.port, f"{PHOTOS} photos decoded", [shown("echo", each, "jpeg") for each in photos[:PHOTOS]]
-                ),
-                stall(
-                    server.port, f"{PHOTOS} photos read", [shown("reader", each, "jpeg") for each in photos[PHOTOS:]]
-                ),
+                beside(server.port, "nothing else", []),
+                beside(server.port, "the reader starts and reads", [first]),
+                beside(server.port, f"{PHOTOS} photos decoded", decoded),
+                beside(server.port, f"{PHOTOS} photos read", to_read),
             ]
             found = words(server.port)
             memory = server.memory() / 1000

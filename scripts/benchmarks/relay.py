@@ -55,7 +55,7 @@ def _gateways(case: Case, servers: dict[str, Pinned], turn: int) -> list[str]:
     return names[turn % len(names) :] + names[: turn % len(names)]
 
 
-def _speed(servers: dict[str, Pinned], cases: list[Case], repetitions: int) -> dict[tuple[str, str], list[Run]]:
+def speed(servers: dict[str, Pinned], cases: list[Case], repetitions: int) -> dict[tuple[str, str], list[Run]]:
     """The runs of each gateway in each case."""
     runs: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for repetition in range(repetitions):
@@ -86,13 +86,13 @@ def _memory(servers: dict[str, Pinned]) -> dict[str, Memory]:
     return found
 
 
-def _start(stack: ExitStack, folder: Path, without: list[str]) -> dict[str, Pinned]:
+def start(stack: ExitStack, folder: Path, without: list[str]) -> dict[str, Pinned]:
     """All that are there, the upstream under the name `direct`."""
     cores = pin_load()
     servers = {DIRECT: fake_upstream(folder)}
     stack.callback(servers[DIRECT].stop)
-    for name, start in START.items():
-        server = None if name in without else start(f"http://127.0.0.1:{servers[DIRECT].port}", folder, cores)
+    for name, begin in START.items():
+        server = None if name in without else begin(f"http://127.0.0.1:{servers[DIRECT].port}", folder, cores)
         if server is None:
             print(f"without {name}", file=sys.stderr)
         else:
@@ -116,9 +116,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Measure and print; 1 when a must is missed or an answer was wrong."""
     cases = [case for case in CASES if not arguments.only or case.name in arguments.only]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        servers = _start(stack, Path(folder), arguments.without)
+        servers = start(stack, Path(folder), arguments.without)
         memory = {} if arguments.only else _memory(servers)
-        runs = _speed(servers, cases, 1 if arguments.quick else arguments.repetitions)
+        runs = speed(servers, cases, 1 if arguments.quick else arguments.repetitions)
     found = lines(runs, memory)
     if arguments.json:
         said = [{**to_builtins(line), "verdict": line.verdict} for line in found]

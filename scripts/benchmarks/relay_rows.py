@@ -77,6 +77,7 @@ ROWS = (
     Row("image8m", REQUEST, "us", "cpu", NGINX, 5.0, 2.5),
     Row("image8m", REQUEST, "us", "cpu", ROUTER, target=0.5),
     Row("image8m", REQUEST, "us", "cpu", LITELLM, target=1 / 8),
+    Row("image8m", "added p50", "ms", "last", DIRECT, how="added"),
     Row("image8m", "memory grown", "kB", "grown", NGINX, None, 5 * BODY_KB, "alone"),
     Row("embed2m", REQUEST, "us", "cpu", NGINX, 2500, 2500, "alone"),
     Row("embed2m", REQUEST, "us", "cpu", NGINX, target=1.0),
