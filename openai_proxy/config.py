@@ -86,7 +86,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_line: Annotated[Count, Meta(description="the request line")] = 8_192
     body_bytes: Annotated[Count, Meta(description="a JSON body")] = 16_000_000
     upload_bytes: Annotated[Count, Meta(description="a form with a file")] = 26_214_400
-    form_parts: Annotated[Count, Meta(description="parts of a form")] = 40
+    form_parts: Annotated[Count, Meta(description="parts of a form beside the pictures to edit")] = 20
     form_field: Annotated[Count, Meta(description="one text of a form")] = 65_536
     n: Annotated[Count, Meta(description="choices of one request")] = 16
     stop: Annotated[Count, Meta(description="stop strings")] = 16

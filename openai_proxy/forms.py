@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
+from collections.abc import Set
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -54,7 +56,8 @@ def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tu
     given: dict[str, list[Part]] = {}
     known = {each.encode_name: each for each in msgspec.structs.fields(kind)}
     objects = frozenset(name for name, each in known.items() if _object(each.type))
-    for part in _Reader(limits).parts(body, boundary):
+    several = {_plain(name) for name, each in known.items() if each.type == list[bytes]}
+    for part in _Reader(limits, several).parts(body, boundary):
         if (nested := MEMBER.fullmatch(part.name)) and nested[1] in objects:
             part.name, part.member = nested[1], nested[2]
         name = part.name if part.name in known else part.name + SEVERAL
@@ -68,7 +71,7 @@ def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tu
     values = {known[name].name: _value(known[name], parts) for name, parts in given.items()}
     for name, each in known.items():
         if each.required and name not in given:
-            name = name.removesuffix(SEVERAL)
+            name = _plain(name)
             raise InvalidRequest(f"{name} is required.", param=name)
     return kind(**values), frozenset(values)
 
@@ -96,7 +99,7 @@ def _value(wanted: msgspec.structs.FieldInfo, parts: list[Part]) -> Any:
 
 def _file(part: Part, name: str) -> bytes:
     if part.file is None:
-        name = name.removesuffix(SEVERAL)
+        name = _plain(name)
         raise InvalidRequest(f"{name} must be a file: a part with a filename.", param=name)
     return bytes(part.data)
 
@@ -120,11 +123,17 @@ def _converted(value: Any, wanted: msgspec.structs.FieldInfo) -> Any:
         raise InvalidRequest(f"{name}: {str(error)[:SHOWN]}", param=name) from error
 
 
-class _Reader:
-    """Takes the parser's calls, which come part by part."""
+def _plain(name: str) -> str:
+    return name.removesuffix(SEVERAL)
 
-    def __init__(self, limits: Limits) -> None:
+
+class _Reader:
+    """Takes the parser's calls, which come part by part. `several` are fields that hold as many files as a chat."""
+
+    def __init__(self, limits: Limits, several: Set[str]) -> None:
         self.limits = limits
+        self.several = several
+        self.counts: Counter[str] = Counter()
         self.found: list[Part] = []
         self.header = b""
         self.value = b""
@@ -156,8 +165,6 @@ class _Reader:
         return self.found
 
     def _begin(self) -> None:
-        if len(self.found) >= self.limits.form_parts:
-            raise TooManyItems(f"A form has at most {self.limits.form_parts} parts.")
         self.found.append(Part())
 
     def _header(self, data: bytes, start: int, end: int) -> None:
@@ -178,6 +185,16 @@ class _Reader:
         part.name = options[b"name"].decode(errors="replace")
         if b"filename" in options:
             part.file = label(options[b"filename"].decode(errors="replace"))
+        self._count(_plain(part.name))
+
+    def _count(self, name: str) -> None:
+        of_several = name in self.several
+        self.counts[name if of_several else ""] += 1
+        if of_several and self.counts[name] > self.limits.media:
+            raise TooManyItems(f"{name} is there more than {self.limits.media} times.", param=name)
+        if self.counts[""] > self.limits.form_parts:
+            beside = f" beside {' and '.join(self.several)}" if self.several else ""
+            raise TooManyItems(f"A form has at most {self.limits.form_parts} parts{beside}.")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         part = self.found[-1]

@@ -12,7 +12,7 @@ from backends import Model
 from backends.errors import BadImage, Unsupported
 from backends.requests import EFFORTS, Form, Image, ImageRequest
 from openai_proxy import media
-from openai_proxy.bodies.checks import able, at_most, at_most_characters
+from openai_proxy.bodies.checks import able, at_most_characters
 from openai_proxy.bodies.image_bodies import (
     USED,
     DrawingFields,
@@ -129,7 +129,6 @@ def _able_to(model: Model, task: str, words: str) -> None:
 def _edited(body: EditBody, model: Model, limits: Limits) -> dict[str, Any]:
     if body.markup is not None:
         raise Unsupported("markup is not supported: say in the prompt what to change.", param="markup")
-    at_most(body.image, limits.media, "image")
     if len(body.image) > 1:
         able(model, "images", "image")
     seen = [_seen(data, limits, "image") for data in body.image]

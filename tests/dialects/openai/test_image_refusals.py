@@ -181,6 +181,22 @@ def test_wrong_edits(local: Local, files: Any, fields: Any, code: str, param: st
     edited(local, *files, **fields).refusal(400, code, param)
 
 
+def test_as_many_parts_as_a_form_has(local: Local) -> None:
+    """Every field that an edit can have at once, with as many pictures as a chat has."""
+    fields: dict[str, Any] = {
+        **{"n": 1, "size": "64x64", "response_format": "b64_json", "output_format": "webp", "output_compression": 50},
+        **{"background": "opaque", "moderation": "low", "user": "u", "safety_identifier": "s", "seed": 1},
+        **{"guidance_scale": 1, "num_inference_steps": 2, "negative_prompt": "n", "strength": 0.5},
+        **{"stream": "false", "partial_images": 0},
+    }
+    files = [("image[]", WHITE)] * 20
+    assert len(fields) + len(("model", "prompt", "mask")) == Limits().form_parts - 1
+    assert edited(local, *files, ("mask", CLEAR), **fields).status == 200
+    edited(local, *files, ("image", WHITE), ("mask", CLEAR), **fields).refusal(400, "too_many_items", "image")
+    assert edited(local, *files, ("mask", CLEAR), quality="auto", **fields).status == 200
+    edited(local, *files, *[("mask", CLEAR)] * 3, **fields).refusal(400, "too_many_items", None)
+
+
 @pytest.mark.parametrize("data", [SVG, animated(), WHITE[:-20], b"x" * 100])
 def test_wrong_variations(local: Local, data: bytes) -> None:
     edited(local, ("image", data), path=VARIATIONS).refusal(400, "invalid_image", "image")
