@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Sequence
 
 import pybase64
 
@@ -55,10 +56,10 @@ def picture(data: bytes, limits: Limits, param: str) -> Image:
     return Image(data, found.media_type, found.width, found.height)
 
 
-def seen(data: bytes, limits: Limits, param: str) -> vision.Seen:
-    """What the head of a picture says, if that is in bounds. Raises BadImage."""
+def seen(data: bytes, limits: Limits, param: str, kinds: Sequence[str] = tuple(vision.MEDIA_TYPES)) -> vision.Seen:
+    """What the head of a picture says, if that is one of these kinds and in bounds. Raises BadImage."""
     try:
-        return vision.inspect(data, vision.Limits(limits.image_pixels, limits.image_side))
+        return vision.inspect(data, vision.Limits(limits.image_pixels, limits.image_side), kinds)
     except vision.BadPicture as error:
         raise BadImage(f"{param} is a picture that is not taken: {error}.", param=param) from error
 

@@ -11,7 +11,7 @@ import functools
 import io
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
@@ -30,6 +30,7 @@ Fit: TypeAlias = Callable[[tuple[int, int]], tuple[int, int]]
 
 # By Pillow's names: what it may try.
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+KINDS = tuple(MEDIA_TYPES)
 WORKERS = max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
@@ -71,9 +72,9 @@ def pillow() -> Any:
     return Image
 
 
-def inspect(data: bytes, limits: Limits) -> Seen:
-    """Look at the header alone. Raises BadPicture for another format or too large a picture."""
-    opened, orientation = _open(data, lambda wanted: wanted.head)
+def inspect(data: bytes, limits: Limits, kinds: Sequence[str] = KINDS) -> Seen:
+    """Look at the header alone. Raises BadPicture for a format that is none of `kinds`, or too large a picture."""
+    opened, orientation = _open(data, lambda wanted: wanted.head, kinds)
     with opened as picture:
         kind = MEDIA_TYPES[str(picture.format)]
         seen = Seen(kind, picture.width, picture.height, orientation, picture.has_transparency_data)
@@ -138,17 +139,18 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(WORKERS, thread_name_prefix="vision")
 
 
-def _open(data: bytes, part: Callable[[Bare], bytes]) -> tuple[Image, int]:
+def _open(data: bytes, part: Callable[[Bare], bytes], kinds: Sequence[str] = KINDS) -> tuple[Image, int]:
     """Reads the header; the picture and its orientation. A decoder may fail on hostile bytes in any way."""
     try:
         wanted = bare(data)
-        picture: Image = pillow().open(io.BytesIO(part(wanted)), formats=tuple(MEDIA_TYPES))
+        picture: Image = pillow().open(io.BytesIO(part(wanted)), formats=kinds)
     except Malformed as error:
         raise BadPicture(str(error)) from error
     except (pillow().DecompressionBombError, pillow().DecompressionBombWarning) as error:
         raise BadPicture("it has too many pixels") from error
     except Exception as error:
-        raise BadPicture("it is no PNG, JPEG, WebP or GIF that can be read") from error
+        *most, last = ["WebP" if kind == "WEBP" else kind for kind in kinds]
+        raise BadPicture(f"it is no {', '.join(most)} or {last} that can be read") from error
     return picture, wanted.orientation
 
 

@@ -41,7 +41,7 @@ NAMES = {
 }
 # What goes to the engine as it is.
 EXTRA = ("style", "input_fidelity", "complexity", "frame_count", "frame_duration_ms", "svg", "script")
-TAKEN = frozenset(vision.FORMATS.values())
+TAKEN = tuple(kind.upper() for kind in vision.FORMATS)
 FILES = frozenset({"image", "mask", "markup"})
 SMALLEST = 16
 B64_JSON = Raw(b'"b64_json"')
@@ -142,10 +142,7 @@ def _edited(body: EditBody, model: Model, limits: Limits) -> dict[str, Any]:
 
 
 def _seen(data: bytes, limits: Limits, param: str) -> vision.Seen:
-    seen = media.seen(data, limits, param)
-    if seen.media_type not in TAKEN:
-        raise BadImage(f"{param} must be PNG, JPEG or WebP.", param=param)
-    return seen
+    return media.seen(data, limits, param, TAKEN)
 
 
 def _image(data: bytes, seen: vision.Seen) -> Image:

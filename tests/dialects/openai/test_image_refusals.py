@@ -202,6 +202,14 @@ def test_wrong_variations(local: Local, data: bytes) -> None:
     edited(local, ("image", data), path=VARIATIONS).refusal(400, "invalid_image", "image")
 
 
+@pytest.mark.parametrize("data", [SVG, animated(), picture("GIF")])
+def test_what_edits_take_is_told(local: Local, data: bytes) -> None:
+    """They take less than chats do."""
+    for files in ([("image", data)], [("image", WHITE), ("mask", data)]):
+        message = edited(local, *files).error["message"]
+        assert message == f"{files[-1][0]} is a picture that is not taken: it is no PNG, JPEG or WebP that can be read."
+
+
 @pytest.mark.parametrize("path", [EDITS, VARIATIONS])
 def test_an_image_must_be_there_and_be_a_file(local: Local, path: str) -> None:
     prompt = [part("prompt", "a")] if path == EDITS else []
@@ -276,10 +284,12 @@ def test_a_model_that_does_not_draw_and_none_that_does() -> None:
         generated(application, model="").refusal(400, "invalid_value", "model")
 
 
-def test_what_is_too_large_is_cut(echo_server: Running) -> None:
+def test_what_is_too_large_is_refused_unread(echo_server: Running) -> None:
+    """By its announced length, so that no field can be named: a 413, as OpenAI has it."""
     with echo_server.client() as client, pytest.raises(openai.APIStatusError) as caught:
         client.images.edit(model="echo", prompt="a", image=("a.png", bytes(50_000_000)))
-    assert caught.value.status_code == 413
+    refused = caught.value
+    assert (refused.status_code, refused.code, refused.param) == (413, "request_too_large", None)
 
 
 def test_methods_and_content_types(echo_server: Running, local: Local) -> None:
