@@ -57,12 +57,12 @@ async def shown(image: Image, param: str, made: Made = "pixels", side: int | Non
         return await apart.shown_soon(image.data, made, min(sides, default=None), image.short_side)
 
 
-async def pictures(request: ImageRequest) -> tuple[list[Pixels], Pixels | None]:
+async def pictures(request: ImageRequest, side: int | None = None) -> tuple[list[Pixels], Pixels | None]:
     """The pictures to edit or to vary, upright, and how opaque the mask is: 0 where the first one may change.
 
-    Raises BadImage.
+    Pictures are shrunk until no side has more than `side` pixels, the mask is not. Raises BadImage.
     """
-    images = await asyncio.gather(*(shown(each, "image") for each in request.images))
+    images = await asyncio.gather(*(shown(each, "image", side=side) for each in request.images))
     found = [await asyncio.to_thread(image.pixels) for image in images]
     if request.mask is None:
         return found, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from starlette.types import Message, Receive
@@ -9,6 +10,7 @@ from starlette.types import Message, Receive
 from openai_proxy.errors import ClientGone, RequestTooLarge, UnsupportedMediaType
 
 CLOSE = ((b"connection", b"close"),)
+LARGE = 2_000_000
 
 
 def check_head(head: Mapping[bytes, bytes], limit: int, *, form: bool = False) -> None:
@@ -55,7 +57,8 @@ async def _rest(receive: Receive, limit: int, received: Callable[[int], None], f
         pieces.append(_piece(message))
         size += len(pieces[-1])
         more = message.get("more_body", False)
-    return b"".join(pieces)
+    # Where it is large, fresh memory costs milliseconds that other streams would wait for.
+    return b"".join(pieces) if size < LARGE else await asyncio.to_thread(b"".join, pieces)
 
 
 def _piece(message: Message) -> bytes:

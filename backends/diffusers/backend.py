@@ -102,7 +102,7 @@ class Diffusers:
         link = self._process.link
         with self._quarantine.running(request):
             task_of(request, link.loaded)
-            images, mask = await media.pictures(request)
+            images, mask = await media.pictures(request, self.options.largest)
             order = await vision.soon(ordered, request, link.loaded, self.options, images, mask)
             async with aclosing(link.easel.draw(order)) as events:
                 async for event in events:

@@ -28,7 +28,7 @@ async def pictures(request: ImageRequest) -> Iterator[Event]:
 
     What is edited or varied takes on the colour as far as `strength` says, and only where the mask is transparent.
     """
-    images, mask = await media.pictures(request)
+    images, mask = await media.pictures(request, max(map(max, SIZES)))
     return iter(await vision.soon(_drawn, request, images, mask))
 
 
