@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 import re
+import urllib.parse
 from collections.abc import Sequence
 
 import pybase64
@@ -17,7 +18,7 @@ from backends.errors import BadAudio, BadImage, Refused
 from backends.requests import Audio, Image
 from openai_proxy.config import Limits
 
-DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+-]+=[\w.+-]*)*;base64,", re.ASCII | re.IGNORECASE)
+DATA_URL = re.compile(r"\s*data:[\w.+/-]*(?:;[\w.+-]+=[\w.+-]*)*;base64,", re.ASCII | re.IGNORECASE)
 ADDRESS = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 # A head that is longer is none of a data URL's.
 SHORT_HEAD = 200
@@ -28,8 +29,18 @@ def from_url(url: str, param: str) -> bytes:
     url = unwrapped(url)
     head = DATA_URL.match(url[:SHORT_HEAD])
     if head is not None:
-        return from_base64(url[head.end() :], param, BadImage)
+        text = url[head.end() :]
+        try:
+            return from_base64(text, param, BadImage)
+        except BadImage:
+            return from_base64(_plain(text), param, BadImage)
     raise BadImage(f"{param} must be a data URL with base64: data:image/png;base64,...", param=param)
+
+
+def _plain(text: str) -> str:
+    """Base64 that a browser would take too: broken into lines, without its padding, escaped as other URLs are."""
+    plain = "".join(urllib.parse.unquote(text).split())
+    return plain + "=" * (-len(plain) % 4)
 
 
 def is_address(url: str) -> bool:

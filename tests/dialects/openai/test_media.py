@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import openai
 import pytest
@@ -107,6 +108,14 @@ def test_a_bare_url_and_other_heads_of_it(local: Local) -> None:
     tail = RED.partition(",")[2]
     for head in ("data:;base64,", "data:image/png;charset=x;base64,", "DATA:image/PNG;BASE64,"):
         assert said(local.post(CHAT, shown({"type": "image_url", "image_url": head + tail}))) == "image 60x40"
+
+
+def test_base64_as_browsers_take_it(local: Local) -> None:
+    head, _, tail = RED.partition(",")
+    lines = "\r\n".join(tail[at : at + 76] for at in range(0, len(tail), 76))
+    assert "=" in tail
+    for other in (f" {head},{lines}\n", f"{head}, {tail}", f"{head},{tail.rstrip('=')}", f"{head},{quote(tail, '')}"):
+        assert said(local.post(CHAT, shown(image(other)))) == "image 60x40"
 
 
 def test_a_picture_in_an_earlier_message(local: Local) -> None:
