@@ -29,14 +29,14 @@ STRIDE = 1 << 18
 SHOWN = 100
 # What several values are called by clients, and the members of an object.
 SEVERAL = "[]"
-MEMBER = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
+MEMBER = re.compile(r"([^\[\]]+)\[([^\[\]]+)\](?:\[([^\[\]]+)\])?")
 
 
 class Part(Struct):
-    """One part: a file where the client names one, else a field of text; `member` is of the object `name`."""
+    """One part: a file where the client names one, else a field of text; `member` is its place in the object `name`."""
 
     name: str = ""
-    member: str | None = None
+    member: tuple[str, ...] = ()
     file: str | None = None
     data: bytes = b""
     pieces: list[bytes] = field(default_factory=list)
@@ -54,8 +54,8 @@ def boundary_of(content_type: bytes) -> bytes | None:
 def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tuple[T, frozenset[str]]:
     """The form as `kind`, and the names of the fields it sets; empty text sets nothing. Bytes are files.
 
-    An object is JSON, or fields `name[member]` as the `openai` SDK writes it. Raises InvalidRequest, TooManyItems or
-    UnknownParameter, each naming the field.
+    An object is JSON, or fields `name[member]` and `name[member][member]` as the `openai` SDK writes it. Raises
+    InvalidRequest, TooManyItems or UnknownParameter, each naming the field.
     """
     given: dict[str, list[Part]] = {}
     known = {each.encode_name: each for each in msgspec.structs.fields(kind)}
@@ -63,7 +63,7 @@ def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tu
     several = {_plain(name) for name, each in known.items() if each.type == list[bytes]}
     for part in _Reader(limits, several).parts(body, boundary):
         if (nested := MEMBER.fullmatch(part.name)) and nested[1] in objects:
-            part.name, part.member = nested[1], nested[2]
+            part.name, part.member = nested[1], tuple(filter(None, nested.groups()[1:]))
         name = part.name if part.name in known else part.name + SEVERAL
         if name not in known:
             near = difflib.get_close_matches(part.name[:SHOWN], known, n=1)
@@ -88,8 +88,8 @@ def _object(kind: Any) -> bool:
 def _value(wanted: msgspec.structs.FieldInfo, parts: list[Part]) -> Any:
     name = wanted.encode_name
     members = [part.member for part in parts]
-    if any(members) and len({*members} - {None}) == len(members):
-        return _converted({part.member: _text(part, name) for part in parts}, wanted)
+    if any(members) and len({*members} - {()}) == len(members):
+        return _converted(_nested(parts, name), wanted)
     if wanted.type == list[bytes]:
         return [_file(part, name) for part in parts]
     if name.endswith(SEVERAL):
@@ -99,6 +99,19 @@ def _value(wanted: msgspec.structs.FieldInfo, parts: list[Part]) -> Any:
     if wanted.type in (bytes, bytes | None):
         return _file(parts[0], name)
     return _converted(_text(parts[0], name), wanted)
+
+
+def _nested(parts: list[Part], name: str) -> dict[str, Any]:
+    whole: dict[str, Any] = {}
+    for part in parts:
+        *way, last = part.member
+        inner = whole
+        for member in way:
+            inner = inner.setdefault(member, {})
+            if not isinstance(inner, dict):
+                raise InvalidRequest(f"{name}[{member[:SHOWN]}] is text and an object.", param=name)
+        inner[last] = _text(part, name)
+    return whole
 
 
 def _file(part: Part, name: str) -> bytes:

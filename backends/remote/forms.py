@@ -62,8 +62,8 @@ def _chunking(detection: Detection | None) -> list[tuple[str, str]]:
 
 def picture_form(request: ImageRequest, model: str) -> tuple[bytes, bytes]:
     """The content type and the body of an edit or a variation: the client's own fields, and the pictures."""
-    fields = [("model", model), *((name, _text(value)) for name, value in fields_of(request).items())]
-    return multipart(fields, _pictures(request))
+    fields = [text for name, value in fields_of(request).items() for text in _texts(name, value)]
+    return multipart([("model", model), *fields], _pictures(request))
 
 
 def _pictures(request: ImageRequest) -> Iterator[File]:
@@ -78,8 +78,13 @@ def _picture(name: str, stem: str, image: Image) -> File:
     return File(name, f"{stem}.{image.media_type.rpartition('/')[2]}", image.data, image.media_type)
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """A field, or those of an object's members."""
+    if isinstance(value, dict):
+        for member, inner in value.items():
+            yield from _texts(f"{name}[{member}]", inner)
+    else:
+        yield name, value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def multipart(fields: Iterable[tuple[str, str]], files: Iterable[File]) -> tuple[bytes, bytes]:

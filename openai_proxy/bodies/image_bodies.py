@@ -53,11 +53,24 @@ class DrawingFields(VariationFields, kw_only=True, forbid_unknown_fields=True):
     frame_duration_ms: Annotated[int, Meta(ge=1, le=655_350)] | None = None
 
 
+class SvgReasoning(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """How much a model thinks about an SVG."""
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+
+
+class Svg(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """Who writes an SVG."""
+
+    model: str | None = None
+    reasoning: SvgReasoning | None = None
+
+
 class GenerationBody(DrawingFields, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/images/generations`; `script` is for the backend `echo`."""
 
     style: Literal["vivid", "natural"] | None = None
-    svg: dict[str, Any] | None = None
+    svg: Svg | None = None
     script: dict[str, Any] | None = None
 
 
@@ -68,6 +81,7 @@ class EditBody(DrawingFields, kw_only=True, forbid_unknown_fields=True, rename={
     mask: bytes | None = None
     markup: bytes | None = None
     input_fidelity: Literal["high", "low"] | None = None
+    svg: Svg | None = None
 
 
 class VariationBody(VariationFields, kw_only=True, forbid_unknown_fields=True):

@@ -132,6 +132,13 @@ def test_an_edit_is_a_form_written_anew(client: openai.OpenAI, fake: Upstream) -
     }
 
 
+def test_an_edit_with_an_object(client: openai.OpenAI, fake: Upstream) -> None:
+    svg: Any = {"model": "a", "reasoning": {"effort": "low"}}
+    client.images.edit(model="ours", image=("a", WHITE), prompt="p", output_format="svg", svg=svg)
+    own = {"model": "theirs", "prompt": "p", "output_format": "svg", "image": "image/png"}
+    assert told(fake) == {**own, "svg[model]": "a", "svg[reasoning][effort]": "low"}
+
+
 def test_a_stream_of_an_edit(client: openai.OpenAI, fake: Upstream) -> None:
     events = list(client.images.edit(model="ours", image=("a", WHITE), prompt="p", stream=True, partial_images=1))
     assert [event.type for event in events] == ["image_edit.partial_image", "image_edit.completed"]
