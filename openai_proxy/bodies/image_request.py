@@ -129,8 +129,8 @@ def _able_to(model: Model, task: str, words: str) -> None:
 def _edited(body: EditBody, model: Model, limits: Limits) -> dict[str, Any]:
     if body.markup is not None:
         raise Unsupported("markup is not supported: say in the prompt what to change.", param="markup")
-    if len(body.image) > 1:
-        able(model, "images", "image")
+    if len(body.image) > 1 and "images" not in model.parameters:
+        raise Unsupported("This model takes one picture.", param="image")
     seen = [_seen(data, limits, "image") for data in body.image]
     if sum(each.width * each.height for each in seen) > limits.chat_pixels:
         raise BadImage(f"The pictures have more than {limits.chat_pixels} pixels together.", param="image")

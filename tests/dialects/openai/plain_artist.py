@@ -33,8 +33,8 @@ class PlainArtist:
 
 
 class FreeArtist(PlainArtist):
-    """Any size within its bounds."""
+    """Any size within its bounds; changes one picture."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self.model = Model(kinds=frozenset({"image"}), sides=Sides(16, 64, 8))
+        self.model = Model(kinds=frozenset({"image"}), parameters=frozenset({"edit"}), sides=Sides(16, 64, 8))

@@ -132,7 +132,7 @@ def test_the_sizes_that_the_listing_tells_are_drawn(local: Local, small: Local) 
     assert small.send("GET", "/v1/models/plain").json.keys() & {"sizes", "sides", "steps"} == set()
 
 
-def test_sides_that_are_possible() -> None:
+def test_what_a_model_tells_that_draws_any_size() -> None:
     free = ModelConfig(backend="tests.dialects.openai.plain_artist:FreeArtist")
     with Local(models={"free": free}) as application:
         sides = application.send("GET", "/v1/models/free").json["sides"]
@@ -143,6 +143,10 @@ def test_sides_that_are_possible() -> None:
             answer = generated(application, model="free", size=size)
             answer.refusal(400, "invalid_value", "size")
             assert "multiples of 8 from 16 to 64 pixels" in answer.error["message"]
+        assert edited(application, model="free").status == 200
+        answer = edited(application, ("image", WHITE), ("image", WHITE), model="free")
+        answer.refusal(400, "unsupported_parameter", "image")
+        assert answer.error["message"] == "This model takes one picture."
 
 
 def test_unknown_fields_and_models(local: Local) -> None:
