@@ -18,7 +18,7 @@ from backends.events import Event, Picture, Progress, Usage
 from backends.life import Life
 from backends.options import read_options
 from backends.quarantine import Quarantine
-from backends.requests import ImageRequest, Request
+from backends.requests import EFFORTS, ImageRequest, Request
 from backends.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Emoji:
             | {"transparent", "partial"}
         ),
         sizes=SIZES,
+        steps={quality: round(STEPS * effort) for quality, effort in EFFORTS.items()},
         description="draws emoji-like pictures of common things, in colours that are asked for; 128x128, enlarged",
     )
 
@@ -98,7 +99,7 @@ class Emoji:
         """Draw, step by step; closed or canceled, it makes no further one. Raises BadImage."""
         if not isinstance(request, ImageRequest):
             raise OtherKind
-        images, mask = await media.pictures(request)
+        images, mask = await media.pictures(request, LONGEST)
         order = await vision.soon(ordered, request, images, mask)
         words = 0
         yield Progress(0.0, "drawing")
