@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backends import State
+
+# Seconds after which a task that goes on is canceled once more.
+AGAIN = 1.0
 
 
 class Life:
@@ -29,3 +33,15 @@ class Life:
         except BaseException as error:
             self.become(State("failed", str(error)) if isinstance(error, Exception) else State("stopped"))
             raise
+
+
+async def ended(watch: asyncio.Task[None]) -> None:
+    """Cancel a task until it is done: where a timeout of its own runs out in that very moment, one cancel may be lost.
+
+    Raises what it raises, if that is not that it was canceled.
+    """
+    while not watch.done():
+        watch.cancel()
+        await asyncio.wait({watch}, timeout=AGAIN)
+    if not watch.cancelled():
+        watch.result()

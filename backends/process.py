@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from backends import State
 from backends.errors import LoadFailed, Unavailable
-from backends.life import Life
+from backends.life import Life, ended
 from backends.spawn import ask
 from backends.spawned import Loaded
 
@@ -102,9 +102,7 @@ class Process(Generic[L]):
     async def close(self) -> None:
         """End the process. Safe to call twice."""
         if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await ended(self._watch)
             self._watch = None
         await self._end()
         self._life.become(State("stopped"))

@@ -21,6 +21,7 @@ from msgspec import structs
 
 from backends import State
 from backends.errors import BackendError, LoadFailed, Unavailable
+from backends.life import ended
 from backends.vllm import compat, progress
 from backends.vllm.arguments import GUIDANCE
 from backends.vllm.families import Signs, chosen
@@ -140,9 +141,7 @@ class Engine:
 
     async def _look_away(self) -> None:
         if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await ended(self._watch)
             self._watch = None
 
     def _become(self, state: State) -> None:
