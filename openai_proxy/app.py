@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config
-from openai_proxy.dialects import DIALECTS, Dialect, Edge
+from openai_proxy.dialects import DIALECTS, Dialect, Edge, place_of, placed
 from openai_proxy.docs import POLICY, page
 from openai_proxy.gate import Gate
 from openai_proxy.keys import Keys
@@ -56,8 +56,11 @@ class Application:
         self.gate = Gate(self._route, self.edge)
 
     def _dialects(self) -> list[Dialect]:
-        builders: list[Callable[[Edge], Dialect]] = [pkgutil.resolve_name(where) for where in DIALECTS.values()]
-        return [build(self.edge) for build in builders]
+        places = {name: place_of(name, self.edge.config) for name in DIALECTS}
+        served = {name: pkgutil.resolve_name(DIALECTS[name]) for name, place in places.items() if place is not None}
+        dialects = [placed(build(self.edge), places[name] or "") for name, build in served.items()]
+        self.edge.admits = tuple(dialect.admit for dialect in dialects if dialect.admit is not None)
+        return dialects
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.gate(scope, receive, send)
@@ -84,12 +87,14 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:
         self.edge.router.start()
+        self.edge.jobs.resume()
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG)
         try:
             yield
         finally:
+            await self.edge.jobs.close()
             await self.edge.router.close()
 
     async def reload(self, config: Config, keys: Keys, revision: int | None = None) -> None:

@@ -141,6 +141,40 @@ class Vision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wheels: Annotated[str | None, Meta(description="folder of .whl files to take those from, offline")] = None
 
 
+# Off, on at its own paths, or below this one.
+Place = bool | Annotated[str, Meta(pattern="^(/[A-Za-z0-9._-]+)+$")]
+
+
+class Protocols(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Protocols beside OpenAI's: false, true, or a path such as "/replicate" below which they are served."""
+
+    predictions: Annotated[Place, Meta(description="the predictions API of Replicate's clients")] = True
+    aime: Annotated[Place, Meta(description="the API of AIME's clients")] = True
+    infernet: Annotated[Place, Meta(description="the node API of Infernet's clients")] = True
+
+
+class JobSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs: requests that are kept until they are done."""
+
+    database: Annotated[
+        str | None,
+        Meta(description='a SQLite file, "postgresql://..." or "memory"; absent: jobs.db in the folder `home`'),
+    ] = None
+    home: Annotated[
+        str | None, Meta(description="folder of the database and files; the user's data folder if absent")
+    ] = None
+    files: Annotated[
+        str | None, Meta(description='folder, or URL such as "s3://bucket/prefix", of sounds and pictures; in `home`')
+    ] = None
+    keep: Annotated[Seconds, Meta(description="how long jobs that have ended can be read")] = 86_400.0
+    keep_count: Annotated[Count, Meta(description="jobs that have ended, all together")] = 10_000
+    keep_bytes: Annotated[Count, Meta(description="requests, answers and files of all jobs")] = 1_000_000_000
+    queued: Annotated[Count, Meta(description="jobs of one key that may wait")] = 1000
+    queue_time: Annotated[Seconds, Meta(description="a job that has waited for so long fails")] = 3600.0
+    lease: Annotated[Seconds, Meta(description="a process that was not heard of for so long loses its jobs")] = 30.0
+    attempts: Annotated[Count, Meta(description="processes that may die of a job before it fails")] = 3
+
+
 class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long anything may take."""
 
@@ -164,6 +198,9 @@ class ModelConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     backend: Annotated[str, Meta(description='name of a backend, or "module:Class"')]
     aliases: Annotated[tuple[str, ...], Meta(description="other names of this model")] = ()
     slots: Annotated[Count | None, Meta(description="requests that run at once; if absent the backend's own")] = None
+    job_slots: Annotated[
+        Count | None, Meta(description="jobs that run at once; absent: all slots but one, where there are more")
+    ] = None
     queue: Annotated[int, Meta(ge=0, le=10**12, description="requests that may wait for a slot")] = 256
     queue_tokens: Annotated[
         int, Meta(ge=0, le=10**12, description="prompt tokens (estimated) that may wait for a slot")
@@ -236,5 +273,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     vision: Vision = Vision()
+    jobs: JobSettings = JobSettings()
+    protocols: Protocols = Protocols()
     models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}
     default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

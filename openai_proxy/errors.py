@@ -13,7 +13,8 @@ EdgeError
 ├── Forbidden
 │   └── OriginNotAllowed
 ├── NotFound
-│   └── ModelNotFound
+│   ├── ModelNotFound
+│   └── JobNotFound
 ├── MethodNotAllowed
 ├── WrongState
 ├── UnsupportedMediaType
@@ -23,6 +24,9 @@ EdgeError
 ├── HostNotAllowed
 ├── LoopDetected
 ├── QueueFull
+│   └── TooManyJobs
+├── KeyReused               the idempotency key was used for something else
+├── StoreFailed             jobs cannot be kept
 ├── QueueTimeout
 ├── Draining
 └── ClientGone               nobody is left to tell; for logs and metrics
@@ -106,6 +110,10 @@ class ModelNotFound(NotFound):
     """The model does not exist."""
 
 
+class JobNotFound(NotFound):
+    """There is no such job."""
+
+
 class MethodNotAllowed(EdgeError):
     """This path does not take that method."""
 
@@ -144,6 +152,18 @@ class LoopDetected(EdgeError):
 
 class QueueFull(EdgeError):
     """The model's queue is full; try again soon."""
+
+
+class TooManyJobs(QueueFull):
+    """Too many of your jobs wait; try again when some are done."""
+
+
+class KeyReused(EdgeError):
+    """This Idempotency-Key was used for another request."""
+
+
+class StoreFailed(EdgeError):
+    """Jobs cannot be kept at the moment; try again soon."""
 
 
 class QueueTimeout(EdgeError):
@@ -206,6 +226,7 @@ TABLE: dict[type[Exception], Row] = {
     OriginNotAllowed: Row(403, "permission_error", "origin_not_allowed"),
     NotFound: Row(404, INVALID, "not_found"),
     ModelNotFound: Row(404, INVALID, "model_not_found"),
+    JobNotFound: Row(404, INVALID, "job_not_found"),
     MethodNotAllowed: Row(405, INVALID, "method_not_allowed"),
     WrongState: Row(409, INVALID, "wrong_state"),
     UnsupportedMediaType: Row(415, INVALID, "unsupported_media_type"),
@@ -215,6 +236,9 @@ TABLE: dict[type[Exception], Row] = {
     HostNotAllowed: Row(421, INVALID, "host_not_allowed"),
     LoopDetected: Row(508, "server_error", "loop_detected", started=True),
     QueueFull: Row(429, "rate_limit_error", "queue_full"),
+    TooManyJobs: Row(429, "rate_limit_error", "too_many_jobs"),
+    KeyReused: Row(409, INVALID, "idempotency_key_reused"),
+    StoreFailed: Row(503, "server_error", "storage_unavailable"),
     QueueTimeout: Row(503, "server_error", "overloaded"),
     Draining: Row(503, "server_error", "draining"),
     ClientGone: Row(499, INVALID, "client_gone"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
@@ -46,10 +46,14 @@ COME_BACK = 5.0
 
 
 class Edge(DoorEdge, Protocol):
-    """The part of a server's edge that the gate needs: what the listener does, and `keys`, which may be replaced."""
+    """The part of a server's edge that the gate needs: what the listener does, `keys`, which may be replaced, and who
+    `admits` callers of other protocols.
+    """
 
     @property
     def keys(self) -> Keys: ...
+    @property
+    def admits(self) -> Sequence[Callable[[Scope, Mapping[bytes, bytes]], Caller | None]]: ...
 
 
 class Gate:
@@ -141,10 +145,16 @@ class Gate:
         """Who calls, if they may. Raises EdgeError."""
         if TWICE in head:
             raise BadHead(f"The header {head[TWICE].decode()} is given twice.")
-        caller = self._known(scope, head) if self.edge.keys else NOBODY
+        caller = (self._invited(scope, head) or self._known(scope, head)) if self.edge.keys else NOBODY
         if self.edge.lifecycle.phase == "draining" and scope["path"] not in SPARED:
             raise Draining(retry_after=COME_BACK)
         return caller
+
+    def _invited(self, scope: Scope, head: Mapping[bytes, bytes]) -> Caller | None:
+        """Who may come in without a key in the head, because a protocol asks for one elsewhere."""
+        if not head.keys().isdisjoint(KEY_HEADERS):
+            return None
+        return next((caller for admit in self.edge.admits if (caller := admit(scope, head))), None)
 
     def _known(self, scope: Scope, head: dict[bytes, bytes]) -> Caller:
         path: str = scope["path"]

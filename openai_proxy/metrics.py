@@ -72,6 +72,7 @@ class Metrics:
         self.fetches = self._counter("media_fetches", "pictures fetched by address, by how it ended", "outcome")
         self.fetch_seconds = self._histogram("media_fetch_seconds", "fetching one of them").labels()
         self.fetched_bytes = self._counter("media_fetched_bytes", "what they had").labels()
+        self.jobs = self._counter("jobs", "jobs that ended, by the protocol that brought them", "origin", "state")
         self.config_revision = self._gauge("config_revision", "counts configurations taken since the start")
         self.engines = Engines(self.registry)
         self.config_rejected = self._counter("config_rejected", "configurations refused while running").labels()

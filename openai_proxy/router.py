@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from backends import Setup, State, apart, check_together
 from backends.errors import BackendError, Busy, ContextExceeded, Overloaded, Unavailable
@@ -29,6 +29,17 @@ Translate: TypeAlias = Callable[[Served], Awaitable[Request]]
 NOT_BEGUN = (Unavailable, Overloaded, Busy, ContextExceeded, QueueFull, QueueTimeout)
 
 log = logging.getLogger("openai_proxy.router")
+
+
+class Patience(NamedTuple):
+    """How many seconds somebody waits for a slot, told by `begun` when there is one; None: as the settings say."""
+
+    seconds: float | None = None
+    begun: Callable[[], None] = lambda: None
+
+
+# Who waits as long as all do, and does not want to be told.
+USUAL = Patience()
 
 
 class Router:
@@ -168,7 +179,9 @@ class Router:
         if served.name not in self.models:
             served.counted.forget()
 
-    def run(self, request: Request, translate: Translate | None = None) -> AsyncGenerator[Event, None]:
+    def run(
+        self, request: Request, translate: Translate | None = None, patience: Patience = USUAL
+    ) -> AsyncGenerator[Event, None]:
         """Answer a request with its engine's events. Close it early to stop the engine's work.
 
         Where the model has others to fall back to, `translate` makes the request for them. Raises BackendError,
@@ -177,7 +190,7 @@ class Router:
         served = self.find(request.model)
         if translate is not None and served.config.fallback:
             return self._run_any(served, request, translate)
-        return self._run(served, request)
+        return self._run(served, request, patience)
 
     async def _run_any(self, served: Served, request: Request, translate: Translate) -> AsyncGenerator[Event, None]:
         """Answer by the first model that begins to. What cannot begin is not begun twice, nor told twice."""
@@ -207,9 +220,10 @@ class Router:
         assert first is not None
         raise first
 
-    async def _run(self, served: Served, request: Request) -> AsyncGenerator[Event, None]:
-        slot = served.take() or await self._queue(served, estimate(request))
+    async def _run(self, served: Served, request: Request, patience: Patience = USUAL) -> AsyncGenerator[Event, None]:
+        slot = served.take() or await self._queue(served, estimate(request), patience.seconds)
         with Turn(served, slot, self.ticker, self.timeouts, request) as turn:
+            patience.begun()
             if served.config.vision is not None:
                 request = await self.looker.told(request, served.model)
             while True:
@@ -235,10 +249,10 @@ class Router:
                 finally:
                     await events.aclose()
 
-    async def _queue(self, served: Served, tokens: int) -> float:
+    async def _queue(self, served: Served, tokens: int, wait: float | None) -> float:
         began = time.monotonic()
         try:
-            slot = await served.acquire(tokens, self.timeouts.queue)
+            slot = await served.acquire(tokens, self.timeouts.queue if wait is None else wait)
         except BaseException as error:
             if isinstance(error, QueueTimeout):
                 served.counted.timed_out("queue")

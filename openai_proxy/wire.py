@@ -70,6 +70,14 @@ class Incoming(Struct):
         head: Mapping[bytes, bytes] = self.scope["state"]["head"]
         return b"idempotency-key" in head
 
+    def root(self, public_url: str | None) -> str:
+        """Where this client reaches the server, unless the settings say where clients do."""
+        if public_url is not None:
+            return public_url
+        host: bytes | None = self.scope["state"]["head"].get(b"host")
+        name = "{}:{}".format(*self.scope["server"]) if host is None else host.decode("latin-1")
+        return f"{self.scope['scheme']}://{name}"
+
     def note_model(self, name: str) -> None:
         """Say in the access log which model answers."""
         self.scope["state"]["model"] = name

@@ -34,6 +34,7 @@ class Running:
 
     def __init__(self, arguments: tuple[str, ...], log: Path, env: dict[str, str]) -> None:
         self.log = log
+        env.setdefault("OPENAI_PROXY_JOBS_HOME", str(log.parent / "jobs"))
         command = [sys.executable, "-m", "openai_proxy", "serve", "--port", "0", *arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(

@@ -5,16 +5,20 @@ Each is `build(edge) -> Dialect`. To add one, write a file or folder here and a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec import Struct
-from starlette.routing import BaseRoute
+from msgspec import Struct, structs
+from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
+from openai_proxy.auth import Caller
+from openai_proxy.bodies.asking import Asking
 from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
 from openai_proxy.fetching.fetcher import Fetcher
 from openai_proxy.image_files import ImageFiles
+from openai_proxy.jobs.opening import jobs_of
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
@@ -25,6 +29,9 @@ from openai_proxy.wire import Endpoint, Handle, RenderFault, Wire, render_fault
 if TYPE_CHECKING:
     from openai_proxy.keys import Keys
 
+Admit: TypeAlias = Callable[[Scope, Mapping[bytes, bytes]], Caller | None]
+
+# What comes later gets only the paths that those before it left.
 DIALECTS = {
     "openai": "openai_proxy.dialects.openai:build",
     "operator": "openai_proxy.dialects.operator:build",
@@ -47,8 +54,11 @@ class Edge:
         self.router = Router(config, self.metrics, self.ticker, company)
         self.images = ImageFiles(lambda: self.config)
         self.fetcher = Fetcher(lambda: self.config, self._fetched)
+        self.asking = Asking(self.router, self.fetcher, lambda: self.config)
+        self.jobs = jobs_of(self.router, self.lifecycle, self.metrics, lambda: self.config)
         self.reload: Callable[[], Awaitable[None]] | None = None
         self.fleet: Fleet | None = None
+        self.admits: tuple[Admit, ...] = ()
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
 
     def _canceled(self, model: str, reason: str) -> None:
@@ -68,8 +78,30 @@ class Edge:
 
 
 class Dialect(Struct):
-    """A protocol's routes, how it shows an error, and its operations as `/openapi.json` describes them."""
+    """A protocol's routes, how it shows an error, and its operations as `/openapi.json` describes them.
+
+    A protocol whose clients carry their keys elsewhere than in a header, or have none, says by `admit` who may come in
+    without one: given a request's scope and head, the caller, whose key its handler then checks, or None.
+    """
 
     routes: tuple[BaseRoute, ...]
     render_fault: RenderFault = render_fault
     operations: tuple[Operation, ...] = ()
+    admit: Admit | None = None
+
+
+def place_of(name: str, config: Config) -> str | None:
+    """The path below which a dialect is served, "" for its own paths; None: it is switched off."""
+    place: bool | str = getattr(config.protocols, name, True)
+    return (place if isinstance(place, str) else "") if place else None
+
+
+def placed(dialect: Dialect, prefix: str) -> Dialect:
+    """The dialect with all of its paths below `prefix`."""
+    if not prefix:
+        return dialect
+    routes = [
+        Route(prefix + each.path, each.app, methods=each.methods) for each in dialect.routes if isinstance(each, Route)
+    ]
+    operations = [structs.replace(each, path=prefix + each.path) for each in dialect.operations]
+    return structs.replace(dialect, routes=tuple(routes), operations=tuple(operations))

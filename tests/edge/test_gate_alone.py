@@ -26,6 +26,7 @@ class Edge:
         self.keys = Keys()
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
+        self.admits = ()
 
 
 class Call:

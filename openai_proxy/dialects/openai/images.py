@@ -81,9 +81,5 @@ class Images:
 
     def _address(self, incoming: Incoming) -> Address:
         """Keeps pictures at addresses where this client reaches the server."""
-        root = self.edge.config.server.public_url
-        if root is None:
-            host: bytes | None = incoming.scope["state"]["head"].get(b"host")
-            name = "{}:{}".format(*incoming.scope["server"]) if host is None else host.decode("latin-1")
-            root = f"{incoming.scope['scheme']}://{name}"
+        root = incoming.root(self.edge.config.server.public_url)
         return lambda data, media_type: f"{root}{IMAGE_FILES}{self.edge.images.put(data, media_type)}"

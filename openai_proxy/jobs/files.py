@@ -1,0 +1,77 @@
+"""Sounds and pictures of jobs: on disk, or wherever fsspec reaches, such as s3://bucket/prefix with its package s3fs.
+
+A name is 256 random bits: who knows it may fetch the file. A file is there before a job names it, and is deleted with
+its job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+import secrets
+from collections.abc import Collection
+from typing import Any
+
+from openai_proxy.errors import StoreFailed
+
+ENDINGS = {
+    **{"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"},
+    **{"audio/wav": "wav", "audio/mpeg": "mp3", "audio/opus": "opus", "audio/aac": "aac", "audio/flac": "flac"},
+    "audio/pcm": "pcm",
+}
+TYPES = {ending: media_type for media_type, ending in ENDINGS.items()}
+NAME = re.compile(r"[A-Za-z0-9_-]{43}\.[a-z0-9]{3,4}").fullmatch
+
+
+class Files:
+    """`where` is a folder or a URL that fsspec knows. Nothing is opened before the first use."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self._opened: tuple[Any, str] | None = None
+
+    async def put(self, data: bytes, media_type: str) -> str:
+        """Keep it; its name. Raises StoreFailed."""
+        name = f"{secrets.token_urlsafe(32)}.{ENDINGS[media_type]}"
+        await self._do(lambda system, path: system.pipe_file(path, data), name)
+        return name
+
+    async def read(self, name: str) -> bytes | None:
+        """What lies under that name; None for what is not there any more. Raises StoreFailed."""
+        if not NAME(name):
+            return None
+        try:
+            found: bytes = await self._do(lambda system, path: system.cat_file(path), name)
+        except FileNotFoundError:
+            return None
+        return found
+
+    async def delete(self, names: Collection[str]) -> None:
+        """Forget these, as far as they are there. Raises StoreFailed."""
+        for name in names:
+            try:
+                await self._do(lambda system, path: system.rm_file(path), name)
+            except FileNotFoundError:
+                continue
+
+    async def _do(self, work: Any, name: str) -> Any:
+        try:
+            return await asyncio.to_thread(self._now, work, name)
+        except FileNotFoundError:
+            raise
+        except (OSError, ImportError, ValueError) as error:
+            raise StoreFailed(f"Files of jobs cannot be kept or read: {error}") from error
+
+    def _now(self, work: Any, name: str) -> Any:
+        if self._opened is None:
+            core = importlib.import_module("fsspec.core")
+            options = {} if "://" in self.where else {"auto_mkdir": True}
+            self._opened = core.url_to_fs(self.where, **options)
+        system, root = self._opened
+        return work(system, f"{root}/{name[:2]}/{name}")
+
+
+def media_type_of(name: str) -> str:
+    """By the ending of its name."""
+    return TYPES.get(name.rpartition(".")[2], "application/octet-stream")

@@ -1,0 +1,273 @@
+"""The one door to jobs: hand in, look at, follow, wait for, cancel, list.
+
+`owner` is who asks: the jobs of others are not there for them. None is the operator, who sees all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+
+from openai_proxy.config import Config
+from openai_proxy.errors import JobNotFound, KeyReused, WrongState
+from openai_proxy.jobs.encoding import decode_events, encode_request, kind_of
+from openai_proxy.jobs.files import Files
+from openai_proxy.jobs.job import FINAL, Job, JobEvent, Order
+from openai_proxy.jobs.queues import Queues
+from openai_proxy.jobs.reading import Reading
+from openai_proxy.jobs.store import Filter, Record, Store
+from openai_proxy.jobs.work import Work
+from openai_proxy.jobs.worker import Worker
+
+# Jobs that ended here are told from memory for a while: so many, none with more events than this.
+REMEMBERED, FEW_EVENTS = 256, 5000
+# How often jobs that another process works on are looked at, in seconds.
+LOOK_EVERY = 0.25
+
+
+class Jobs:
+    """`config` is asked each time: it may be reloaded. Opened on the first use, so that who needs none pays nothing."""
+
+    def __init__(self, store: Store, files: Files, worker: Worker, config: Callable[[], Config]) -> None:
+        self.store = store
+        self.files = files
+        self.worker = worker
+        self.config = config
+        worker.over = self._remember
+        self._ended: OrderedDict[str, Work] = OrderedDict()
+        self._reading = Reading(store)
+        self._queues = Queues(store)
+        self._opening: asyncio.Task[None] | None = None
+
+    # Its life
+
+    def resume(self) -> None:
+        """Begin in the background, where there may be jobs that were left behind."""
+        if self.store.left:
+            self._begin_to_open()
+
+    async def open(self) -> None:
+        """Open the store and begin to work; later calls wait for the first. Raises StoreFailed."""
+        await asyncio.shield(self._begin_to_open())
+
+    def _begin_to_open(self) -> asyncio.Task[None]:
+        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
+            self._opening = asyncio.create_task(self._open(), name="open jobs")
+        return self._opening
+
+    async def _open(self) -> None:
+        await self.store.open()
+        self.worker.open()
+
+    async def close(self) -> None:
+        """Give back what is not done, and close the store."""
+        if self._opening is None:
+            return
+        await asyncio.wait([self._opening])
+        await self.worker.close()
+        await self.store.close()
+
+    # A job
+
+    async def submit(self, order: Order) -> Job:
+        """Keep a job for good, and begin it at once where there is room.
+
+        Raises StoreFailed, TooManyJobs, KeyReused or ModelNotFound.
+        """
+        await self.open()
+        model = self.worker.router.find(order.request.model).name
+        record = _record(order, model)
+        # A job that might be there already is not begun before that is known.
+        if order.key is None and self.worker.may_begin(model):
+            return await self._begin(record, order)
+        kept = await self.store.add(record, self.config().jobs.queued)
+        if kept.id != record.id and kept.digest != record.digest:
+            raise KeyReused
+        if kept.id == record.id:
+            self.worker.waits(model)
+        return await self._shown(kept)
+
+    async def _begin(self, record: Record, order: Order) -> Job:
+        """The engine begins while the job is being stored: its client waits for the longer of the two."""
+        record.lease, record.leased, record.attempt = self.worker.lease, self.worker.leased_until(), 1
+        work = self.worker.begin(record, order.request)
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.worker.start(work, kept)
+        try:
+            await self.store.add(record, self.config().jobs.queued)
+        except BaseException:
+            kept.set_result(False)
+            work.stop("given_back")
+            raise
+        work.known = True
+        kept.set_result(True)
+        record.request = b""
+        return _job(record, 1)
+
+    async def get(self, id: str, owner: str | None) -> Job:
+        """How it stands. Raises JobNotFound or StoreFailed."""
+        return await self._shown(await self._find(id, owner))
+
+    async def events(self, id: str, owner: str | None) -> list[JobEvent]:
+        """All events that there are by now. Raises JobNotFound or StoreFailed."""
+        record = await self._find(id, owner)
+        work = self._work(id)
+        return list(work.events) if work is not None else [event for _, event in await self._stored(record, 0)]
+
+    async def follow(self, id: str, owner: str | None, after: int = 0) -> AsyncGenerator[tuple[int, JobEvent], None]:
+        """Events from the one after number `after` on (they are counted from 1), until the job has ended.
+
+        It ends early where work on the job begins anew. Raises JobNotFound or StoreFailed.
+        """
+        record = await self._find(id, owner)
+        work = self._work(id)
+        if work is not None:
+            async for found in work.follow(after):
+                yield found
+            return
+        attempt = record.attempt
+        while True:
+            for number, event in await self._stored(record, after):
+                after = number
+                yield number, event
+            if record.state in FINAL:
+                return
+            await asyncio.sleep(LOOK_EVERY)
+            record = await self._find(id, owner)
+            if record.attempt != attempt and attempt and after:
+                return
+            attempt = record.attempt
+
+    async def wait(self, id: str, owner: str | None, timeout: float | None = None) -> Job:
+        """How it stands when it has ended, or after so many seconds. Raises JobNotFound or StoreFailed."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            record = await self._find(id, owner)
+            left = LOOK_EVERY if until is None else until - time.monotonic()
+            if record.state in FINAL or left <= 0:
+                return await self._shown(record)
+            work = self._work(id)
+            try:
+                async with asyncio.timeout(None if until is None and work is not None else left):
+                    await (asyncio.sleep(LOOK_EVERY) if work is None else work.until_over())
+            except TimeoutError:
+                continue
+
+    async def cancel(self, id: str, owner: str | None) -> Job:
+        """End it; what it made so far stays. One that has ended stays as it is. Raises JobNotFound or StoreFailed."""
+        record = await self._find(id, owner)
+        if record.state not in FINAL:
+            work = self.worker.works.get(id)
+            if work is None:
+                await self.store.cancel(id, time.time())
+            else:
+                work.stop("canceled")
+                await work.until_over()
+        return await self.get(id, owner)
+
+    async def retry(self, id: str, owner: str | None) -> Job:
+        """Have a failed or canceled job done again. Raises JobNotFound, StoreFailed or WrongState."""
+        record = await self._find(id, owner)
+        if not await self.store.retry(id, time.time()):
+            raise WrongState(f"The job is {record.state}: only a failed or canceled one can be done again.")
+        self._ended.pop(id, None)
+        self.worker.waits(record.model)
+        return await self.get(id, owner)
+
+    async def page(self, filter: Filter, limit: int) -> list[tuple[int, Job]]:
+        """Jobs, the newest first, each with its place for `Filter.before`. Raises StoreFailed."""
+        await self.open()
+        records = await self.store.page(filter, limit)
+        return [(record.place, await self._shown(self._newest(record))) for record in records]
+
+    async def read(self, name: str) -> bytes | None:
+        """A file of a job; None where it is not there any more. Raises StoreFailed."""
+        return await self.files.read(name)
+
+    # What is known of a job, and from where
+
+    def _work(self, id: str) -> Work | None:
+        return self.worker.works.get(id) or self._ended.get(id)
+
+    def _newest(self, record: Record) -> Record:
+        work = self._work(record.id)
+        return record if work is None else work.record
+
+    async def _find(self, id: str, owner: str | None) -> Record:
+        await self.open()
+        work = self._work(id)
+        record = await self._reading.find(id) if work is None else work.record
+        if record is None or (owner is not None and record.owner != owner):
+            raise JobNotFound
+        return record
+
+    async def _stored(self, record: Record, after: int) -> list[tuple[int, JobEvent]]:
+        found: list[tuple[int, JobEvent]] = []
+        for begin, data in await self.store.events(record.id, record.attempt, after):
+            events = enumerate(decode_events(data), begin + 1)
+            found.extend((number, event) for number, event in events if number > after)
+        return found
+
+    async def _shown(self, record: Record) -> Job:
+        if record.state != "queued":
+            return _job(record, 0)
+        if record.lease is not None:
+            return _job(record, 1)
+        ahead = sum(
+            work.record.model == record.model and not work.record.started for work in self.worker.works.values()
+        )
+        return _job(record, ahead + await self._queues.position(record.model, record.id))
+
+    def _remember(self, work: Work) -> None:
+        if len(work.events) <= FEW_EVENTS:
+            self._ended[work.id] = work
+        while len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+
+
+def _record(order: Order, model: str) -> Record:
+    request = encode_request(order.request)
+    return Record(
+        id=str(uuid.uuid4()),
+        owner=order.owner,
+        origin=order.origin,
+        address=order.address,
+        kind=kind_of(order.request),
+        model=model,
+        priority=order.priority,
+        sent=order.sent,
+        request=request,
+        format=order.format,
+        speed=order.speed,
+        key=order.key,
+        digest=order.digest,
+        created=time.time(),
+        size=len(request) + len(order.sent),
+    )
+
+
+def _job(record: Record, position: int) -> Job:
+    return Job(
+        id=record.id,
+        owner=record.owner,
+        origin=record.origin,
+        address=record.address,
+        kind=record.kind,
+        model=record.model,
+        state=record.state,
+        sent=record.sent,
+        priority=record.priority,
+        created=record.created,
+        started=record.started,
+        first=record.first,
+        finished=record.finished if record.state in FINAL else None,
+        progress=record.progress,
+        note=record.note,
+        position=position,
+        attempt=record.attempt,
+        failure=record.failure,
+        events=record.events,
+    )

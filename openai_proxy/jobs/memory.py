@@ -1,0 +1,189 @@
+"""Jobs without a database: they are gone with the process. The twin of `database`, for tests and for who wants that."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from openai_proxy.errors import TooManyJobs
+from openai_proxy.jobs.job import FINAL, Failure, State
+from openai_proxy.jobs.store import Bounds, Filter, Record, Step
+
+LOST = Failure("worker_lost", "The processes that worked on this job died.")
+EXPIRED = Failure("expired", "The job waited too long for its turn.")
+
+
+class MemoryStore:
+    """See `Store`."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self._requests: dict[str, bytes] = {}
+        self._events: dict[str, list[tuple[int, int, bytes]]] = {}
+        self._files: dict[str, list[str]] = {}
+        self._places = itertools.count(1)
+
+    left = False
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def add(self, record: Record, most: int) -> Record:
+        for other in self.records.values():
+            if record.key is not None and (other.owner, other.key) == (record.owner, record.key):
+                return copy.copy(other)
+        mine = [each for each in self._waiting() if each.owner == record.owner]
+        if record.lease is None and len(mine) >= most:
+            raise TooManyJobs
+        record.place = next(self._places)
+        self._requests[record.id] = record.request
+        self.records[record.id] = copy.copy(record)
+        self.records[record.id].request = b""
+        return record
+
+    def _waiting(self) -> Iterator[Record]:
+        return (each for each in self.records.values() if each.state == "queued" and each.lease is None)
+
+    async def claim(self, lease: str, until: float, wanted: Mapping[str, int]) -> list[Record]:
+        claimed: list[Record] = []
+        for model, most in wanted.items():
+            for record in self._queue(model)[:most]:
+                record.lease, record.leased, record.attempt = lease, until, record.attempt + 1
+                found = copy.copy(record)
+                found.request = self._requests[record.id]
+                claimed.append(found)
+        return claimed
+
+    def _queue(self, model: str) -> list[Record]:
+        waiting = [record for record in self._waiting() if record.model == model]
+        return sorted(waiting, key=lambda record: (-record.priority, record.place))
+
+    async def beat(self, lease: str, until: float) -> None:
+        for record in self._held(lease):
+            record.leased = until
+
+    def _held(self, lease: str) -> Iterator[Record]:
+        return (each for each in self.records.values() if each.lease == lease)
+
+    async def held(self, lease: str) -> dict[str, tuple[int, bool]]:
+        return {each.id: (each.attempt, each.canceling) for each in self._held(lease)}
+
+    async def write(self, lease: str, steps: Sequence[Step]) -> set[str]:
+        taken: set[str] = set()
+        for step in steps:
+            record = self.records.get(step.id)
+            if record is not None and record.lease == lease and record.attempt == step.attempt:
+                self._write(record, step)
+                taken.add(step.id)
+        return taken
+
+    def _write(self, record: Record, step: Step) -> None:
+        record.state, record.started, record.first = step.state, step.started, step.first
+        record.progress, record.note = step.progress, step.note
+        record.finished, record.failure = step.finished, step.failure
+        if step.count:
+            self._events.setdefault(step.id, []).append((step.attempt, step.begin, step.events))
+            self._files.setdefault(step.id, []).extend(file.name for file in step.files)
+            record.events = step.begin + step.count
+            record.size += len(step.events) + sum(file.size for file in step.files)
+        if step.state in FINAL:
+            record.lease = record.leased = None
+
+    async def release(self, lease: str, ids: Collection[str]) -> None:
+        for record in list(self._held(lease)):
+            if record.id in ids:
+                self._put_back(record, time.time())
+                record.attempt -= 1
+
+    def _put_back(self, record: Record, now: float) -> None:
+        record.lease = record.leased = record.started = record.first = None
+        record.state, record.progress, record.events = "queued", 0.0, 0
+        self._events.pop(record.id, None)
+        if record.canceling:
+            self._end(record, "canceled", now)
+
+    async def expire(self, now: float, attempts: int, oldest: float) -> int:
+        freed = 0
+        for record in self.records.values():
+            if record.lease is not None and record.leased is not None and record.leased < now:
+                if record.attempt >= attempts:
+                    record.lease = record.leased = None
+                    self._end(record, "failed", now, LOST)
+                else:
+                    self._put_back(record, now)
+                    freed += 1
+        for record in self._waiting():
+            if record.created < oldest:
+                self._end(record, "failed", now, EXPIRED)
+        return freed
+
+    def _end(self, record: Record, state: State, now: float, failure: Failure | None = None) -> None:
+        record.state, record.finished, record.failure = state, now, failure
+
+    async def cancel(self, id: str, now: float) -> None:
+        record = self.records.get(id)
+        if record is None or record.state in FINAL:
+            return
+        if record.lease is None:
+            self._end(record, "canceled", now)
+        else:
+            record.canceling = True
+
+    async def retry(self, id: str, now: float) -> bool:
+        record = self.records.get(id)
+        if record is None or record.state not in ("failed", "canceled"):
+            return False
+        record.canceling, record.failure, record.finished, record.created = False, None, None, now
+        record.attempt = 0
+        self._put_back(record, now)
+        return True
+
+    async def find(self, ids: Collection[str]) -> dict[str, Record]:
+        return {id: copy.copy(self.records[id]) for id in ids if id in self.records}
+
+    async def events(self, id: str, attempt: int, begin: int) -> list[tuple[int, bytes]]:
+        found = self._events.get(id, [])
+        return [(first, data) for of, first, data in found if of == attempt]
+
+    async def page(self, filter: Filter, limit: int) -> list[Record]:
+        fitting = [copy.copy(record) for record in self.records.values() if _fits(record, filter)]
+        return sorted(fitting, key=lambda record: -record.place)[:limit]
+
+    async def queue(self, model: str) -> list[str]:
+        return [record.id for record in self._queue(model)]
+
+    async def counts(self) -> dict[State, int]:
+        return dict(Counter(record.state for record in self.records.values()))
+
+    async def sweep(self, now: float, bounds: Bounds) -> list[str]:
+        ended = [record for record in self.records.values() if record.state in FINAL]
+        ended.sort(key=lambda record: record.finished or now)
+        size, count, gone = sum(each.size for each in self.records.values()), len(ended), []
+        for record in ended:
+            if (record.finished or now) > now - bounds.age and size <= bounds.size and count <= bounds.count:
+                break
+            size, count = size - record.size, count - 1
+            gone.append(record.id)
+        return [name for id in gone for name in self._forget(id)]
+
+    def _forget(self, id: str) -> list[str]:
+        del self.records[id], self._requests[id]
+        self._events.pop(id, None)
+        return self._files.pop(id, [])
+
+
+def _fits(record: Record, filter: Filter) -> bool:
+    return (
+        filter.owner in (None, record.owner)
+        and filter.origin in (None, record.origin)
+        and filter.address in (None, record.address)
+        and (filter.states is None or record.state in filter.states)
+        and (filter.before is None or record.place < filter.before)
+        and (filter.after is None or record.place > filter.after)
+    )

@@ -1,0 +1,26 @@
+"""Where jobs stand in their queues, as it was a second ago at most: everybody who waits asks again and again."""
+
+from __future__ import annotations
+
+import time
+
+from openai_proxy.jobs.store import Store
+
+FRESH = 1.0
+
+
+class Queues:
+    """The queue of each model that somebody asks about."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._known: dict[str, tuple[float, dict[str, int]]] = {}
+
+    async def position(self, model: str, id: str) -> int:
+        """Its place, counted from 1; the last one for a job that came since. Raises StoreFailed."""
+        until, places = self._known.get(model, (0.0, {}))
+        if time.monotonic() >= until:
+            ids = await self.store.queue(model)
+            places = {each: place for place, each in enumerate(ids, 1)}
+            self._known[model] = time.monotonic() + FRESH, places
+        return places.get(id, len(places) + 1)

@@ -1,0 +1,167 @@
+"""Where jobs are kept: what a store has to do. `memory` is its twin without a database, `database` the real one.
+
+Whoever works on a job holds a lease of it, under a name that no other process has. What a holder writes is taken only
+while the lease is its own and for the attempt that it was given: so no result is written twice, and none by somebody
+who was thought to be gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from backends import Kind
+from openai_proxy.jobs.job import Failure, File, State
+
+
+class Record(Struct, kw_only=True):
+    """A job as it is stored. `place` counts jobs as they came; `request` is encoded, as `size` counts it.
+
+    `lease` is who works on it until `leased`, `canceling`: it shall stop. `events` is how many were stored.
+    """
+
+    id: str
+    owner: str
+    origin: str
+    address: str
+    kind: Kind
+    model: str
+    state: State = "queued"
+    priority: int = 0
+    sent: bytes = b""
+    request: bytes = b""
+    format: str = ""
+    speed: float = 1.0
+    key: str | None = None
+    digest: bytes = b""
+    created: float = 0.0
+    started: float | None = None
+    first: float | None = None
+    finished: float | None = None
+    attempt: int = 0
+    lease: str | None = None
+    leased: float | None = None
+    canceling: bool = False
+    progress: float = 0.0
+    note: str = ""
+    failure: Failure | None = None
+    events: int = 0
+    size: int = 0
+    place: int = 0
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """What a holder writes of its job: how it stands and the encoded events since the last step, `begin` of them
+    before these and `count` of these. `files` are those that the events name; `failure` where it failed.
+    """
+
+    id: str
+    attempt: int
+    state: State = "running"
+    started: float | None = None
+    first: float | None = None
+    finished: float | None = None
+    progress: float = 0.0
+    note: str = ""
+    begin: int = 0
+    count: int = 0
+    events: bytes = b""
+    files: tuple[File, ...] = ()
+    failure: Failure | None = None
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Which jobs are meant; what is None does not matter. `before` is a place."""
+
+    owner: str | None = None
+    origin: str | None = None
+    address: str | None = None
+    states: frozenset[State] | None = None
+    before: int | None = None
+    after: int | None = None
+
+
+class Bounds(Struct, frozen=True):
+    """How long ended jobs are kept, in seconds, how many of them, and how many bytes of all jobs."""
+
+    age: float
+    count: int
+    size: int
+
+
+class Store(Protocol):
+    """Every method may raise StoreFailed. A list of records has no requests but from `claim`."""
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be jobs of an earlier process."""
+        ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def add(self, record: Record, most: int) -> Record:
+        """Keep a new job for good; the one that has its owner and key already, if there is one.
+
+        Raises TooManyJobs when it would wait and its owner has `most` that wait.
+        """
+        ...
+
+    async def claim(self, lease: str, until: float, wanted: Mapping[str, int]) -> list[Record]:
+        """Lease so many waiting jobs of these models, the most urgent first, then the oldest; each one attempt more."""
+        ...
+
+    async def beat(self, lease: str, until: float) -> None:
+        """Renew all leases of that name."""
+        ...
+
+    async def held(self, lease: str) -> dict[str, tuple[int, bool]]:
+        """The jobs that are leased under that name: their attempt, and whether they shall stop."""
+        ...
+
+    async def write(self, lease: str, steps: Sequence[Step]) -> set[str]:
+        """Write what a holder says; of which jobs it was taken."""
+        ...
+
+    async def release(self, lease: str, ids: Collection[str]) -> None:
+        """Give jobs back that are not done; the attempt does not count."""
+        ...
+
+    async def expire(self, now: float, attempts: int, oldest: float) -> int:
+        """Put jobs whose lease ended back, or fail them after so many attempts; fail what waits since `oldest`."""
+        ...
+
+    async def cancel(self, id: str, now: float) -> None:
+        """End a job that waits, tell the holder of one that is leased, leave one that has ended."""
+        ...
+
+    async def retry(self, id: str, now: float) -> bool:
+        """Put a failed or canceled job back, as if it were new; whether it was one."""
+        ...
+
+    async def find(self, ids: Collection[str]) -> dict[str, Record]:
+        """These jobs, as far as they are there."""
+        ...
+
+    async def events(self, id: str, attempt: int, begin: int) -> list[tuple[int, bytes]]:
+        """The encoded events from number `begin` on, in pieces, each with the number of its first."""
+        ...
+
+    async def page(self, filter: Filter, limit: int) -> list[Record]:
+        """Jobs, the newest first."""
+        ...
+
+    async def queue(self, model: str) -> list[str]:
+        """The ids of those that wait, in the order of their turn."""
+        ...
+
+    async def counts(self) -> dict[State, int]:
+        """How many there are in each state."""
+        ...
+
+    async def sweep(self, now: float, bounds: Bounds) -> list[str]:
+        """Forget ended jobs that are over the bounds, the oldest first; the names of their files."""
+        ...
