@@ -170,7 +170,9 @@ class JobSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     keep_count: Annotated[Count, Meta(description="jobs that have ended, all together")] = 10_000
     keep_bytes: Annotated[Count, Meta(description="requests, answers and files of all jobs")] = 1_000_000_000
     queued: Annotated[Count, Meta(description="jobs of one key that may wait")] = 1000
-    queue_time: Annotated[Seconds, Meta(description="a job that has waited for so long fails")] = 3600.0
+    queue_time: Annotated[
+        Seconds | None, Meta(description="a job that has waited for so long fails; absent: never")
+    ] = None
     lease: Annotated[Seconds, Meta(description="a process that was not heard of for so long loses its jobs")] = 30.0
     attempts: Annotated[Count, Meta(description="processes that may die of a job before it fails")] = 3
 

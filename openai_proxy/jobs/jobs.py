@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections import OrderedDict
@@ -27,26 +28,40 @@ REMEMBERED, FEW_EVENTS = 256, 5000
 # How often jobs that another process works on are looked at, in seconds.
 LOOK_EVERY = 0.25
 
+log = logging.getLogger("openai_proxy.jobs")
+
 
 class Jobs:
-    """`config` is asked each time: it may be reloaded. Opened on the first use, so that who needs none pays nothing."""
+    """`config` is asked each time: it may be reloaded. Opened on the first use, so that who needs none pays nothing, or
+    at the start where jobs may be `left`. `make` makes the store and `hire` its worker.
+    """
 
-    def __init__(self, store: Store, files: Files, worker: Worker, config: Callable[[], Config]) -> None:
-        self.store = store
+    store: Store
+    worker: Worker
+    _reading: Reading
+    _queues: Queues
+
+    def __init__(
+        self,
+        make: Callable[[], Store],
+        left: bool,
+        files: Files,
+        hire: Callable[[Store], Worker],
+        config: Callable[[], Config],
+    ) -> None:
         self.files = files
-        self.worker = worker
         self.config = config
-        worker.over = self._remember
+        self.left = left
+        self._make = make
+        self._hire = hire
         self._ended: OrderedDict[str, Work] = OrderedDict()
-        self._reading = Reading(store)
-        self._queues = Queues(store)
         self._opening: asyncio.Task[None] | None = None
 
     # Its life
 
     def resume(self) -> None:
-        """Begin in the background, where there may be jobs that were left behind."""
-        if self.store.left:
+        """Go on in the background with what an earlier process left behind."""
+        if self.left:
             self._begin_to_open()
 
     async def open(self) -> None:
@@ -54,12 +69,22 @@ class Jobs:
         await asyncio.shield(self._begin_to_open())
 
     def _begin_to_open(self) -> asyncio.Task[None]:
-        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
-            self._opening = asyncio.create_task(self._open(), name="open jobs")
-        return self._opening
+        opening = self._opening
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+            self._opening = opening = asyncio.create_task(self._open(), name="open jobs")
+            opening.add_done_callback(_noted)
+        return opening
 
     async def _open(self) -> None:
-        await self.store.open()
+        store = await asyncio.to_thread(self._make)
+        try:
+            await store.open()
+        except BaseException:
+            await store.close()
+            raise
+        self.store, self.worker = store, self._hire(store)
+        self._reading, self._queues = Reading(store), Queues(store)
+        self.worker.over = self._remember
         self.worker.open()
 
     async def close(self) -> None:
@@ -67,8 +92,9 @@ class Jobs:
         if self._opening is None:
             return
         await asyncio.wait([self._opening])
-        await self.worker.close()
-        await self.store.close()
+        if not self._opening.cancelled() and self._opening.exception() is None:
+            await self.worker.close()
+            await self.store.close()
 
     # A job
 
@@ -83,7 +109,8 @@ class Jobs:
         # A job that might be there already is not begun before that is known.
         if order.key is None and self.worker.may_begin(model):
             return await self._begin(record, order)
-        kept = await self.store.add(record, self.config().jobs.queued)
+        jobs = self.config().jobs
+        kept = await self.store.add(record, jobs.queued, jobs.lease)
         if kept.id != record.id and kept.digest != record.digest:
             raise KeyReused
         if kept.id == record.id:
@@ -92,12 +119,13 @@ class Jobs:
 
     async def _begin(self, record: Record, order: Order) -> Job:
         """The engine begins while the job is being stored: its client waits for the longer of the two."""
-        record.lease, record.leased, record.attempt = self.worker.lease, self.worker.leased_until(), 1
+        jobs = self.config().jobs
+        record.lease, record.attempt = self.worker.lease, 1
         work = self.worker.begin(record, order.request)
         kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.worker.start(work, kept)
         try:
-            await self.store.add(record, self.config().jobs.queued)
+            await self.store.add(record, jobs.queued, jobs.lease)
         except BaseException:
             kept.set_result(False)
             work.stop("given_back")
@@ -162,7 +190,7 @@ class Jobs:
         if record.state not in FINAL:
             work = self.worker.works.get(id)
             if work is None:
-                await self.store.cancel(id, time.time())
+                await self.store.cancel(id)
             else:
                 work.stop("canceled")
                 await work.until_over()
@@ -171,7 +199,7 @@ class Jobs:
     async def retry(self, id: str, owner: str | None) -> Job:
         """Have a failed or canceled job done again. Raises JobNotFound, StoreFailed or WrongState."""
         record = await self._find(id, owner)
-        if not await self.store.retry(id, time.time()):
+        if not await self.store.retry(id):
             raise WrongState(f"The job is {record.state}: only a failed or canceled one can be done again.")
         self._ended.pop(id, None)
         self.worker.waits(record.model)
@@ -226,6 +254,12 @@ class Jobs:
             self._ended[work.id] = work
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
+
+
+def _noted(opening: asyncio.Task[None]) -> None:
+    """Whoever opens in the background hears of no error."""
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        log.error("jobs cannot be opened: %s", error)
 
 
 def _record(order: Order, model: str) -> Record:

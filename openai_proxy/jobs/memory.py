@@ -10,10 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs.job import FINAL, Failure, State
-from openai_proxy.jobs.store import Bounds, Filter, Record, Step
-
-LOST = Failure("worker_lost", "The processes that worked on this job died.")
-EXPIRED = Failure("expired", "The job waited too long for its turn.")
+from openai_proxy.jobs.store import EXPIRED, KEY_AGE, LOST, Bounds, Filter, Record, Step
 
 
 class MemoryStore:
@@ -26,15 +23,13 @@ class MemoryStore:
         self._files: dict[str, list[str]] = {}
         self._places = itertools.count(1)
 
-    left = False
-
     async def open(self) -> None:
         pass
 
     async def close(self) -> None:
         pass
 
-    async def add(self, record: Record, most: int) -> Record:
+    async def add(self, record: Record, most: int, seconds: float) -> Record:
         for other in self.records.values():
             if record.key is not None and (other.owner, other.key) == (record.owner, record.key):
                 return copy.copy(other)
@@ -42,6 +37,7 @@ class MemoryStore:
         if record.lease is None and len(mine) >= most:
             raise TooManyJobs
         record.place = next(self._places)
+        record.leased = None if record.lease is None else time.time() + seconds
         self._requests[record.id] = record.request
         self.records[record.id] = copy.copy(record)
         self.records[record.id].request = b""
@@ -50,11 +46,11 @@ class MemoryStore:
     def _waiting(self) -> Iterator[Record]:
         return (each for each in self.records.values() if each.state == "queued" and each.lease is None)
 
-    async def claim(self, lease: str, until: float, wanted: Mapping[str, int]) -> list[Record]:
+    async def claim(self, lease: str, seconds: float, wanted: Mapping[str, int]) -> list[Record]:
         claimed: list[Record] = []
         for model, most in wanted.items():
             for record in self._queue(model)[:most]:
-                record.lease, record.leased, record.attempt = lease, until, record.attempt + 1
+                record.lease, record.leased, record.attempt = lease, time.time() + seconds, record.attempt + 1
                 found = copy.copy(record)
                 found.request = self._requests[record.id]
                 claimed.append(found)
@@ -64,9 +60,9 @@ class MemoryStore:
         waiting = [record for record in self._waiting() if record.model == model]
         return sorted(waiting, key=lambda record: (-record.priority, record.place))
 
-    async def beat(self, lease: str, until: float) -> None:
+    async def beat(self, lease: str, seconds: float) -> None:
         for record in self._held(lease):
-            record.leased = until
+            record.leased = time.time() + seconds
 
     def _held(self, lease: str) -> Iterator[Record]:
         return (each for each in self.records.values() if each.lease == lease)
@@ -108,34 +104,33 @@ class MemoryStore:
         if record.canceling:
             self._end(record, "canceled", now)
 
-    async def expire(self, now: float, attempts: int, oldest: float) -> int:
-        freed = 0
+    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> None:
+        now = time.time()
         for record in self.records.values():
-            if record.lease is not None and record.leased is not None and record.leased < now:
-                if record.attempt >= attempts:
+            if record.lease not in (None, lease) and record.leased is not None and record.leased < now:
+                if record.attempt >= attempts and not record.canceling:
                     record.lease = record.leased = None
                     self._end(record, "failed", now, LOST)
                 else:
                     self._put_back(record, now)
-                    freed += 1
         for record in self._waiting():
-            if record.created < oldest:
+            if queue_time is not None and record.created < now - queue_time:
                 self._end(record, "failed", now, EXPIRED)
-        return freed
 
     def _end(self, record: Record, state: State, now: float, failure: Failure | None = None) -> None:
         record.state, record.finished, record.failure = state, now, failure
 
-    async def cancel(self, id: str, now: float) -> None:
+    async def cancel(self, id: str) -> None:
         record = self.records.get(id)
         if record is None or record.state in FINAL:
             return
         if record.lease is None:
-            self._end(record, "canceled", now)
+            self._end(record, "canceled", time.time())
         else:
             record.canceling = True
 
-    async def retry(self, id: str, now: float) -> bool:
+    async def retry(self, id: str) -> bool:
+        now = time.time()
         record = self.records.get(id)
         if record is None or record.state not in ("failed", "canceled"):
             return False
@@ -161,7 +156,11 @@ class MemoryStore:
     async def counts(self) -> dict[State, int]:
         return dict(Counter(record.state for record in self.records.values()))
 
-    async def sweep(self, now: float, bounds: Bounds) -> list[str]:
+    async def sweep(self, bounds: Bounds) -> list[str]:
+        now = time.time()
+        for record in self.records.values():
+            if record.created < now - KEY_AGE:
+                record.key = None
         ended = [record for record in self.records.values() if record.state in FINAL]
         ended.sort(key=lambda record: record.finished or now)
         size, count, gone = sum(each.size for each in self.records.values()), len(ended), []

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import platformdirs
 
 from openai_proxy.config import Config, JobSettings
+from openai_proxy.errors import StoreFailed
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.jobs import Jobs
 from openai_proxy.jobs.memory import MemoryStore
@@ -19,19 +21,51 @@ from openai_proxy.metrics import Metrics
 from openai_proxy.router import Router
 
 MEMORY = "memory"
+POSTGRESQL = ("postgresql://", "postgres://")
 
 
 def jobs_of(router: Router, lifecycle: Lifecycle, metrics: Metrics, config: Callable[[], Config]) -> Jobs:
     """The jobs of a server. What says where they are kept is read once; all else follows a reload."""
     settings = config().jobs
-    store = store_of(settings)
     files = Files(settings.files or str(home(settings) / "files"))
-    return Jobs(store, files, Worker(store, files, router, lifecycle, metrics, config), config)
+
+    def hired(store: Store) -> Worker:
+        return Worker(store, files, router, lifecycle, metrics, config)
+
+    return Jobs(partial(opened, settings), left(settings), files, hired, config)
 
 
-def store_of(settings: JobSettings) -> Store:
-    """Where these settings keep jobs; nothing is opened."""
-    return MemoryStore()
+def opened(settings: JobSettings) -> Store:
+    """Where these settings keep jobs; nothing is connected. Takes as long as importing takes.
+
+    Raises StoreFailed.
+    """
+    if settings.database == MEMORY:
+        return MemoryStore()
+    from openai_proxy.jobs.database import Database
+
+    database = settings.database or ""
+    if database.startswith(POSTGRESQL):
+        return Database("postgresql://" + database.partition("://")[2])
+    path = path_of(settings)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreFailed(f"Jobs cannot be kept in {path.parent}: {error.strerror}") from error
+    return Database(f"sqlite:///{path}")
+
+
+def left(settings: JobSettings) -> bool:
+    """Whether there may be jobs of an earlier process."""
+    database = settings.database or ""
+    return database.startswith(POSTGRESQL) or (database != MEMORY and path_of(settings).exists())
+
+
+def path_of(settings: JobSettings) -> Path:
+    """The file of a SQLite database."""
+    if settings.database is None:
+        return home(settings) / "jobs.db"
+    return Path(os.path.expanduser(settings.database.removeprefix("sqlite:///")))
 
 
 def home(settings: JobSettings) -> Path:

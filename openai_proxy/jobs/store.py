@@ -15,6 +15,11 @@ from msgspec import Struct
 from backends import Kind
 from openai_proxy.jobs.job import Failure, File, State
 
+# How long an idempotency key stands for its job, in seconds.
+KEY_AGE = 86_400.0
+LOST = Failure("worker_lost", "The processes that worked on this job died.")
+EXPIRED = Failure("expired", "The job waited too long for its turn.")
+
 
 class Record(Struct, kw_only=True):
     """A job as it is stored. `place` counts jobs as they came; `request` is encoded, as `size` counts it.
@@ -94,27 +99,22 @@ class Bounds(Struct, frozen=True):
 class Store(Protocol):
     """Every method may raise StoreFailed. A list of records has no requests but from `claim`."""
 
-    @property
-    def left(self) -> bool:
-        """Whether there may be jobs of an earlier process."""
-        ...
-
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
 
-    async def add(self, record: Record, most: int) -> Record:
-        """Keep a new job for good; the one that has its owner and key already, if there is one.
+    async def add(self, record: Record, most: int, seconds: float) -> Record:
+        """Keep a new job for good; or the one that has its owner and key already. If it has a lease, for so long.
 
         Raises TooManyJobs when it would wait and its owner has `most` that wait.
         """
         ...
 
-    async def claim(self, lease: str, until: float, wanted: Mapping[str, int]) -> list[Record]:
+    async def claim(self, lease: str, seconds: float, wanted: Mapping[str, int]) -> list[Record]:
         """Lease so many waiting jobs of these models, the most urgent first, then the oldest; each one attempt more."""
         ...
 
-    async def beat(self, lease: str, until: float) -> None:
+    async def beat(self, lease: str, seconds: float) -> None:
         """Renew all leases of that name."""
         ...
 
@@ -130,15 +130,17 @@ class Store(Protocol):
         """Give jobs back that are not done; the attempt does not count."""
         ...
 
-    async def expire(self, now: float, attempts: int, oldest: float) -> int:
-        """Put jobs whose lease ended back, or fail them after so many attempts; fail what waits since `oldest`."""
+    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> None:
+        """Put jobs whose lease ended back, but for one's own, or fail them after so many attempts; fail what has waited
+        for more than `queue_time` seconds.
+        """
         ...
 
-    async def cancel(self, id: str, now: float) -> None:
+    async def cancel(self, id: str) -> None:
         """End a job that waits, tell the holder of one that is leased, leave one that has ended."""
         ...
 
-    async def retry(self, id: str, now: float) -> bool:
+    async def retry(self, id: str) -> bool:
         """Put a failed or canceled job back, as if it were new; whether it was one."""
         ...
 
@@ -162,6 +164,6 @@ class Store(Protocol):
         """How many there are in each state."""
         ...
 
-    async def sweep(self, now: float, bounds: Bounds) -> list[str]:
+    async def sweep(self, bounds: Bounds) -> list[str]:
         """Forget ended jobs that are over the bounds, the oldest first; the names of their files."""
         ...

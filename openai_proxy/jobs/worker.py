@@ -91,9 +91,6 @@ class Worker:
 
     # Jobs in hand
 
-    def leased_until(self) -> float:
-        return time.time() + self.config().jobs.lease
-
     def begin(self, record: Record, request: Request) -> Work:
         """Have the model answer; the record is leased here, or is about to be."""
         work = Work(record, request)
@@ -182,16 +179,14 @@ class Worker:
         jobs = self.config().jobs
         if self.works:
             if self._is_due("beat", jobs.lease / BEATS):
-                await self.store.beat(self.lease, self.leased_until())
+                await self.store.beat(self.lease, jobs.lease)
             await self._heed()
             if self._is_due("write", WRITE_EVERY):
                 await self._write()
         if self._is_due("expire", EXPIRE_EVERY):
-            now = time.time()
-            if await self.store.expire(now, jobs.attempts, now - jobs.queue_time):
-                self._waiting_models.update(self.router.models)
+            await self.store.expire(self.lease, jobs.attempts, jobs.queue_time)
         if self._is_due("sweep", SWEEP_EVERY):
-            names = await self.store.sweep(time.time(), Bounds(jobs.keep, jobs.keep_count, jobs.keep_bytes))
+            names = await self.store.sweep(Bounds(jobs.keep, jobs.keep_count, jobs.keep_bytes))
             await self.files.delete(names)
         if self._stirred.is_set() or self._is_due("look", LOOK_EVERY):
             self._stirred.clear()
@@ -226,7 +221,7 @@ class Worker:
         wanted = {name: room for name in self.router.models if (room := self.room(name))}
         if not wanted:
             return
-        records = await self.store.claim(self.lease, self.leased_until(), wanted)
+        records = await self.store.claim(self.lease, self.config().jobs.lease, wanted)
         got = Counter(record.model for record in records)
         self._waiting_models -= {name for name, room in wanted.items() if got[name] < room}
         for record in records:
