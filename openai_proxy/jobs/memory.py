@@ -85,9 +85,9 @@ class MemoryStore:
         record.finished, record.failure = step.finished, step.failure
         if step.count:
             self._events.setdefault(step.id, []).append((step.attempt, step.begin, step.events))
-            self._files.setdefault(step.id, []).extend(file.name for file in step.files)
-            record.events = step.begin + step.count
-            record.size += len(step.events) + sum(file.size for file in step.files)
+        self._files.setdefault(step.id, []).extend(file.name for file in step.files)
+        record.events = step.begin + step.count
+        record.size += len(step.events) + sum(file.size for file in step.files)
         if step.state in FINAL:
             record.lease = record.leased = None
 

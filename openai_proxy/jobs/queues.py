@@ -1,4 +1,4 @@
-"""Where jobs stand in their queues, as it was a second ago at most: everybody who waits asks again and again."""
+"""Where jobs stand in their queues, as it was a moment ago: everybody who waits asks again and again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 
 from openai_proxy.jobs.store import Store
 
-FRESH = 1.0
+# Seconds that what was read is good for, in all and for each job in the queue: the longer it is the less it matters.
+FRESH, FRESH_EACH = 0.02, 0.0002
 
 
 class Queues:
@@ -22,5 +23,5 @@ class Queues:
         if time.monotonic() >= until:
             ids = await self.store.queue(model)
             places = {each: place for place, each in enumerate(ids, 1)}
-            self._known[model] = time.monotonic() + FRESH, places
+            self._known[model] = time.monotonic() + FRESH + FRESH_EACH * len(places), places
         return places.get(id, len(places) + 1)
