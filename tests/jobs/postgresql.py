@@ -39,15 +39,27 @@ def _running(folder: Path) -> Iterator[str]:
     data = folder / "data"
     if user is not None:
         shutil.chown(folder, user)
-    made = [found / "initdb", "-D", data, "-A", "trust", "-U", "jobs", "--no-sync", "-E", "UTF8", "--locale=C"]
+    made: list[str | Path] = [
+        found / "initdb",
+        "-D",
+        data,
+        "-A",
+        "trust",
+        "-U",
+        "jobs",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    ]
     subprocess.run(made, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder, env={})
     port = free_port()
     options = [part for setting in (*SETTINGS, f"unix_socket_directories={folder}") for part in ("-c", setting)]
     log = (folder / "log").open("wb")
-    command = [found / "postgres", "-D", data, "-p", str(port), *options]
+    command: list[str | Path] = [found / "postgres", "-D", data, "-p", str(port), *options]
     process = subprocess.Popen(command, user=user, stdout=log, stderr=log, cwd=folder, env={})
     try:
-        ready = [found / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "20"]
+        ready: list[str | Path] = [found / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "20"]
         for _ in range(200):
             if subprocess.run(ready, stdout=subprocess.DEVNULL, check=False).returncode == 0:
                 break
