@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs import sweeping
 from openai_proxy.jobs.connections import engines, migrate, told
-from openai_proxy.jobs.job import FINAL, Failure, State
-from openai_proxy.jobs.store import EXPIRED, LOST, Bounds, Filter, Record, Step
+from openai_proxy.jobs.job import FINAL, Failure
+from openai_proxy.jobs.store import EXPIRED, LOST, Bounds, Filter, Kept, Record, Step
 from openai_proxy.jobs.tables import events, files, jobs, orders
 from openai_proxy.jobs.writing import Writing
 
@@ -136,13 +136,13 @@ class Database:
 
         await self._writes.do(release)
 
-    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> None:
+    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> int:
         dead = sa.and_(jobs.c.leased < self._now, jobs.c.lease != lease)
         late = sa.false() if queue_time is None else sa.and_(WAITS, jobs.c.created < self._now - queue_time)
         if not await self._read(sa.select(jobs.c.id).where(sa.or_(dead, late)).limit(1)):
-            return
+            return 0
 
-        async def expire(connection: AsyncConnection) -> None:
+        async def expire(connection: AsyncConnection) -> int:
             found = sa.select(jobs.c.id).where(dead).with_for_update(skip_locked=True)
             ids = (await connection.execute(found)).scalars().all()
             await connection.execute(sa.delete(events).where(events.c.id.in_(ids)))
@@ -154,8 +154,9 @@ class Database:
             await connection.execute(sa.update(jobs).where(alive, jobs.c.attempt >= attempts).values(lost))
             await connection.execute(sa.update(jobs).where(alive).values(ANEW))
             await connection.execute(sa.update(jobs).where(late).values(self._failed(EXPIRED)))
+            return len(ids)
 
-        await self._writes.do(expire)
+        return await self._writes.do(expire)
 
     def _failed(self, why: Failure) -> dict[str, Any]:
         return {"state": "failed", "finished": self._now, "failure": msgspec.json.encode(why)}
@@ -203,6 +204,7 @@ class Database:
             (jobs.c.owner, filter.owner),
             (jobs.c.origin, filter.origin),
             (jobs.c.address, filter.address),
+            (jobs.c.model, filter.model),
         ):
             if value is not None:
                 query = query.where(column == value)
@@ -218,9 +220,10 @@ class Database:
         rows = await self._read(sa.select(jobs.c.id).where(WAITS, jobs.c.model == model).order_by(*TURN))
         return [row.id for row in rows]
 
-    async def counts(self) -> dict[State, int]:
-        rows = await self._read(sa.select(jobs.c.state, sa.func.count().label("many")).group_by(jobs.c.state))
-        return {row.state: row.many for row in rows}
+    async def counts(self) -> list[Kept]:
+        sums = sa.func.count().label("many"), sa.func.sum(jobs.c.size).label("bytes")
+        query = sa.select(jobs.c.model, jobs.c.state, *sums).group_by(jobs.c.model, jobs.c.state)
+        return [Kept(row.model, row.state, row.many, int(row.bytes)) for row in await self._read(query)]
 
     async def sweep(self, bounds: Bounds) -> list[str]:
         async with told(), self.reading.connect() as connection:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs.job import FINAL, Failure, State
-from openai_proxy.jobs.store import EXPIRED, KEY_AGE, LOST, Bounds, Filter, Record, Step
+from openai_proxy.jobs.store import EXPIRED, KEY_AGE, LOST, Bounds, Filter, Kept, Record, Step
 
 
 class MemoryStore:
@@ -104,10 +104,11 @@ class MemoryStore:
         if record.canceling:
             self._end(record, "canceled", now)
 
-    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> None:
-        now = time.time()
+    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> int:
+        now, lost = time.time(), 0
         for record in self.records.values():
             if record.lease not in (None, lease) and record.leased is not None and record.leased < now:
+                lost += 1
                 if record.attempt >= attempts and not record.canceling:
                     record.lease = record.leased = None
                     self._end(record, "failed", now, LOST)
@@ -116,6 +117,7 @@ class MemoryStore:
         for record in self._waiting():
             if queue_time is not None and record.created < now - queue_time:
                 self._end(record, "failed", now, EXPIRED)
+        return lost
 
     def _end(self, record: Record, state: State, now: float, failure: Failure | None = None) -> None:
         record.state, record.finished, record.failure = state, now, failure
@@ -153,8 +155,11 @@ class MemoryStore:
     async def queue(self, model: str) -> list[str]:
         return [record.id for record in self._queue(model)]
 
-    async def counts(self) -> dict[State, int]:
-        return dict(Counter(record.state for record in self.records.values()))
+    async def counts(self) -> list[Kept]:
+        sizes: defaultdict[tuple[str, State], list[int]] = defaultdict(list)
+        for record in self.records.values():
+            sizes[record.model, record.state].append(record.size)
+        return [Kept(model, state, len(each), sum(each)) for (model, state), each in sizes.items()]
 
     async def sweep(self, bounds: Bounds) -> list[str]:
         now = time.time()
@@ -182,6 +187,7 @@ def _fits(record: Record, filter: Filter) -> bool:
         filter.owner in (None, record.owner)
         and filter.origin in (None, record.origin)
         and filter.address in (None, record.address)
+        and filter.model in (None, record.model)
         and (filter.states is None or record.state in filter.states)
         and (filter.before is None or record.place < filter.before)
         and (filter.after is None or record.place > filter.after)

@@ -83,9 +83,19 @@ class Filter(Struct, frozen=True, kw_only=True):
     owner: str | None = None
     origin: str | None = None
     address: str | None = None
+    model: str | None = None
     states: frozenset[State] | None = None
     before: int | None = None
     after: int | None = None
+
+
+class Kept(Struct, frozen=True):
+    """How many jobs of a model are in a state, and the bytes that they take."""
+
+    model: str
+    state: State
+    number: int
+    size: int
 
 
 class Bounds(Struct, frozen=True):
@@ -130,9 +140,9 @@ class Store(Protocol):
         """Give jobs back that are not done; the attempt does not count."""
         ...
 
-    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> None:
+    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> int:
         """Put jobs whose lease ended back, but for one's own, or fail them after so many attempts; fail what has waited
-        for more than `queue_time` seconds.
+        for more than `queue_time` seconds. How many leases had ended.
         """
         ...
 
@@ -160,8 +170,8 @@ class Store(Protocol):
         """The ids of those that wait, in the order of their turn."""
         ...
 
-    async def counts(self) -> dict[State, int]:
-        """How many there are in each state."""
+    async def counts(self) -> list[Kept]:
+        """How many jobs there are."""
         ...
 
     async def sweep(self, bounds: Bounds) -> list[str]:

@@ -21,6 +21,7 @@ from openai_proxy.jobs.encoding import decode_request
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.job import Failure, State
 from openai_proxy.jobs.store import Bounds, Record, Step, Store
+from openai_proxy.jobs.told import Told
 from openai_proxy.jobs.work import Work
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
@@ -54,6 +55,7 @@ class Worker:
         self.lifecycle = lifecycle
         self.metrics = metrics
         self.config = config
+        self.told = Told(metrics)
         self.lease = uuid.uuid4().hex
         self.works: dict[str, Work] = {}
         self.over: Callable[[Work], None] = lambda _: None
@@ -133,7 +135,7 @@ class Worker:
                 continue
             if work.id in taken:
                 work.record.progress = step.progress
-                self.metrics.jobs.labels(work.record.origin, state).inc()
+                self.told.ended(work.record, state)
                 work.ended(state)
                 self.over(work)
             return
@@ -184,7 +186,9 @@ class Worker:
             if self._is_due("write", WRITE_EVERY):
                 await self._write()
         if self._is_due("expire", EXPIRE_EVERY):
-            await self.store.expire(self.lease, jobs.attempts, jobs.queue_time)
+            lost = await self.store.expire(self.lease, jobs.attempts, jobs.queue_time)
+            self.metrics.job_attempts_lost.inc(lost)
+            self.told.tell(await self.store.counts())
         if self._is_due("sweep", SWEEP_EVERY):
             names = await self.store.sweep(Bounds(jobs.keep, jobs.keep_count, jobs.keep_bytes))
             await self.files.delete(names)

@@ -14,7 +14,18 @@ from backends.remote.figures import figures
 from backends.vllm.figures import OWN
 from openai_proxy import __version__
 from openai_proxy.app import create_app
-from openai_proxy.config import Auth, Config, Limits, Media, ModelConfig, Server, Timeouts, Vision
+from openai_proxy.config import (
+    Auth,
+    Config,
+    JobSettings,
+    Limits,
+    Media,
+    ModelConfig,
+    Protocols,
+    Server,
+    Timeouts,
+    Vision,
+)
 from openai_proxy.errors import TABLE
 from openai_proxy.keys import Keys
 from tests.house.source import PACKAGES, ROOT, files
@@ -27,6 +38,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "limits": Limits,
     "timeouts": Timeouts,
     "vision": Vision,
+    "jobs": JobSettings,
+    "protocols": Protocols,
     "models.NAME": ModelConfig,
 }
 VARIABLE = re.compile(r"\bOPENAI_PROXY_[A-Z_]*[A-Z]\b")

@@ -8,7 +8,7 @@ import pytest
 
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs.job import Failure, File
-from openai_proxy.jobs.store import Bounds, Filter
+from openai_proxy.jobs.store import Bounds, Filter, Kept
 from tests.jobs.stores import LEASE, MANY, added, claimed, found, record, step, store, words
 
 FOREVER = Bounds(age=1e12, count=MANY, size=10**12)
@@ -96,9 +96,9 @@ def test_a_lease_that_ended_is_given_to_others_until_it_was_tried_often_enough(d
                 [job] = await claimed(kept, seconds=-1.0)
                 assert job.attempt == attempt
                 await kept.write("me", [step(job, "lost", started=1.0)])
-                await kept.expire("me", 2, None)
+                assert await kept.expire("me", 2, None) == 0
                 assert (await found(kept, job)).lease == "me", "one's own leases do not end"
-                await kept.expire("you", 2, None)
+                assert await kept.expire("you", 2, None) == 1
             there = await found(kept, job)
             assert (there.state, there.lease, there.finished is None) == ("failed", None, False)
             assert there.failure == Failure("worker_lost", "The processes that worked on this job died.")
@@ -237,7 +237,7 @@ def test_many_at_once_are_each_given_to_one(database: str) -> None:
             got = await asyncio.gather(*(claimed(kept, f"holder{number}", 10) for number in range(8)))
             ids = [job.id for holder in got for job in holder]
             assert sorted(ids) == sorted(job.id for job in jobs)
-            assert await kept.counts() == {"queued": 50}
+            assert await kept.counts() == [Kept("echo", "queued", 50, 0)]
 
     asyncio.run(check())
 
@@ -256,6 +256,8 @@ def test_pages_are_of_those_that_are_asked_for(database: str) -> None:
             assert [job.id for job in await kept.page(Filter(after=mine[2].place), 9)] == [other.id]
             assert [job.id for job in await kept.page(Filter(origin="two"), 9)] == [other.id]
             assert len(await kept.page(Filter(address="10.0.0.1"), 9)) == 3
+            assert len(await kept.page(Filter(model="echo"), 9)) == 4
+            assert await kept.page(Filter(model="other"), 9) == []
             await kept.cancel(mine[0].id)
             assert [job.id for job in await kept.page(Filter(states=frozenset({"canceled"})), 9)] == [mine[0].id]
 
