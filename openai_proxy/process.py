@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import uvicorn
 
-from openai_proxy.config import Config
+from openai_proxy.config import Config, JobSettings
 from openai_proxy.door import Door
 from openai_proxy.door import Edge as DoorEdge
 from openai_proxy.keys import Keys
@@ -44,6 +44,14 @@ def differences(old: Config, new: Config) -> Iterator[str]:
         yield "server.host and server.port take effect at the next start"
     if new.server.workers != old.server.workers:
         yield "server.workers takes effect at the next start"
+    if _places_of_jobs(new.jobs) != _places_of_jobs(old.jobs):
+        yield "jobs.database, jobs.home and jobs.files take effect at the next start"
+    if new.protocols != old.protocols:
+        yield "protocols take effect at the next start"
+
+
+def _places_of_jobs(jobs: JobSettings) -> tuple[str | None, ...]:
+    return jobs.database, jobs.home, jobs.files
 
 
 class Router(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,10 @@ from openai_proxy.cli.callers import who_may_call
 from openai_proxy.cli.ending import MISUSED
 from openai_proxy.cli.installation import refuse_scattered
 from openai_proxy.cli.table import print_json
-from openai_proxy.config import Config
+from openai_proxy.config import Config, JobSettings
 from openai_proxy.configure import ConfigError, Problem, file_of, read
 from openai_proxy.configure.schema import json_schema
+from openai_proxy.jobs.places import MEMORY, POSTGRESQL, path_of
 from openai_proxy.keys import KeyProblem, Keys
 
 DESCRIPTION = """\
@@ -67,12 +69,21 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def without_secrets(config: Config) -> Config:
-    """The same, without the values of headers that go to upstreams: keys of some servers are among them."""
+    """The same, without passwords of databases and values of headers for upstreams, where keys of some servers are."""
     models = {
         name: msgspec.structs.replace(model, upstreams=tuple(map(_without_headers, model.upstreams)))
         for name, model in config.models.items()
     }
-    return msgspec.structs.replace(config, models=models)
+    database, files = config.jobs.database, config.jobs.files
+    jobs = msgspec.structs.replace(
+        config.jobs, database=database and without_password(database), files=files and without_password(files)
+    )
+    return msgspec.structs.replace(config, models=models, jobs=jobs)
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown."""
+    return re.sub("password=[^&]*", "password=***", re.sub("(://[^/:@]*):.*@", r"\1:***@", address))
 
 
 def _without_headers(upstream: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,3 +110,12 @@ def summarise(config: Config, keys: int, file: pathlib.Path | None) -> None:
         mark = ", serves requests that name no model" if name == config.default_model else ""
         print(f"model {name}: {model.backend}{also}{mark}")
     print(f"keys: {who_may_call(keys, config.server)}")
+    print(f"jobs: {where_jobs_are(config.jobs)}")
+
+
+def where_jobs_are(jobs: JobSettings) -> str:
+    """In words; the file of a database need not be there yet."""
+    database = jobs.database or ""
+    if database == MEMORY:
+        return "in memory, gone with the process"
+    return f"in {without_password(database) if database.startswith(POSTGRESQL) else path_of(jobs)}"

@@ -13,6 +13,7 @@ from backends import Backend, Setup, check_together, discovered, lacking, resolv
 from backends.options import WrongSettings
 from backends.wording import shown
 from openai_proxy.config import Auth, Config, ModelConfig, Server
+from openai_proxy.configure.jobs import check_jobs, check_protocols
 from openai_proxy.configure.media import check_media
 from openai_proxy.configure.shape import Report
 
@@ -22,6 +23,8 @@ def check(config: Config, report: Report, whole: bool) -> None:
     check_server(config.server, report)
     check_key_file(config.auth, report)
     check_media(config.media, report)
+    check_jobs(config, report)
+    check_protocols(config.protocols, report)
     check_names(config, report)
     if whole:
         check_default_model(config, report)

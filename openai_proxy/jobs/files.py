@@ -72,6 +72,11 @@ class Files:
         return work(system, f"{root}/{name[:2]}/{name}")
 
 
+def check_kind(scheme: str) -> None:
+    """Raises ValueError for a kind of URL that fsspec does not know, ImportError where its package is missing."""
+    importlib.import_module("fsspec.registry").get_filesystem_class(scheme)
+
+
 def media_type_of(name: str) -> str:
     """By the ending of its name."""
     return TYPES.get(name.rpartition(".")[2], "application/octet-stream")

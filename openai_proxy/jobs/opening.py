@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-
-import platformdirs
 
 from openai_proxy.config import Config, JobSettings
 from openai_proxy.errors import StoreFailed
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.jobs import Jobs
 from openai_proxy.jobs.memory import MemoryStore
+from openai_proxy.jobs.places import MEMORY, POSTGRESQL, home, left, path_of
 from openai_proxy.jobs.store import Store
 from openai_proxy.jobs.worker import Worker
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
 from openai_proxy.router import Router
-
-MEMORY = "memory"
-POSTGRESQL = ("postgresql://", "postgres://")
 
 
 def jobs_of(router: Router, lifecycle: Lifecycle, metrics: Metrics, config: Callable[[], Config]) -> Jobs:
@@ -53,23 +47,3 @@ def opened(settings: JobSettings) -> Store:
     except OSError as error:
         raise StoreFailed(f"Jobs cannot be kept in {path.parent}: {error.strerror}") from error
     return Database(f"sqlite:///{path}")
-
-
-def left(settings: JobSettings) -> bool:
-    """Whether there may be jobs of an earlier process."""
-    database = settings.database or ""
-    return database.startswith(POSTGRESQL) or (database != MEMORY and path_of(settings).exists())
-
-
-def path_of(settings: JobSettings) -> Path:
-    """The file of a SQLite database."""
-    if settings.database is None:
-        return home(settings) / "jobs.db"
-    return Path(os.path.expanduser(settings.database.removeprefix("sqlite:///")))
-
-
-def home(settings: JobSettings) -> Path:
-    """The folder of what has no other place."""
-    if settings.home is not None:
-        return Path(os.path.expanduser(settings.home))
-    return platformdirs.user_data_path("openai-proxy") / "jobs"

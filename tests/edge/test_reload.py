@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from tests.edge.fleet import message
 from tests.edge.raw import Listen, Listener, chat, get, status, until, wait_for
 
 MORE = '\n[models.another]\nbackend = "echo"\n'
@@ -46,6 +47,18 @@ def test_a_change_is_noticed_and_a_problem_told_once(listen: Listen) -> None:
     listener.config.write_text(good)
     wait_for(lambda: status(listener.send(get("/v1/models/another"))) == 404)
     assert len(listener.errors()) == 1
+
+
+def test_what_a_running_server_cannot_take_is_told(listen: Listen) -> None:
+    listener = listen()
+    good = listener.config.read_text()
+    listener.config.write_text('jobs.files = "elsewhere"\nprotocols.aime = false\njobs.keep = 60\n' + good)
+    listener.signal(signal.SIGHUP)
+    for said in ("jobs.database, jobs.home and jobs.files take", "protocols take"):
+        wait_for(lambda said=said: len(message(listener, f"{said} effect at the next start")) == 1)  # type: ignore[misc]
+    listener.config.write_text("jobs.keep = 90\n" + good)
+    listener.signal(signal.SIGHUP)
+    wait_for(lambda: b"openai_proxy_config_revision 3.0" in metrics(listener))
 
 
 def test_an_unsafe_change_is_refused(listen: Listen) -> None:
