@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": "serve models over HTTP",
     "chat": "talk to a model in the terminal",
     "models": "list the models of a server and their states",
+    "jobs": "list, follow and cancel the jobs of a server",
     "check": "check the configuration",
     "keys": "make, list and revoke API keys",
     "ray": "put models and the server on a Ray cluster, and take them away",

@@ -48,7 +48,7 @@ class Operation(Struct, frozen=True):
     """One method of one path. `body` and `reply` are the types on the wire; `streams`: `stream` turns it into SSE.
 
     `media` is the answer's type where it is not JSON, `text` a further one for text; `form`: the body is a form with
-    files. `not_ready` documents a 503 with the same body, `accepts` a 202.
+    files; `query` has the address's parameters. `not_ready` documents a 503 with the same body, `accepts` a 202.
     """
 
     method: str
@@ -62,6 +62,7 @@ class Operation(Struct, frozen=True):
     accepts: bool = False
     form: bool = False
     text: tuple[str, ...] = ()
+    query: type[Struct] | None = None
 
     @property
     def replies(self) -> tuple[type[Struct], ...]:
@@ -123,11 +124,24 @@ def _operation(operation: Operation) -> dict[str, Any]:
         schema = {"$ref": REFERENCE.format(name=operation.body.__name__)}
         kind = "multipart/form-data" if operation.form else "application/json"
         described["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
-    if names := re.findall(r"\{(\w+)\}", operation.path):
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+    if parameters := [*_in_path(operation.path), *_in_query(operation.query)]:
+        described["parameters"] = parameters
     return described
+
+
+def _in_path(path: str) -> Iterable[dict[str, Any]]:
+    for name in re.findall(r"\{(\w+)\}", path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _in_query(query: type[Struct] | None) -> Iterable[dict[str, Any]]:
+    """One that has no value is left out: an address has no null."""
+    if query is None:
+        return
+    described = msgspec.json.schema(query)["$defs"][query.__name__]["properties"]
+    for name, schema in described.items():
+        arms = [arm for arm in schema.get("anyOf", [schema]) if arm.get("type") != "null"]
+        yield {"name": name, "in": "query", "required": False, "schema": arms[0]}
 
 
 def _any_of(kinds: Sequence[type[Struct]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import ssl
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,11 +34,19 @@ def message(body: bytes) -> str:
         return body.decode(errors="replace")
 
 
+class Event(NamedTuple):
+    """A server-sent event; `id` is empty where it has none."""
+
+    name: str
+    data: bytes
+    id: str = ""
+
+
 @contextmanager
 def opened(
-    url: str, key: str | None, timeout: float | None = 10, method: str = "GET"
+    url: str, key: str | None, timeout: float | None = 10, method: str = "GET", last: str = ""
 ) -> Iterator[http.client.HTTPResponse]:
-    """The answer to a question without a body, its own unread.
+    """The answer to a question without a body, its own unread; `last` is the id of the last event that one has.
 
     Raises Refused for a status over 299, Ending when nobody answers.
     """
@@ -46,6 +54,7 @@ def opened(
     https = parts.scheme == "https"
     kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
     headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
+    headers |= {"last-event-id": last} if last else {}
     with closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
         try:
             connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
@@ -79,16 +88,18 @@ def _decoded(answer: http.client.HTTPResponse, url: str) -> Any:
         raise Ending(f"{url} answered something else than JSON") from error
 
 
-def events(url: str, key: str | None) -> Iterator[tuple[str, bytes]]:
-    """Name and data of each server-sent event of GET `url`, until the server ends the stream."""
-    with opened(url, key, timeout=120) as answer:
-        name, data = "message", []
+def events(url: str, key: str | None, last: str = "") -> Iterator[Event]:
+    """Each server-sent event of GET `url`, from the one after the id `last`, until the server ends the stream."""
+    with opened(url, key, timeout=120, last=last) as answer:
+        name, id, data = "message", "", []
         while line := answer.readline(LARGEST):
             field, _, value = line.rstrip(b"\r\n").partition(b":")
             if field == b"event":
                 name = value.strip().decode(errors="replace")
+            elif field == b"id":
+                id = value.strip().decode("latin-1")
             elif field == b"data":
                 data.append(value.removeprefix(b" "))
             elif not field and not value and data:
-                yield name, b"\n".join(data)
-                name, data = "message", []
+                yield Event(name, b"\n".join(data), id)
+                name, id, data = "message", "", []

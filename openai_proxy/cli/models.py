@@ -152,7 +152,7 @@ def is_alias(model: Listed) -> bool:
 def follow(url: str, key: str | None, as_json: bool) -> None:
     """Print the state of each model now and at each change."""
     root = url.removesuffix("/v1")
-    for name, data in ask.events(f"{root}/events", key):
+    for name, data, _ in ask.events(f"{root}/events", key):
         if name != "model":
             continue
         try:

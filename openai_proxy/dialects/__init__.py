@@ -36,6 +36,7 @@ DIALECTS = {
     "openai": "openai_proxy.dialects.openai:build",
     "operator": "openai_proxy.dialects.operator:build",
     "upstreams": "openai_proxy.dialects.upstreams:build",
+    "jobs": "openai_proxy.dialects.jobs:build",
 }
 
 

@@ -24,6 +24,7 @@ class Imitation:
         self.error_after: int | None = None
         self.requests: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
+        self.pages: dict[str, Any] = {}
         self.stopped = threading.Event()
         self.port = 0
 
@@ -72,10 +73,15 @@ class Answering(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b": hello\n\nevent: other\ndata: {}\n\n")
             for event in self.imitation.events:
                 self.wfile.write(b"event: model\ndata: " + json.dumps(event).encode() + b"\n\n")
+        elif self.path in self.imitation.pages:
+            self.answer(200, self.imitation.pages[self.path])
         else:
             self.answer(404, error("not here", "not_found"))
 
     def do_POST(self) -> None:
+        if self.path in self.imitation.pages:
+            self.answer(200, self.imitation.pages[self.path])
+            return
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.imitation.requests.append(body)
         if self.refused():
@@ -129,7 +135,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
         self.send_header("connection", "close")
         self.end_headers()
 
-    def answer(self, status: int, value: dict[str, Any]) -> None:
+    def answer(self, status: int, value: Any) -> None:
         body = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
