@@ -139,7 +139,7 @@ def test_the_container_is_shut_in(place: Path) -> None:
     assert service["ulimits"]["nofile"]["soft"] >= 65_536
     assert [port for port in service["ports"] if not port.startswith("127.0.0.1:")] == []
     writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
-    assert set(writable) <= {"weights:/var/lib/openai-proxy"}
+    assert set(writable) <= {"weights:/var/lib/openai-proxy", "jobs:/var/lib/openai-proxy"}
     assert "/tmp" in service["tmpfs"][0]
 
 
