@@ -26,6 +26,10 @@ class Refused(Ending):
         super().__init__(f"{url} answered {status}: {one_line(message(body))}")
 
 
+class BrokenOff(Ending):
+    """The connection was lost in the middle of an answer."""
+
+
 def message(body: bytes) -> str:
     """The text of an error body in OpenAI's shape, or the body itself."""
     try:
@@ -48,25 +52,27 @@ def opened(
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer to a question without a body, its own unread; `last` is the id of the last event that one has.
 
-    Raises Refused for a status over 299, Ending when nobody answers.
+    Raises Refused for a status over 299, Ending when nobody answers, BrokenOff when the answer has no end.
     """
     parts = urllib.parse.urlsplit(url)
     https = parts.scheme == "https"
     kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
     headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
     headers |= {"last-event-id": last} if last else {}
+    failure = Ending
     with closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
         try:
             connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), headers=headers)
             answer = connection.getresponse()
             if answer.status >= 300:
                 raise Refused(url, answer.status, answer.read(LARGEST))
+            failure = BrokenOff
             yield answer
         except ConnectionRefusedError as error:
             raise address.refused(url) from error
         except (OSError, ssl.SSLError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or error or type(error).__name__
-            raise Ending(f"{url} cannot be read: {reason}") from error
+            raise failure(f"{url} cannot be read: {reason}") from error
 
 
 def json(url: str, key: str | None) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 import urllib.parse
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -41,7 +43,7 @@ def followed(url: str, key: str | None, shown: Shown, *, as_json: bool) -> Job:
     """The job when it has ended."""
     last = ""
     while True:
-        for event in ask.events(url, key, last):
+        for event in unbroken(url, key, last):
             data = decoded(event)
             if as_json:
                 print(msgspec.json.encode({"event": event.name, "data": data}).decode(), flush=True)
@@ -56,6 +58,12 @@ def followed(url: str, key: str | None, shown: Shown, *, as_json: bool) -> Job:
                 last = event.id
                 shown.say(text_of(event.name, data))
         time.sleep(PAUSE)
+
+
+def unbroken(url: str, key: str | None, last: str) -> Iterator[ask.Event]:
+    """Events until the stream ends, however it does."""
+    with contextlib.suppress(ask.BrokenOff):
+        yield from ask.events(url, key, last)
 
 
 def run_of(id: str) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from openai_proxy import keys
+from openai_proxy.cli import ask, following
 from tests.cli.imitation import imitation
 from tests.cli.terminal import CTRL_C, command, here, run, terminal
 from tests.conftest import Serve, servers
@@ -45,7 +48,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def test_jobs_are_listed(desk: Desk) -> None:
-    ids = [desk.done(owner="ann", origin="aime"), desk.done(owner="ann", origin="infernet")]
+    ids = [desk.hand_in(owner="ann", origin="aime"), desk.hand_in(owner="ann", origin="infernet")]
+    assert desk.jobs("follow", ids[1]).returncode == 0
     done = desk.jobs("list", "--owner", "ann")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split("\t") for line in done.stdout.splitlines()]
@@ -96,6 +100,44 @@ def test_a_job_is_followed_to_its_end(desk: Desk) -> None:
     events = [json.loads(line) for line in desk.jobs("follow", id, "--json").stdout.splitlines()]
     assert events[-1]["data"]["state"] == "succeeded"
     assert "".join(event["data"]["text"] for event in events if event["event"] == "delta") == "one two three"
+
+
+def test_a_stream_that_breaks_off_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    runs = {"a": "one two", "b": "three"}
+
+    def broken(url: str, key: str | None, last: str) -> Iterator[ask.Event]:
+        asked.append(last)
+        run = "ab"[len(asked) // 3]
+        yield ask.Event("job", b'{"id": "x", "state": "running"}')
+        yield ask.Event("delta", json.dumps({"text": runs[run]}).encode(), f"{run}-1")
+        if len(asked) == 1:
+            raise ask.BrokenOff("cut")
+        if len(asked) == 3:
+            yield ask.Event("job", b'{"id": "x", "state": "succeeded"}')
+
+    monkeypatch.setattr(ask, "events", broken)
+    monkeypatch.setattr(following, "PAUSE", 0.0)
+    done = here("jobs", "follow", "x")
+    assert (done.returncode, asked) == (0, ["", "a-1", "a-1"])
+    assert done.stdout == "one twoone two\nthree\n", "what was told of an earlier run is not taken for this one's"
+    assert "work on the job began anew" in done.stderr
+
+
+def test_an_answer_without_its_end_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def cut() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{}")
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        with pytest.raises(ask.BrokenOff, match="cannot be read"):
+            ask.json(f"http://127.0.0.1:{listener.getsockname()[1]}/", None)
+        thread.join()
 
 
 def test_a_job_is_followed_at_a_terminal(desk: Desk) -> None:
