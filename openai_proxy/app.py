@@ -52,7 +52,7 @@ class Application:
         self.starlette = Site(routes=routes, lifespan=self._lifespan)
         self.starlette.router.redirect_slashes = False
         plain = [each for each in routes if isinstance(each, Route) and not each.param_convertors]
-        self.plain = {(method, route.path): route for route in plain for method in route.methods or ()}
+        self.plain = {(method, route.path): route for route in reversed(plain) for method in route.methods or ()}
         self.gate = Gate(self._route, self.edge)
 
     def _dialects(self) -> list[Dialect]:
@@ -60,6 +60,7 @@ class Application:
         served = {name: pkgutil.resolve_name(DIALECTS[name]) for name, place in places.items() if place is not None}
         dialects = [placed(build(self.edge), places[name] or "") for name, build in served.items()]
         self.edge.admits = tuple(dialect.admit for dialect in dialects if dialect.admit is not None)
+        self.edge.shapes = tuple(shape for dialect in dialects for shape in dialect.shapes)
         return dialects
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -51,17 +51,20 @@ def boundary_of(content_type: bytes) -> bytes | None:
     return boundary if kind == b"multipart/form-data" and 0 < len(boundary) <= LONGEST_BOUNDARY else None
 
 
-def read_form(body: bytes, boundary: bytes, kind: type[T], limits: Limits) -> tuple[T, frozenset[str]]:
+def read_form(
+    body: bytes, boundary: bytes, kind: type[T], limits: Limits, look: Callable[[Part], None] = lambda _: None
+) -> tuple[T, frozenset[str]]:
     """The form as `kind`, and the names of the fields it sets; empty text sets nothing. Bytes are files.
 
-    An object is JSON, or fields `name[member]` and `name[member][member]` as the `openai` SDK writes it. Raises
-    InvalidRequest, TooManyItems or UnknownParameter, each naming the field.
+    An object is JSON, or fields `name[member]` and `name[member][member]` as the `openai` SDK writes it. `look` is given
+    each part, for what files are called. Raises InvalidRequest, TooManyItems or UnknownParameter, each naming the field.
     """
     given: dict[str, list[Part]] = {}
     known = {each.encode_name: each for each in msgspec.structs.fields(kind)}
     objects = frozenset(name for name, each in known.items() if _object(each.type))
     several = {_plain(name) for name, each in known.items() if each.type == list[bytes]}
     for part in _Reader(limits, several).parts(body, boundary):
+        look(part)
         if (nested := MEMBER.fullmatch(part.name)) and nested[1] in objects:
             part.name, part.member = nested[1], tuple(filter(None, nested.groups()[1:]))
         name = part.name if part.name in known else part.name + SEVERAL

@@ -29,6 +29,7 @@ from openai_proxy.errors import (
     Unauthorized,
     describe,
 )
+from openai_proxy.faults import Shape
 from openai_proxy.keys import Keys
 from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins
 from openai_proxy.proxies import Proxies
@@ -43,17 +44,20 @@ SPARED = OPEN | {"/readyz", "/metrics"}
 TWICE = b"(twice)"
 CLOSE = (b"connection", b"close")
 COME_BACK = 5.0
+OPENAI = Shape(render_fault)
 
 
 class Edge(DoorEdge, Protocol):
-    """The part of a server's edge that the gate needs: what the listener does, `keys`, which may be replaced, and who
-    `admits` callers of other protocols.
+    """The part of a server's edge that the gate needs: what the listener does, `keys`, which may be replaced, who
+    `admits` callers of other protocols, and the `shapes` of their errors.
     """
 
     @property
     def keys(self) -> Keys: ...
     @property
     def admits(self) -> Sequence[Callable[[Scope, Mapping[bytes, bytes]], Caller | None]]: ...
+    @property
+    def shapes(self) -> Sequence[tuple[str, Shape]]: ...
 
 
 class Gate:
@@ -110,7 +114,7 @@ class Gate:
             else:
                 await _preflight(reply)
         except HTTPException as error:
-            await answer(_unrouted(error), scope, reply)
+            await answer(_unrouted(error), scope, reply, self._shape(scope))
         except Exception as error:  # noqa: BLE001 - the boundary to the server: told to the client and logged
             await self._fail(error, scope, reply, status)
         finally:
@@ -172,9 +176,14 @@ class Gate:
             log.error("request %s failed", scope["state"]["request_id"], exc_info=error)
             scope["state"]["outcome"] = "internal_error"
         if not status:
-            await refuse(error, scope, reply)
+            await refuse(error, scope, reply, self._shape(scope))
         elif abort := scope.get("extensions", {}).get("openai_proxy.abort"):
             abort["abort"]()
+
+    def _shape(self, scope: Scope) -> Shape:
+        """How the protocol shows errors that has this path."""
+        path: str = scope["path"]
+        return next((shape for begin, shape in self.edge.shapes if path.startswith(begin)), OPENAI)
 
     def _is_open_image(self, path: str) -> bool:
         return self.edge.config.server.open_images and path.startswith(IMAGE_FILES)
@@ -188,16 +197,16 @@ def _unrouted(error: HTTPException) -> EdgeError:
     return NotFound()
 
 
-async def refuse(error: Exception, scope: Scope, reply: Send) -> None:
+async def refuse(error: Exception, scope: Scope, reply: Send, shape: Shape) -> None:
     """Answer with the fault of `error` and close the connection, so that no body is taken for a next request."""
-    await answer(error, scope, reply, CLOSE)
+    await answer(error, scope, reply, shape, CLOSE)
 
 
-async def answer(error: Exception, scope: Scope, reply: Send, *more: tuple[bytes, bytes]) -> None:
+async def answer(error: Exception, scope: Scope, reply: Send, shape: Shape, *more: tuple[bytes, bytes]) -> None:
     """Answer with the fault of `error`."""
-    fault = describe(error, scope["state"]["request_id"])
+    fault = shape.reword(describe(error, scope["state"]["request_id"]))
     scope["state"].setdefault("outcome", fault.code)
-    await send_whole(scope, reply, fault.status, [*fault_headers(fault), *more], render_fault(fault))
+    await send_whole(scope, reply, fault.status, [*fault_headers(fault, shape.media_type), *more], shape.render(fault))
 
 
 async def _preflight(reply: Send) -> None:

@@ -41,12 +41,14 @@ LIMITS_OF: Mapping[str, dict[str, tuple[str, str]]] = {
     "SpeechBody": {"input": ("maxLength", "speech_characters")},
     **{name: {"prompt": ("maxLength", "image_prompt")} for name in ("GenerationBody", "EditBody")},
 }
+PROBLEM = "application/problem+json"
 KINDS = {"maximum": "integer", "maxItems": "array", "maxLength": "string", "maxProperties": "object"}
 
 
 class Operation(Struct, frozen=True):
     """One method of one path. `body` and `reply` are the types on the wire; `streams`: `stream` turns it into SSE.
 
+    `status` is that of its answer and `problem` what errors are beside OpenAI's (RFC 9457).
     `media` is the answer's type where it is not JSON, `text` a further one for text; `form`: the body is a form with
     files; `query` has the address's parameters. `not_ready` documents a 503 with the same body, `accepts` a 202.
     """
@@ -63,6 +65,8 @@ class Operation(Struct, frozen=True):
     form: bool = False
     text: tuple[str, ...] = ()
     query: type[Struct] | None = None
+    status: int = 200
+    problem: type[Struct] | None = None
 
     @property
     def replies(self) -> tuple[type[Struct], ...]:
@@ -74,7 +78,10 @@ class Operation(Struct, frozen=True):
 
 def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
     """The whole document."""
-    shown = (kind for operation in operations for kind in (operation.body, *operation.replies) if kind)
+    # Of two with the same path the first one is served.
+    operations = tuple({(each.method, each.path): each for each in reversed(operations)}.values())[::-1]
+    parts = ((each.body, *each.replies, each.problem) for each in operations)
+    shown = (kind for kinds in parts for kind in kinds if kind)
     kinds = list(dict.fromkeys(shown))
     _, schemas = msgspec.json.schema_components([*kinds, Envelope], ref_template=REFERENCE)
     for operation in operations:
@@ -159,6 +166,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": {}}  # tools differ in what they take an event for
     envelope = {"application/json": {"schema": {"$ref": REFERENCE.format(name="Envelope")}}}
     codes: dict[int, list[str]] = {}
+    if operation.problem is not None:
+        envelope[PROBLEM] = {"schema": {"$ref": REFERENCE.format(name=operation.problem.__name__)}}
+        codes[422] = ["invalid_value"]
     for row in TABLE.values():
         codes.setdefault(row.status, []).append(row.code)
     responses: dict[str, Any] = {
@@ -170,4 +180,4 @@ def _responses(operation: Operation) -> dict[str, Any]:
         responses["503"] = {"description": "not ready", "content": content}
     if operation.accepts:
         responses["202"] = {"description": "not done yet", "content": content}
-    return {"200": {"description": "the answer", "content": content}, **responses}
+    return {str(operation.status): {"description": "the answer", "content": content}, **responses}

@@ -23,6 +23,7 @@ from backends.events import Event
 from openai_proxy.auth import Caller
 from openai_proxy.body import CLOSE, check_head, read_body
 from openai_proxy.errors import ClientGone, EdgeError, Fault, RequestTimeout, describe
+from openai_proxy.faults import Shape
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.loops import note_via
 from openai_proxy.pulse import Pulse
@@ -120,6 +121,7 @@ class Flow(Struct):
 
 Handle: TypeAlias = Callable[[Incoming], Awaitable[Reply | Stream | Flow]]
 RenderFault: TypeAlias = Callable[[Fault], bytes]
+Showing: TypeAlias = RenderFault | Shape
 
 
 class ErrorBody(Struct):
@@ -148,9 +150,9 @@ def render_fault(fault: Fault) -> bytes:
     return msgspec.json.encode(Envelope(error))
 
 
-def fault_headers(fault: Fault) -> list[tuple[bytes, bytes]]:
+def fault_headers(fault: Fault, media_type: bytes = b"application/json") -> list[tuple[bytes, bytes]]:
     """The headers that tell a client whether and when to come back."""
-    headers = [(b"content-type", b"application/json"), *fault.headers]
+    headers = [(b"content-type", media_type), *fault.headers]
     if fault.retry_after is not None:
         headers.append((b"retry-after", str(fault.retry_after).encode()))
     if fault.started or fault.status == 409:
@@ -184,10 +186,10 @@ class Wire(Struct, frozen=True):
 class Endpoint:
     """An ASGI application for one route; `form`: its bodies are forms with files, not JSON."""
 
-    def __init__(self, wire: Wire, handle: Handle, render: RenderFault = render_fault, *, form: bool = False) -> None:
+    def __init__(self, wire: Wire, handle: Handle, render: Showing = render_fault, *, form: bool = False) -> None:
         self.wire = wire
         self.handle = handle
-        self.render = render
+        self.shape = render if isinstance(render, Shape) else Shape(render)
         self.form = form
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -350,9 +352,11 @@ class Exchange:
         if fault.code == "internal_error":
             log.error("request %s failed", self.request_id, exc_info=error)
         self.state["outcome"] = fault.code
+        shape = self.endpoint.shape
+        fault = shape.reword(fault)
         if not self.started:
             self.started = True
-            headers, body = fault_headers(fault), self.endpoint.render(fault)
+            headers, body = fault_headers(fault, shape.media_type), shape.render(fault)
             await send_whole(self.scope, self.send, fault.status, headers, body)
             return
         if self.pulse is None or not self._in_events:  # a whole answer, or a sound: no place in it for an error
@@ -360,7 +364,7 @@ class Exchange:
             return
         if fault.code != "internal_error":
             fault = msgspec.structs.replace(fault, message=f"{fault.message} (request {self.request_id})")
-        await self._tell(b"data: " + self.endpoint.render(fault) + b"\n\n")
+        await self._tell(b"data: " + shape.render(fault) + b"\n\n")
         await self._abort()
 
     async def _tell(self, event: bytes) -> None:

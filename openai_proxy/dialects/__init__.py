@@ -16,6 +16,7 @@ from openai_proxy.auth import Caller
 from openai_proxy.bodies.asking import Asking
 from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
+from openai_proxy.faults import Shape
 from openai_proxy.fetching.fetcher import Fetcher
 from openai_proxy.image_files import ImageFiles
 from openai_proxy.jobs.opening import jobs_of
@@ -24,7 +25,7 @@ from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
 from openai_proxy.router import Router
 from openai_proxy.ticker import Ticker
-from openai_proxy.wire import Endpoint, Handle, RenderFault, Wire, render_fault
+from openai_proxy.wire import Endpoint, Handle, RenderFault, Showing, Wire, render_fault
 
 if TYPE_CHECKING:
     from openai_proxy.keys import Keys
@@ -60,6 +61,7 @@ class Edge:
         self.reload: Callable[[], Awaitable[None]] | None = None
         self.fleet: Fleet | None = None
         self.admits: tuple[Admit, ...] = ()
+        self.shapes: tuple[tuple[str, Shape], ...] = ()
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
 
     def _canceled(self, model: str, reason: str) -> None:
@@ -73,7 +75,7 @@ class Edge:
         self.metrics.fetch_seconds.observe(seconds)
         self.metrics.fetched_bytes.inc(size)
 
-    def endpoint(self, handle: Handle, render: RenderFault = render_fault, *, form: bool = False) -> Endpoint:
+    def endpoint(self, handle: Handle, render: Showing = render_fault, *, form: bool = False) -> Endpoint:
         """An ASGI application that answers with what `handle` returns; `form`: it takes forms with files, not JSON."""
         return Endpoint(self.wire, handle, render, form=form)
 
@@ -82,13 +84,15 @@ class Dialect(Struct):
     """A protocol's routes, how it shows an error, and its operations as `/openapi.json` describes them.
 
     A protocol whose clients carry their keys elsewhere than in a header, or have none, says by `admit` who may come in
-    without one: given a request's scope and head, the caller, whose key its handler then checks, or None.
+    without one: given a request's scope and head, the caller, whose key its handler then checks, or None. `shapes` are
+    its errors below paths of its own, also of requests that are refused before they come to it.
     """
 
     routes: tuple[BaseRoute, ...]
     render_fault: RenderFault = render_fault
     operations: tuple[Operation, ...] = ()
     admit: Admit | None = None
+    shapes: tuple[tuple[str, Shape], ...] = ()
 
 
 def place_of(name: str, config: Config) -> str | None:
@@ -105,4 +109,5 @@ def placed(dialect: Dialect, prefix: str) -> Dialect:
         Route(prefix + each.path, each.app, methods=each.methods) for each in dialect.routes if isinstance(each, Route)
     ]
     operations = [structs.replace(each, path=prefix + each.path) for each in dialect.operations]
-    return structs.replace(dialect, routes=tuple(routes), operations=tuple(operations))
+    shapes = tuple((prefix + path, shape) for path, shape in dialect.shapes)
+    return structs.replace(dialect, routes=tuple(routes), operations=tuple(operations), shapes=shapes)

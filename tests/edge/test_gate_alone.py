@@ -27,6 +27,7 @@ class Edge:
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
         self.admits = ()
+        self.shapes = ()
 
 
 class Call:
