@@ -21,11 +21,12 @@ from openai_proxy.bodies.image_bodies import EditBody, GenerationBody, Variation
 from openai_proxy.bodies.image_request import given_of, image_request
 from openai_proxy.bodies.speech import speech_request
 from openai_proxy.bodies.speech_body import SpeechBody, manner
-from openai_proxy.bodies.transcription import TranscriptionBody, transcription_request
+from openai_proxy.bodies.transcription import Task, TranscriptionBody, transcription_request
 from openai_proxy.config import Config, Limits
 from openai_proxy.decode import decode, locate
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.fetching.fetcher import Fetcher
+from openai_proxy.forms import SEVERAL
 from openai_proxy.router import Router
 from openai_proxy.served import Served
 
@@ -55,8 +56,8 @@ class Asking:
     async def __call__(self, kind: Kind, fields: Mapping[str, Any]) -> Asked:
         """What `fields`, OpenAI's for a body of that kind, ask for. Fields that are None are left out.
 
-        Files are bytes: `file` to transcribe, a list of `image[]` to edit. Raises InvalidRequest, ModelNotFound,
-        Unsupported and their kin, each naming OpenAI's field.
+        Files are bytes: `file` to transcribe, a list of `image[]` to edit. A transcription may have the `task`
+        translate. Raises InvalidRequest, ModelNotFound, Unsupported and their kin, each naming OpenAI's field.
         """
         fields = {name: value for name, value in fields.items() if value is not None}
         limits = self.config().limits
@@ -75,10 +76,9 @@ class Asking:
             case "speech":
                 return await self._speech(fields, served, name, limits)
             case "transcription":
+                task: Task = "translate" if fields.pop("task", None) == "translate" else "transcribe"
                 heard = converted(fields, TranscriptionBody)
-                return asked(
-                    transcription_request(heard, fields.keys(), "transcribe", name, served.model, limits), served
-                )
+                return asked(transcription_request(heard, fields.keys(), task, name, served.model, limits), served)
             case _:
                 raise InvalidRequest(f"There are no jobs of the kind {kind}.")
 
@@ -91,7 +91,7 @@ class Asking:
         body: VariationFields
         if "image[]" in fields:
             body = converted(fields, EditBody)
-            given = given_of(body, frozenset(fields))
+            given = given_of(body, frozenset(name.removesuffix(SEVERAL) for name in fields))
         else:
             body, given = await decode(written(fields), GenerationBody)
         request = await asyncio.to_thread(image_request, body, given, name, served.known(name), limits)
