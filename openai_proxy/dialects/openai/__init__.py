@@ -20,7 +20,7 @@ from openai_proxy.dialects.openai.embeddings import EmbeddingList, Embeddings
 from openai_proxy.dialects.openai.image_answers import ImageList
 from openai_proxy.dialects.openai.image_files import ImageFile
 from openai_proxy.dialects.openai.images import Images
-from openai_proxy.dialects.openai.models import ModelEntry, ModelList, Models, OneModel
+from openai_proxy.dialects.openai.models import ModelList, Models, OneModel
 from openai_proxy.dialects.openai.scores import (
     RERANK_PATHS,
     SCORE_PATHS,
@@ -45,6 +45,7 @@ from openai_proxy.dialects.openai.tokens import (
 from openai_proxy.dialects.openai.transcriptions import Transcriptions
 from openai_proxy.dialects.openai.transcripts import Transcript, VerboseTranscript
 from openai_proxy.dialects.openai.voices import ListVoices, VoiceList
+from openai_proxy.listing import ModelEntry
 from openai_proxy.openapi import Operation
 
 TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"

@@ -1,46 +1,15 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`.
-
-Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's fields each entry says what it really
-is: `root` is the model behind an alias or an adapter, `state` whether it can answer now,
-`modalities` what a chat with it may hold, and `vision` "ocr" that pictures are read for it, since it cannot look. One
-that draws says, as far as it knows, which `sizes` it draws, or what `sides` may have, and how many `steps` a picture
-takes by its quality. To another server of our kind, which comes with a `Via`, it says through
-whom the model is known, so that two that list one another do not keep a name alive that nobody has any more.
-"""
+"""`GET /v1/models` and `GET /v1/models/{id}`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
-from backends import Sides, via
 from openai_proxy.dialects import Edge
-from openai_proxy.served import Served
+from openai_proxy.listing import ModelEntry, entry
 from openai_proxy.wire import Incoming, Reply
-
-
-class ModelEntry(Struct):
-    """A name that requests may use. `created` is when this server took the model on, in Unix seconds."""
-
-    id: str
-    created: int
-    root: str
-    aliases: list[str]
-    kinds: list[str]
-    modalities: list[str]
-    state: str
-    context_length: int | None
-    dimensions: int | None
-    description: str
-    vision: str | UnsetType = UNSET
-    sizes: list[str] | UnsetType = UNSET
-    sides: Sides | UnsetType = UNSET
-    steps: Mapping[str, int] | UnsetType = UNSET
-    object: str = "model"
-    owned_by: str = "openai-proxy"
-    via: list[str] | UnsetType = UNSET
 
 
 class ModelList(Struct):
@@ -74,25 +43,3 @@ class OneModel:
     async def __call__(self, incoming: Incoming) -> Reply:
         name: str = incoming.scope["path_params"]["id"]
         return Reply(msgspec.json.encode(entry(name, self.edge.router.find(name))))
-
-
-def entry(name: str, served: Served) -> ModelEntry:
-    """What is known of a model under one of its names."""
-    model = served.known(name)
-    return ModelEntry(
-        id=name,
-        created=served.created,
-        root=name if served.discovers else served.name,
-        aliases=list(served.config.aliases) if name == served.name else [],
-        kinds=sorted(model.kinds) if model.certain else [],
-        modalities=["text", *sorted(model.modalities)] if model.certain else [],
-        state=served.standing.state.name,
-        context_length=model.context,
-        dimensions=model.dimensions,
-        description=model.description,
-        vision=served.config.vision or UNSET,
-        sizes=[f"{width}x{height}" for width, height in model.sizes] or UNSET,
-        sides=model.sides or UNSET,
-        steps=model.steps or UNSET,
-        via=[via.NAME, *model.via] if via.passed.get() else UNSET,
-    )
