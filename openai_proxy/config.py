@@ -111,6 +111,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count, Meta(description="pixels of a side of a picture to draw, where its model does not tell its sizes")
     ] = 4096
     stored_images: Annotated[Count, Meta(description="pictures kept for their addresses, all together")] = 256_000_000
+    stored_files: Annotated[Count, Meta(description="files that clients hand in, all together")] = 1_000_000_000
     audio_part_seconds: Annotated[Count, Meta(description="seconds of a sound in a chat")] = 60
     audio_seconds: Annotated[Count, Meta(description="seconds of a sound to transcribe")] = 14_400
     speech_characters: Annotated[Count, Meta(description="characters of a text to say, or of its instructions")] = 4096
@@ -191,6 +192,7 @@ class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fetch: Annotated[Seconds, Meta(description="fetching a picture, its redirects included")] = 15.0
     fetch_connect: Annotated[Seconds, Meta(description="looking a name up and connecting, for a fetch")] = 3.0
     stored_image: Annotated[Seconds, Meta(description="a picture at its address, before it is forgotten")] = 3600.0
+    stored_file: Annotated[Seconds, Meta(description="a file that was handed in, before it is forgotten")] = 86_400.0
     ping: Annotated[Seconds, Meta(description="silence after which a stream gets a keep-alive comment")] = 15.0
 
 

@@ -41,7 +41,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
             if body is not None:
                 (content,) = body["content"].values()
                 yield from _fields("Body", _resolved(content["schema"], schemas))
-            answer = operation["responses"]["200"]["content"].get("application/json")
+            answer = operation["responses"][min(operation["responses"])]["content"].get("application/json")
             if answer is not None:
                 for schema in answer["schema"].get("anyOf", [answer["schema"]]):
                     yield from _fields("Answer", _resolved(schema, schemas))

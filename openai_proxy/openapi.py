@@ -48,7 +48,7 @@ KINDS = {"maximum": "integer", "maxItems": "array", "maxLength": "string", "maxP
 class Operation(Struct, frozen=True):
     """One method of one path. `body` and `reply` are the types on the wire; `streams`: `stream` turns it into SSE.
 
-    `status` is that of its answer and `problem` what errors are beside OpenAI's (RFC 9457).
+    `status` is that of its answer, or one of `also`; `problem` is what errors are beside OpenAI's (RFC 9457).
     `media` is the answer's type where it is not JSON, `text` a further one for text; `form`: the body is a form with
     files; `query` has the address's parameters. `not_ready` documents a 503 with the same body, `accepts` a 202.
     """
@@ -66,6 +66,7 @@ class Operation(Struct, frozen=True):
     text: tuple[str, ...] = ()
     query: type[Struct] | None = None
     status: int = 200
+    also: tuple[int, ...] = ()
     problem: type[Struct] | None = None
 
     @property
@@ -180,4 +181,6 @@ def _responses(operation: Operation) -> dict[str, Any]:
         responses["503"] = {"description": "not ready", "content": content}
     if operation.accepts:
         responses["202"] = {"description": "not done yet", "content": content}
+    for status in operation.also:
+        responses[str(status)] = {"description": "the answer"} | ({} if status == 204 else {"content": content})
     return {str(operation.status): {"description": "the answer", "content": content}, **responses}

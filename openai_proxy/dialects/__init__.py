@@ -34,6 +34,7 @@ Admit: TypeAlias = Callable[[Scope, Mapping[bytes, bytes]], Caller | None]
 
 # What comes later gets only the paths that those before it left.
 DIALECTS = {
+    "predictions": "openai_proxy.dialects.predictions:build",
     "openai": "openai_proxy.dialects.openai:build",
     "operator": "openai_proxy.dialects.operator:build",
     "upstreams": "openai_proxy.dialects.upstreams:build",

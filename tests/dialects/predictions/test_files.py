@@ -1,0 +1,171 @@
+"""Files for requests to come: of both protocols' clients, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import requests
+
+from openai_proxy import keys
+from openai_proxy.config import Config, Limits, Timeouts
+from openai_proxy.errors import RequestTooLarge
+from openai_proxy.jobs.uploads import Uploads
+from tests.conftest import Serve
+from tests.dialects.predictions.calls import BARE, PREDICTIONS, get, post, refusal, run
+from tests.dialects.predictions.conftest import CONFIG
+from tests.pictures import picture
+from tests.running import Running
+
+
+def put(server: Running, data: bytes = b"abc", part: str = "content", **fields: Any) -> requests.Response:
+    files = {part: ("../a b.png", io.BytesIO(data), "image/png")}
+    return requests.post(f"{server.url}/v1/files", files=files, data=fields, timeout=20)
+
+
+def test_replicates_clients_hand_in_content(predicting: Running) -> None:
+    answer = put(predicting, metadata='{"a": 1}')
+    told = answer.json()
+    assert answer.status_code == 201
+    assert (told["name"], told["content_type"], told["size"]) == ("..ab.png", "image/png", 3)
+    assert told["checksums"]["sha256"] == told["etag"]
+    assert (told["metadata"], told["urls"]["get"]) == ({"a": 1}, f"{predicting.url}/v1/files/{told['id']}")
+    assert get(predicting, told["urls"]["get"]).json == told
+    assert told in get(predicting, "/v1/files").json["results"]
+    gone = requests.delete(told["urls"]["get"], timeout=20)
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert requests.delete(told["urls"]["get"], timeout=20).json()["detail"]
+
+
+def test_openais_clients_hand_in_a_file(predicting: Running) -> None:
+    with predicting.client() as client:
+        made = client.files.create(
+            file=("a.txt", b"abc"), purpose="user_data", expires_after={"anchor": "created_at", "seconds": 3600}
+        )
+        assert (made.filename, made.bytes, made.purpose, made.status) == ("a.txt", 3, "user_data", "processed")
+        assert 3590 <= (made.expires_at or 0) - time.time() <= 3600
+        assert made.id.startswith("file-")
+        assert client.files.retrieve(made.id) == made
+        assert made in list(client.files.list(purpose="user_data"))
+        assert list(client.files.list(purpose="batch")) == []
+        content = client.files.content(made.id)
+        assert (content.read(), content.response.headers["x-content-type-options"]) == (b"abc", "nosniff")
+        assert client.files.delete(made.id).deleted
+        with pytest.raises(openai.NotFoundError):
+            client.files.content(made.id)
+
+
+@pytest.mark.parametrize(
+    ("part", "fields"),
+    [
+        ("file", {}),
+        ("content", {"metadata": "a"}),
+        ("content", {"metadata": "[]"}),
+        ("other", {}),
+        ("content", {"x": "a"}),
+    ],
+)
+def test_forms_that_are_refused(predicting: Running, part: str, fields: dict[str, str]) -> None:
+    answer = put(predicting, b"abc", part, **fields)
+    told = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+    assert told["error"]["message"] == told["detail"]
+    assert (told["status"], told["title"]) == (400, "Bad Request")
+
+
+def test_a_file_can_be_an_input(predicting: Running) -> None:
+    url = put(predicting, picture(size=(64, 64))).json()["urls"]["get"]
+    assert run(predicting, "echo", prompt="a", width=64, image=url)["status"] == "succeeded"
+    assert "".join(run(predicting, "echo", prompt="p", image=url)["output"]) == "image 64x64 p"
+    other = f"{predicting.url}/v1/files/{'0' * 32}"
+    body: dict[str, Any] = {"version": "echo", "input": {"audio": other}}
+    assert "expired" in refusal(post(predicting, PREDICTIONS, body), 422, "input.audio")["detail"]
+
+
+@pytest.fixture
+def guarded(serve: Serve, tmp_path: Path) -> tuple[Running, str, str]:
+    """A server with keys, below a path, and two of them."""
+    one, line = keys.new("alice")
+    two, another = keys.new("bob")
+    (tmp_path / "keys").write_text(f"{line}\n{another}\n")
+    places = '[protocols]\npredictions = "/replicate"\n'
+    return serve(f'{CONFIG}{places}[auth]\nkey_file = "{tmp_path / "keys"}"\n', path="/health"), one, two
+
+
+def ask(server: Running, method: str, path: str, key: str = "", body: Any = None) -> tuple[int, str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    head = {"authorization": f"Bearer {key}"} if key else {}
+    data = None if body is None else json.dumps(body)
+    connection.request(method, path, data, head | ({"content-type": "application/json"} if data else {}))
+    answer = connection.getresponse()
+    told = answer.read()
+    connection.close()
+    return answer.status, answer.headers["content-type"], json.loads(told) if told else None
+
+
+def test_keys_and_owners_below_a_path(guarded: tuple[Running, str, str]) -> None:
+    server, alice, bob = guarded
+    place = f"/replicate{PREDICTIONS}"
+    status, kind, told = ask(server, "GET", place)
+    assert (status, kind, told["title"]) == (401, "application/problem+json", "Unauthenticated")
+    assert ask(server, "POST", f"{place}/any/cancel", "wrong")[0] == 401
+    body = {"version": BARE, "input": {"prompt": "a"}}
+    status, _, told = ask(server, "POST", place, alice, body)
+    assert status == 201
+    path = told["urls"]["get"].removeprefix(server.url)
+    assert path == f"{place}/{told['id']}"
+    assert ask(server, "GET", path, alice)[0] == 200
+    for method, other in (("GET", path), ("POST", f"{path}/cancel"), ("GET", f"{path}/stream")):
+        assert ask(server, method, other, bob)[0] == 404
+    assert len(ask(server, "GET", place, alice)[2]["results"]) == 1
+    assert ask(server, "GET", place, bob)[2]["results"] == []
+    assert ask(server, "GET", "/replicate/v1/account", bob)[2]["username"] == "bob"
+    files = {"content": ("a.png", picture())}
+    head = {"authorization": f"Bearer {alice}"}
+    made = requests.post(f"{server.url}/replicate/v1/files", files=files, headers=head, timeout=20).json()
+    path = made["urls"]["get"].removeprefix(server.url)
+    assert (ask(server, "GET", path, alice)[0], ask(server, "GET", path, bob)[0]) == (200, 404)
+    assert "results" not in ask(server, "GET", "/v1/models", alice)[2]
+    assert ask(server, "GET", "/replicate/v1/models/local/echo", alice)[2]["owner"] == "local"
+    assert ask(server, "GET", PREDICTIONS, alice)[0] == 404
+
+
+def test_a_protocol_that_is_off_is_not_there(serve: Serve) -> None:
+    server = serve(f"{CONFIG}[protocols]\npredictions = false\n")
+    assert [ask(server, "GET", path)[0] for path in (PREDICTIONS, "/v1/account", "/v1/files")] == [404] * 3
+    assert "results" not in ask(server, "GET", "/v1/models")[2]
+
+
+async def filled(uploads: Uploads, size: int) -> str:
+    upload = await uploads.put(b"x" * size, owner="a", name="n", media_type="text/plain")
+    return upload.id
+
+
+async def kept(folder: Path) -> None:
+    config = Config(limits=Limits(stored_files=100), timeouts=Timeouts(stored_file=0.5))
+    uploads = Uploads(str(folder), lambda: config)
+    first, second, third = [await filled(uploads, 40) for _ in range(3)]
+    assert await uploads.find(first, "a") is None
+    assert await Uploads(str(folder), lambda: config).read(second, "a") == b"x" * 40
+    assert [each.id for each in await uploads.of("a")] == [third, second]
+    assert await uploads.find(second, "b") is None
+    assert await uploads.of("b") == []
+    with pytest.raises(RequestTooLarge):
+        await filled(uploads, 101)
+    await asyncio.sleep(0.5)
+    assert await uploads.of("a") == []
+    assert await uploads.find(third, "a") is None
+    await filled(uploads, 1)
+    assert len(list((folder / "uploads").iterdir())) == 2
+    assert await uploads.find("../../etc/passwd", "a") is None
+
+
+def test_the_oldest_are_forgotten(tmp_path: Path) -> None:
+    asyncio.run(kept(tmp_path))
