@@ -7,6 +7,7 @@ of OpenAI's fields, which are checked after that.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -130,7 +131,11 @@ def kind_of(model: Model, given: Mapping[str, Any]) -> Kind | None:
 
 def schema(model: Model) -> dict[str, Any]:
     """The inputs and the output of a model's first kind, as Replicate's versions tell it."""
-    kind = kind_of(model, {}) or "chat"
+    return _schema(kind_of(model, {}) or "chat")
+
+
+@cache
+def _schema(kind: Kind) -> dict[str, Any]:
     read = INPUTS[kind]
     _, components = msgspec.json.schema_components([read], ref_template="#/components/schemas/{name}")
     inputs = {**components[read.__name__], "title": "Input"}

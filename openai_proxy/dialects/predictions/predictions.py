@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -32,7 +32,7 @@ from openai_proxy.dialects.predictions.references import Reference, resolve
 from openai_proxy.dialects.predictions.sources import Sources
 from openai_proxy.dialects.predictions.streaming import streamed
 from openai_proxy.errors import EdgeError, InvalidRequest, NotFound
-from openai_proxy.jobs.job import Job, Order
+from openai_proxy.jobs.job import Job, JobEvent, Order
 from openai_proxy.jobs.store import Filter
 from openai_proxy.jobs.uploads import Uploads
 from openai_proxy.wire import JSON, SSE, Flow, Headers, Incoming, Reply
@@ -177,11 +177,15 @@ class Predictions:
         return await self.edge.jobs.get(incoming.scope["path_params"]["id"], incoming.caller.name)
 
     async def _reply(self, incoming: Incoming, job: Job, status: int, more: Headers = ()) -> Reply:
-        events = await self.edge.jobs.events(job.id, job.owner)
+        events = await self._events(job)
         output = await output_of(job, events, self.edge.jobs)
         prediction = shown(job, events, output, self.place(incoming, "predictions"))
         prediction.data_removed = job.kind in DRAWN and job.state == "succeeded" and output is None
         return _reply(prediction, status, more)
+
+    async def _events(self, job: Job) -> Sequence[JobEvent]:
+        """What there is by now. Of one that waits nothing need be read, however often it is asked for."""
+        return await self.edge.jobs.events(job.id, job.owner) if job.events else ()
 
     # Many predictions
 
@@ -201,7 +205,7 @@ class Predictions:
     async def _listed(self, job: Job, place: str) -> Prediction:
         if job.kind in DRAWN:
             return shown(job, (), None, place)
-        events = await self.edge.jobs.events(job.id, job.owner)
+        events = await self._events(job)
         return shown(job, events, await output_of(job, events, self.edge.jobs), place)
 
     def place(self, incoming: Incoming, what: str) -> str:

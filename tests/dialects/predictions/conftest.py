@@ -24,11 +24,11 @@ backend = "echo"
 aliases = ["{ALIAS}", "{BARE}"]
 [models."org/slow"]
 backend = "echo"
-options = {{ delay = 0.05, chunks = 60 }}
+options = {{ delay = 0.05, chunks = 40 }}
 [models."org/family/one:7b"]
 backend = "echo"
 slots = 1
-options = {{ delay = 0.05, chunks = 60 }}
+options = {{ delay = 0.05, chunks = 40 }}
 [models.broken]
 backend = "echo"
 options = {{ fail = "late", after = 2 }}

@@ -17,7 +17,7 @@ def test_texts(script: Script) -> None:
     told = script("texts", ALIAS, ECHO)
     assert told["run"] == told["run_version"] == told["run_at_once"] == words
     assert told["run_alias"] == ["one"]
-    assert (told["run_slow"], told["run_polled"], told["run_unwaited"]) == (60, 60, 60)
+    assert (told["run_slow"], told["run_polled"], told["run_unwaited"]) == (40, 40, 40)
     assert told["stream"] == ["one", "\ntwo", " three", ""]
     assert (told["stream_version"], told["lines"]) == ("one two", "a\nb\nc\nd\ne f")
     assert told["model_error"] == ["failed", True, ["one", " two"]]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import io
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,10 @@ import openai
 import pytest
 import requests
 
-from openai_proxy import keys
 from openai_proxy.config import Config, Limits, Timeouts
 from openai_proxy.errors import RequestTooLarge
 from openai_proxy.jobs.uploads import Uploads
-from tests.conftest import Serve
-from tests.dialects.predictions.calls import BARE, PREDICTIONS, get, post, refusal, run
-from tests.dialects.predictions.conftest import CONFIG
+from tests.dialects.predictions.calls import PREDICTIONS, get, post, refusal, run
 from tests.pictures import picture
 from tests.running import Running
 
@@ -87,60 +82,6 @@ def test_a_file_can_be_an_input(predicting: Running) -> None:
     other = f"{predicting.url}/v1/files/{'0' * 32}"
     body: dict[str, Any] = {"version": "echo", "input": {"audio": other}}
     assert "expired" in refusal(post(predicting, PREDICTIONS, body), 422, "input.audio")["detail"]
-
-
-@pytest.fixture
-def guarded(serve: Serve, tmp_path: Path) -> tuple[Running, str, str]:
-    """A server with keys, below a path, and two of them."""
-    one, line = keys.new("alice")
-    two, another = keys.new("bob")
-    (tmp_path / "keys").write_text(f"{line}\n{another}\n")
-    places = '[protocols]\npredictions = "/replicate"\n'
-    return serve(f'{CONFIG}{places}[auth]\nkey_file = "{tmp_path / "keys"}"\n', path="/health"), one, two
-
-
-def ask(server: Running, method: str, path: str, key: str = "", body: Any = None) -> tuple[int, str, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-    head = {"authorization": f"Bearer {key}"} if key else {}
-    data = None if body is None else json.dumps(body)
-    connection.request(method, path, data, head | ({"content-type": "application/json"} if data else {}))
-    answer = connection.getresponse()
-    told = answer.read()
-    connection.close()
-    return answer.status, answer.headers["content-type"], json.loads(told) if told else None
-
-
-def test_keys_and_owners_below_a_path(guarded: tuple[Running, str, str]) -> None:
-    server, alice, bob = guarded
-    place = f"/replicate{PREDICTIONS}"
-    status, kind, told = ask(server, "GET", place)
-    assert (status, kind, told["title"]) == (401, "application/problem+json", "Unauthenticated")
-    assert ask(server, "POST", f"{place}/any/cancel", "wrong")[0] == 401
-    body = {"version": BARE, "input": {"prompt": "a"}}
-    status, _, told = ask(server, "POST", place, alice, body)
-    assert status == 201
-    path = told["urls"]["get"].removeprefix(server.url)
-    assert path == f"{place}/{told['id']}"
-    assert ask(server, "GET", path, alice)[0] == 200
-    for method, other in (("GET", path), ("POST", f"{path}/cancel"), ("GET", f"{path}/stream")):
-        assert ask(server, method, other, bob)[0] == 404
-    assert len(ask(server, "GET", place, alice)[2]["results"]) == 1
-    assert ask(server, "GET", place, bob)[2]["results"] == []
-    assert ask(server, "GET", "/replicate/v1/account", bob)[2]["username"] == "bob"
-    files = {"content": ("a.png", picture())}
-    head = {"authorization": f"Bearer {alice}"}
-    made = requests.post(f"{server.url}/replicate/v1/files", files=files, headers=head, timeout=20).json()
-    path = made["urls"]["get"].removeprefix(server.url)
-    assert (ask(server, "GET", path, alice)[0], ask(server, "GET", path, bob)[0]) == (200, 404)
-    assert "results" not in ask(server, "GET", "/v1/models", alice)[2]
-    assert ask(server, "GET", "/replicate/v1/models/local/echo", alice)[2]["owner"] == "local"
-    assert ask(server, "GET", PREDICTIONS, alice)[0] == 404
-
-
-def test_a_protocol_that_is_off_is_not_there(serve: Serve) -> None:
-    server = serve(f"{CONFIG}[protocols]\npredictions = false\n")
-    assert [ask(server, "GET", path)[0] for path in (PREDICTIONS, "/v1/account", "/v1/files")] == [404] * 3
-    assert "results" not in ask(server, "GET", "/v1/models")[2]
 
 
 async def filled(uploads: Uploads, size: int) -> str:
