@@ -56,8 +56,9 @@ def read_form(
 ) -> tuple[T, frozenset[str]]:
     """The form as `kind`, and the names of the fields it sets; empty text sets nothing. Bytes are files.
 
-    An object is JSON, or fields `name[member]` and `name[member][member]` as the `openai` SDK writes it. `look` is given
-    each part, for what files are called. Raises InvalidRequest, TooManyItems or UnknownParameter, each naming the field.
+    An object is JSON, or fields `name[member]` and `name[member][member]` as the `openai` SDK writes it. `look` is
+    given each part, for what files are called. Raises InvalidRequest, TooManyItems or UnknownParameter, each naming the
+    field.
     """
     given: dict[str, list[Part]] = {}
     known = {each.encode_name: each for each in msgspec.structs.fields(kind)}

@@ -24,17 +24,18 @@ ADDRESS = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE
 SHORT_HEAD = 200
 
 
-def from_url(url: str, param: str) -> bytes:
-    """What a data URL (RFC 2397, base64) holds. Raises BadImage."""
+def from_url(url: str, param: str, error: type[Refused] = BadImage) -> bytes:
+    """What a data URL (RFC 2397, base64) holds. Raises `error`."""
     url = unwrapped(url)
     head = DATA_URL.match(url[:SHORT_HEAD])
     if head is not None:
         text = url[head.end() :]
         try:
-            return from_base64(text, param, BadImage)
-        except BadImage:
-            return from_base64(_plain(text), param, BadImage)
-    raise BadImage(f"{param} must be a data URL with base64: data:image/png;base64,...", param=param)
+            return from_base64(text, param, error)
+        except error:
+            return from_base64(_plain(text), param, error)
+    kind = "image/png" if error is BadImage else "audio/wav"
+    raise error(f"{param} must be a data URL with base64: data:{kind};base64,...", param=param)
 
 
 def _plain(text: str) -> str:

@@ -6,6 +6,7 @@ A record has the fields of both. `created_at` is a number, which both take.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from openai_proxy.dialects import Edge
-from openai_proxy.errors import InvalidRequest, NotFound
+from openai_proxy.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from openai_proxy.forms import Part, boundary_of, label, read_form
 from openai_proxy.jobs.uploads import Upload, Uploads
 from openai_proxy.wire import JSON, Headers, Incoming, Reply
@@ -107,9 +108,10 @@ class FileRoutes:
         """200 for OpenAI's clients, 201 for Replicate's."""
         boundary = boundary_of(incoming.content_type)
         if boundary is None:
-            raise InvalidRequest("The form has no boundary.")
+            raise UnsupportedMediaType("Content-Type must be multipart/form-data with a boundary.")
         parts: list[Part] = []
-        form, _ = read_form(incoming.body, boundary, FileForm, self.edge.config.limits, parts.append)
+        limits = self.edge.config.limits
+        form, _ = await asyncio.to_thread(read_form, incoming.body, boundary, FileForm, limits, parts.append)
         data = form.content if form.file is None else form.file
         if data is None or (form.file is not None and form.content is not None):
             raise InvalidRequest("A form has one file, in its part file or content.", param="file")

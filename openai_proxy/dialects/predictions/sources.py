@@ -39,11 +39,8 @@ class Sources(Struct, frozen=True):
     async def _read(self, url: str, param: str, error: type[Refused]) -> bytes:
         if url.startswith(self.place):
             return await self._uploaded(url, param)
-        head = media.DATA_URL.match(url[: media.SHORT_HEAD])
-        if head is not None:
-            return media.from_base64(url[head.end() :], param, error)
         if not media.is_address(url):
-            raise InvalidRequest(f"{param} must be an address or a data URI with base64.", param=param)
+            return media.from_url(url, param, error)
         begins = vision.is_picture if error is BadImage else _is_sound
         return await self.fetcher.fetch(self.fetcher.read(url, param), param, begins)
 
