@@ -49,6 +49,7 @@ class Application:
             Route("/openapi.json", self.edge.endpoint(self._openapi), methods=["GET"]),
             Route("/docs", self.edge.endpoint(self._docs), methods=["GET"]),
         ]
+        self.edge.routes = tuple(routes)
         self.starlette = Site(routes=routes, lifespan=self._lifespan)
         self.starlette.router.redirect_slashes = False
         plain = [each for each in routes if isinstance(each, Route) and not each.param_convertors]

@@ -11,10 +11,11 @@ from openai_proxy.errors import ClientGone, RequestTooLarge, UnsupportedMediaTyp
 
 CLOSE = ((b"connection", b"close"),)
 LARGE = 2_000_000
+MULTIPART, URL_ENCODED = b"multipart/form-data", b"application/x-www-form-urlencoded"
 
 
-def check_head(head: Mapping[bytes, bytes], limit: int, *, form: bool = False) -> None:
-    """Refuse a body by what its head says; `form`: it must be multipart.
+def check_head(head: Mapping[bytes, bytes], limit: int, *, form: bool = False, fields: bool = False) -> None:
+    """Refuse a body by what its head says; `form`: it must be multipart, `fields`: it may be any form, too.
 
     Raises UnsupportedMediaType or RequestTooLarge.
     """
@@ -22,11 +23,13 @@ def check_head(head: Mapping[bytes, bytes], limit: int, *, form: bool = False) -
     if length > limit:
         raise _too_large(limit)
     if form:
-        if not head.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
+        if not head.get(b"content-type", b"").lower().startswith(MULTIPART):
             raise UnsupportedMediaType("Content-Type must be multipart/form-data.", headers=CLOSE)
     elif head.get(b"content-type") != b"application/json" and (length or b"transfer-encoding" in head):
         kind, _, options = head.get(b"content-type", b"").lower().replace(b" ", b"").replace(b'"', b"").partition(b";")
-        if kind != b"application/json" or options not in (b"", b"charset=utf-8", b"charset=utf8"):
+        if fields and kind in (MULTIPART, URL_ENCODED):
+            pass
+        elif kind != b"application/json" or options not in (b"", b"charset=utf-8", b"charset=utf8"):
             raise UnsupportedMediaType("Content-Type must be application/json, in UTF-8.", headers=CLOSE)
     if b"content-encoding" in head and head[b"content-encoding"].strip().lower() != b"identity":
         raise UnsupportedMediaType("Content-Encoding is not supported: send the body as it is.", headers=CLOSE)

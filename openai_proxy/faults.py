@@ -15,3 +15,8 @@ class Shape(Struct, frozen=True):
     render: Callable[[Fault], bytes]
     media_type: bytes = b"application/json"
     reword: Callable[[Fault], Fault] = lambda fault: fault
+
+
+def shape_of(render: Shape | Callable[[Fault], bytes]) -> Shape:
+    """The same, as JSON and in no other words where only how to write it was told."""
+    return render if isinstance(render, Shape) else Shape(render)

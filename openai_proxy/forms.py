@@ -1,5 +1,7 @@
 """Bodies of multipart/form-data (RFC 7578) -> typed values; bounded in parts, headers and text fields: M9.
 
+And forms without files, whose fields lie in a query or in a body of their own.
+
 A file's name is a label for people and never a path.
 """
 
@@ -7,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -23,6 +26,7 @@ T = TypeVar("T", bound=Struct)
 
 LONGEST_BOUNDARY = 70
 HEADERS, HEADER_BYTES = 8, 8192
+PAIRS = 100
 LONGEST_NAME = 100
 # Bytes that are read at once: no other thread gets a turn meanwhile. Only joining lets them all run.
 STRIDE = 1 << 18
@@ -82,6 +86,34 @@ def read_form(
             name = _plain(name)
             raise InvalidRequest(f"{name} is required.", param=name)
     return kind(**values), frozenset(values)
+
+
+def read_fields(body: bytes, content_type: bytes, limits: Limits) -> Mapping[str, str | bytes]:
+    """The fields of any form as they are, files as bytes; of equal names the last.
+
+    Raises InvalidRequest or TooManyItems.
+    """
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data":
+        return read_pairs(body)
+    boundary = options.get(b"boundary", b"")
+    if not 0 < len(boundary) <= LONGEST_BOUNDARY:
+        raise InvalidRequest("The form has no boundary, or a bad one.")
+    parts = _Reader(limits, frozenset()).parts(body, boundary)
+    return {part.name: _text(part, part.name[:SHOWN]) if part.file is None else bytes(part.data) for part in parts}
+
+
+def read_pairs(text: bytes) -> dict[str, str]:
+    """The fields of a query, or of a body of the type application/x-www-form-urlencoded; of equal names the last.
+
+    Raises InvalidRequest or TooManyItems.
+    """
+    if text.count(b"&") >= PAIRS:
+        raise TooManyItems(f"A form has at most {PAIRS} fields.")
+    try:
+        return dict(urllib.parse.parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict"))
+    except ValueError as error:
+        raise InvalidRequest("The query or the form is not UTF-8.") from error
 
 
 def _object(kind: Any) -> bool:

@@ -50,7 +50,8 @@ class Operation(Struct, frozen=True):
 
     `status` is that of its answer, or one of `also`; `problem` is what errors are beside OpenAI's (RFC 9457).
     `media` is the answer's type where it is not JSON, `text` a further one for text; `form`: the body is a form with
-    files; `query` has the address's parameters. `not_ready` documents a 503 with the same body, `accepts` a 202.
+    files; `query` has the address's parameters. `not_ready` documents a 503 with the same body, `accepts` a 202. Errors
+    may be `faults` in place of OpenAI's, and have more `statuses`.
     """
 
     method: str
@@ -68,6 +69,8 @@ class Operation(Struct, frozen=True):
     status: int = 200
     also: tuple[int, ...] = ()
     problem: type[Struct] | None = None
+    faults: tuple[type[Struct], ...] = (Envelope,)
+    statuses: tuple[int, ...] = ()
 
     @property
     def replies(self) -> tuple[type[Struct], ...]:
@@ -81,10 +84,10 @@ def document(operations: Sequence[Operation], limits: Limits) -> dict[str, Any]:
     """The whole document."""
     # Of two with the same path the first one is served.
     operations = tuple({(each.method, each.path): each for each in reversed(operations)}.values())[::-1]
-    parts = ((each.body, *each.replies, each.problem) for each in operations)
+    parts = ((each.body, *each.replies, each.problem, *each.faults) for each in operations)
     shown = (kind for kinds in parts for kind in kinds if kind)
-    kinds = list(dict.fromkeys(shown))
-    _, schemas = msgspec.json.schema_components([*kinds, Envelope], ref_template=REFERENCE)
+    kinds = list(dict.fromkeys((*shown, Envelope)))
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     for operation in operations:
         if operation.body is not None:
             _narrow(operation.body.__name__, schemas, limits)
@@ -165,15 +168,15 @@ def _responses(operation: Operation) -> dict[str, Any]:
         content[kind] = {"schema": {"type": "string"}}
     if operation.streams:
         content["text/event-stream"] = {"schema": {}}  # tools differ in what they take an event for
-    envelope = {"application/json": {"schema": {"$ref": REFERENCE.format(name="Envelope")}}}
-    codes: dict[int, list[str]] = {}
+    envelope = {"application/json": {"schema": _any_of(operation.faults)}}
+    codes: dict[int, list[str]] = {status: [] for status in operation.statuses}
     if operation.problem is not None:
         envelope[PROBLEM] = {"schema": {"$ref": REFERENCE.format(name=operation.problem.__name__)}}
         codes[422] = ["invalid_value"]
     for row in TABLE.values():
         codes.setdefault(row.status, []).append(row.code)
     responses: dict[str, Any] = {
-        str(status): {"description": ", ".join(dict.fromkeys(names)), "content": envelope}
+        str(status): {"description": ", ".join(dict.fromkeys(names)) or "refused", "content": envelope}
         for status, names in sorted(codes.items())
         if status != 499 and (operation.body is not None or status not in (408, 413, 415))
     }

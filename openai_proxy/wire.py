@@ -23,7 +23,7 @@ from backends.events import Event
 from openai_proxy.auth import Caller
 from openai_proxy.body import CLOSE, check_head, read_body
 from openai_proxy.errors import ClientGone, EdgeError, Fault, RequestTimeout, describe
-from openai_proxy.faults import Shape
+from openai_proxy.faults import Shape, shape_of
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.loops import note_via
 from openai_proxy.pulse import Pulse
@@ -183,14 +183,14 @@ class Wire(Struct, frozen=True):
     timed_out: Callable[[str], None]
 
 
-class Endpoint:
-    """An ASGI application for one route; `form`: its bodies are forms with files, not JSON."""
+class Endpoint(Struct, frozen=True):
+    """An ASGI application for one route; bodies are forms with files if `form`, forms as well as JSON if `fields`."""
 
-    def __init__(self, wire: Wire, handle: Handle, render: Showing = render_fault, *, form: bool = False) -> None:
-        self.wire = wire
-        self.handle = handle
-        self.shape = render if isinstance(render, Shape) else Shape(render)
-        self.form = form
+    wire: Wire
+    handle: Handle
+    render: Showing = render_fault
+    form: bool = False
+    fields: bool = False
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return Exchange(self, scope, receive, send).run()
@@ -273,7 +273,7 @@ class Exchange:
     async def _body(self, config: Config) -> bytes:
         form = self.endpoint.form
         limit = config.limits.upload_bytes if form else config.limits.body_bytes
-        check_head(self.state["head"], limit, form=form)
+        check_head(self.state["head"], limit, form=form, fields=self.endpoint.fields)
         self.body_due = self.began + config.timeouts.body_first
         try:
             return await read_body(self.receive, limit, self._received)
@@ -352,7 +352,7 @@ class Exchange:
         if fault.code == "internal_error":
             log.error("request %s failed", self.request_id, exc_info=error)
         self.state["outcome"] = fault.code
-        shape = self.endpoint.shape
+        shape = shape_of(self.endpoint.render)
         fault = shape.reword(fault)
         if not self.started:
             self.started = True

@@ -5,11 +5,12 @@ Each is `build(edge) -> Dialect`. To add one, write a file or folder here and a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import copy
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, structs
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, compile_path
 from starlette.types import Scope
 
 from openai_proxy.auth import Caller
@@ -45,7 +46,7 @@ DIALECTS = {
 class Edge:
     """What a dialect is given. `config` and `keys` change when the configuration is reloaded; ask them each time.
 
-    `fleet` is there when several processes serve together.
+    `fleet` is there when several processes serve together, `routes` are those of all dialects, once all are built.
     """
 
     def __init__(self, config: Config, keys: Keys, company: FindCompany = Company) -> None:
@@ -63,6 +64,7 @@ class Edge:
         self.fleet: Fleet | None = None
         self.admits: tuple[Admit, ...] = ()
         self.shapes: tuple[tuple[str, Shape], ...] = ()
+        self.routes: tuple[BaseRoute, ...] = ()
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
 
     def _canceled(self, model: str, reason: str) -> None:
@@ -76,9 +78,13 @@ class Edge:
         self.metrics.fetch_seconds.observe(seconds)
         self.metrics.fetched_bytes.inc(size)
 
-    def endpoint(self, handle: Handle, render: Showing = render_fault, *, form: bool = False) -> Endpoint:
-        """An ASGI application that answers with what `handle` returns; `form`: it takes forms with files, not JSON."""
-        return Endpoint(self.wire, handle, render, form=form)
+    def endpoint(
+        self, handle: Handle, render: Showing = render_fault, *, form: bool = False, fields: bool = False
+    ) -> Endpoint:
+        """An ASGI application that answers with what `handle` returns; `form`: it takes forms with files, not JSON,
+        `fields`: any form as well as JSON.
+        """
+        return Endpoint(self.wire, handle, render, form=form, fields=fields)
 
 
 class Dialect(Struct):
@@ -106,9 +112,22 @@ def placed(dialect: Dialect, prefix: str) -> Dialect:
     """The dialect with all of its paths below `prefix`."""
     if not prefix:
         return dialect
-    routes = [
-        Route(prefix + each.path, each.app, methods=each.methods) for each in dialect.routes if isinstance(each, Route)
-    ]
+    routes = [_placed(each, prefix) for each in dialect.routes if isinstance(each, Route)]
     operations = [structs.replace(each, path=prefix + each.path) for each in dialect.operations]
     shapes = tuple((prefix + path, shape) for path, shape in dialect.shapes)
     return structs.replace(dialect, routes=tuple(routes), operations=tuple(operations), shapes=shapes)
+
+
+def _placed(route: Route, prefix: str) -> Route:
+    """The same kind of route below `prefix`."""
+    moved = copy.copy(route)
+    moved.path = prefix + route.path
+    moved.path_regex, moved.path_format, moved.param_convertors = compile_path(moved.path)
+    return moved
+
+
+def segments(routes: Iterable[BaseRoute], place: str = "") -> frozenset[str]:
+    """What the paths of these routes begin with below `place`, as far as that is fixed."""
+    paths = [route.path.removeprefix(place + "/") for route in routes if isinstance(route, Route)]
+    beginnings = {path.partition("/")[0] for path in paths}
+    return frozenset(each for each in beginnings if each and not each.startswith("{"))
