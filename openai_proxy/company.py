@@ -14,6 +14,7 @@ from msgspec import Struct
 from backends import State, UpstreamState
 from openai_proxy.admission import Admission
 from openai_proxy.image_files import Kept
+from openai_proxy.logins import Login
 
 Order: TypeAlias = Literal["load", "unload", "sleep", "wake"]
 Steer: TypeAlias = Literal["drain", "undrain"]
@@ -73,6 +74,9 @@ class Fleet(Protocol):
 
     def image(self, name: str) -> Awaitable[Kept | None]:
         """The picture of that name, if one of the others keeps it."""
+
+    def login(self, session: str) -> Awaitable[Login | None]:
+        """The login of that key, if one of the others gave it."""
 
     def restart(self) -> Awaitable[None]:
         """Begin to replace each by a new one, without losing a request. Raises WrongState."""

@@ -154,6 +154,31 @@ class Protocols(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     infernet: Annotated[Place, Meta(description="the node API of Infernet's clients")] = True
 
 
+class AimeEndpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One endpoint of AIME's API: a name for one model and one kind of request."""
+
+    model: Annotated[str, Meta(description="the model, by its id or another name")]
+    kind: Annotated[
+        Literal["chat", "completion", "image", "speech", "transcription", "embedding"] | None,
+        Meta(description="what it does; absent: the first of these that the model does"),
+    ] = None
+    title: Annotated[str, Meta(description="for people; absent: its name")] = ""
+    description: Annotated[str, Meta(description="for people; absent: the model's")] = ""
+    category: Annotated[str, Meta(description="for people; absent: its kind")] = ""
+    version: Annotated[int, Meta(ge=0, le=10**9, description="ep_version in answers")] = 1
+    keys: Annotated[tuple[str, ...], Meta(description="names of the keys that may use it; empty: all")] = ()
+
+
+class Aime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The API of AIME's clients."""
+
+    endpoints: Annotated[
+        Mapping[str, AimeEndpoint], Meta(description="endpoints by name; models without one get one of their own")
+    ] = {}
+    logins: Annotated[Count, Meta(description="logins that are known at once")] = 10_000
+    login_idle: Annotated[Seconds, Meta(description="a login that was not used for so long ends")] = 86_400.0
+
+
 class JobSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Jobs: requests that are kept until they are done."""
 
@@ -279,5 +304,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vision: Vision = Vision()
     jobs: JobSettings = JobSettings()
     protocols: Protocols = Protocols()
+    aime: Aime = Aime()
     models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}
     default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

@@ -71,7 +71,7 @@ class Keys:
 
     def find(self, token: str) -> Caller | None:
         """Who holds this key. A stranger's key is compared with every key in constant time."""
-        digest = _digest(token)
+        digest = digest_of(token)
         caller = self._callers.get(digest)
         if caller is None:
             key = self._compare(digest)
@@ -80,6 +80,14 @@ class Keys:
             tail = token[-TAIL:] if len(token) >= LONG_ENOUGH_FOR_A_TAIL else ""
             caller = self._callers[digest] = Caller(key.name, key.scopes, tail)
         return caller
+
+    def holder(self, digest: bytes) -> Caller | None:
+        """Who holds the key of that digest."""
+        caller = self._callers.get(digest)
+        if caller is not None:
+            return caller
+        key = self._compare(digest)
+        return None if key is None else Caller(key.name, key.scopes)
 
     def _compare(self, digest: bytes) -> Key | None:
         found = None
@@ -110,7 +118,7 @@ def new(name: str, scopes: str | Iterable[str] = "user") -> tuple[str, str]:
     wanted = frozenset(scopes.split(",") if isinstance(scopes, str) else scopes)
     token = "sk-" + secrets.token_urlsafe(32)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return token, _checked(name, wanted, _digest(token), created).line
+    return token, _checked(name, wanted, digest_of(token), created).line
 
 
 def listed(path: Path) -> list[Key]:
@@ -137,7 +145,8 @@ def exposed(path: Path) -> bool:
     return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
-def _digest(token: str) -> bytes:
+def digest_of(token: str) -> bytes:
+    """Its SHA-256."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -183,7 +192,7 @@ def _from_entry(variable: str, number: int, entry: str) -> Key:
     if not TOKEN(token):
         raise KeyProblem(f"{variable}, key {number}: a key is 8 to 512 visible ASCII characters without a comma")
     try:
-        return _checked(name, frozenset({"user", scope or "user"}), _digest(token), "")
+        return _checked(name, frozenset({"user", scope or "user"}), digest_of(token), "")
     except KeyProblem as error:
         raise KeyProblem(f"{variable}, key {number}: {error}") from None
 

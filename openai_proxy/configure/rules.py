@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import pkgutil
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +38,9 @@ def check(config: Config, report: Report, whole: bool) -> None:
         if backend is not None:
             check_voices(name, config.models[name], backend, report)
             check_fetch(name, config.models[name], backend, report)
+    if config.protocols.aime:  # what serves is imported only when it is asked
+        check_endpoints = pkgutil.resolve_name("openai_proxy.configure.endpoints:check_endpoints")
+        check_endpoints(config, dict(zip(config.models, built, strict=True)), report)
     if all(backend is not None for backend in built):
         check_models_together(config, report)
         check_workers(config, report)

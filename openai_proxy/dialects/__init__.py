@@ -22,6 +22,7 @@ from openai_proxy.fetching.fetcher import Fetcher
 from openai_proxy.image_files import ImageFiles
 from openai_proxy.jobs.opening import jobs_of
 from openai_proxy.lifecycle import Lifecycle
+from openai_proxy.logins import Logins
 from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
 from openai_proxy.router import Router
@@ -40,6 +41,7 @@ DIALECTS = {
     "operator": "openai_proxy.dialects.operator:build",
     "upstreams": "openai_proxy.dialects.upstreams:build",
     "jobs": "openai_proxy.dialects.jobs:build",
+    "aime": "openai_proxy.dialects.aime:build",
 }
 
 
@@ -57,6 +59,7 @@ class Edge:
         self.ticker = Ticker()
         self.router = Router(config, self.metrics, self.ticker, company)
         self.images = ImageFiles(lambda: self.config)
+        self.logins = Logins(lambda: self.config)
         self.fetcher = Fetcher(lambda: self.config, self._fetched)
         self.asking = Asking(self.router, self.fetcher, lambda: self.config)
         self.jobs = jobs_of(self.router, self.lifecycle, self.metrics, lambda: self.config)

@@ -23,6 +23,7 @@ What: TypeAlias = Literal[
     "order",  # a worker asks the others to carry an order out
     "upstreams",  # a worker asks what the others know of a model's upstreams, maybe after an order to one
     "image",  # a worker asks the others for a picture by its name
+    "login",  # a worker asks the others for a login by its key
     "restart",  # a worker asks for all to be replaced
     "tend",  # the supervisor: take connections from these sockets
     "leave",  # the supervisor: drain, the port closes in so many seconds

@@ -12,6 +12,7 @@ from backends import UpstreamState
 from openai_proxy.company import Order, Steer
 from openai_proxy.errors import Draining
 from openai_proxy.image_files import Kept
+from openai_proxy.logins import Login
 from openai_proxy.metrics import Metrics
 from openai_proxy.workers.frames import Frames, Message, What, frame
 from openai_proxy.workers.sums import figures, render
@@ -97,6 +98,9 @@ class Others:
 
     async def image(self, name: str) -> Kept | None:
         return cast(Kept | None, await self._link.ask("image", name))
+
+    async def login(self, session: str) -> Login | None:
+        return cast(Login | None, await self._link.ask("login", session))
 
     async def restart(self) -> None:
         await self._link.ask("restart")

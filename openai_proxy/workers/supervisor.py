@@ -118,8 +118,8 @@ class Supervisor:
                 self._spread_order(child, message)
             case "upstreams":
                 self._ask_upstreams(child, message)
-            case "image":
-                self._find_image(child, message)
+            case "image" | "login":
+                self._find(child, message)
             case "reload":
                 self._reload(lambda outcome: self._answer(child, message, outcome))
             case "restart":
@@ -161,13 +161,13 @@ class Supervisor:
 
         self.gatherings.ask(others, "upstreams", message.content, ANSWER, done)
 
-    def _find_image(self, asker: Child, message: Message) -> None:
+    def _find(self, asker: Child, message: Message) -> None:
         others = [child for child in self.crew.children if child is not asker]
 
         def done(answers: dict[Child, Any]) -> None:
-            self._answer(asker, message, next((kept for kept in answers.values() if kept is not None), None))
+            self._answer(asker, message, next((found for found in answers.values() if found is not None), None))
 
-        self.gatherings.ask(others, "image", message.content, ANSWER, done)
+        self.gatherings.ask(others, message.what, message.content, ANSWER, done)
 
     # The configuration
 

@@ -221,10 +221,15 @@ class Worker(Process):
                 self._spawn(self._take_over(message, *message.content))
             case "order":
                 self._spawn(self._carry_out(message, *message.content))
-            case "image":
-                self.link.answer(message, self.app.edge.images.find(message.content))
+            case "image" | "login":
+                self._tell_kept(message)
             case "upstreams":
                 self._tell_upstreams(message, *message.content)
+
+    def _tell_kept(self, message: Message) -> None:
+        edge = self.app.edge
+        kept = edge.images if message.what == "image" else edge.logins
+        self.link.answer(message, kept.find(message.content))
 
     def _tell_upstreams(self, message: Message, name: str, steer: tuple[Steer, str] | None) -> None:
         try:

@@ -15,6 +15,8 @@ from backends.vllm.figures import OWN
 from openai_proxy import __version__
 from openai_proxy.app import create_app
 from openai_proxy.config import (
+    Aime,
+    AimeEndpoint,
     Auth,
     Config,
     JobSettings,
@@ -40,6 +42,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "vision": Vision,
     "jobs": JobSettings,
     "protocols": Protocols,
+    "aime": Aime,
+    "aime.endpoints.NAME": AimeEndpoint,
     "models.NAME": ModelConfig,
 }
 VARIABLE = re.compile(r"\bOPENAI_PROXY_[A-Z_]*[A-Z]\b")

@@ -1,0 +1,59 @@
+"""Logins: keys for a while that a client gets for its API key, bounded in number, and of which only digests are kept.
+
+Where several processes serve, each keeps those that it gave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from openai_proxy.config import Config
+
+
+class Login(Struct, frozen=True):
+    """Whose key it was, by the digest of that, and the one endpoint that it is for; "": for all."""
+
+    key: bytes
+    endpoint: str = ""
+
+
+class Logins:
+    """The logins of this process. `config` is asked each time: it may be reloaded."""
+
+    def __init__(self, config: Callable[[], Config], clock: Callable[[], float] = time.monotonic) -> None:
+        self._config = config
+        self._clock = clock
+        self._known: OrderedDict[bytes, tuple[Login, float]] = OrderedDict()
+
+    def new(self, login: Login) -> str:
+        """A fresh key for a login. The one that was not used for the longest time may be forgotten for it."""
+        session = str(uuid.uuid4())
+        self._keep(_digest(session), login)
+        while len(self._known) > self._config().aime.logins:
+            self._known.popitem(last=False)
+        return session
+
+    def find(self, session: str) -> Login | None:
+        """The login of that key, which is then good for the whole time again; None for one that is not known."""
+        digest = _digest(session)
+        login, used = self._known.pop(digest, (None, 0.0))
+        if login is None or used + self._config().aime.login_idle <= self._clock():
+            return None
+        self._keep(digest, login)
+        return login
+
+    def _keep(self, digest: bytes, login: Login) -> None:
+        self._known[digest] = login, self._clock()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def _digest(session: str) -> bytes:
+    return hashlib.sha256(session.encode("utf-8", "surrogatepass")).digest()
