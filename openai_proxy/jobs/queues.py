@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from openai_proxy.jobs.store import Store
@@ -11,17 +12,28 @@ FRESH, FRESH_EACH = 0.02, 0.0002
 
 
 class Queues:
-    """The queue of each model that somebody asks about."""
+    """The queue of each model that somebody asks about. Whoever asks while it is being read waits for that."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._known: dict[str, tuple[float, dict[str, int]]] = {}
+        self._reading: dict[str, asyncio.Task[dict[str, int]]] = {}
 
     async def position(self, model: str, id: str) -> int:
         """Its place, counted from 1; the last one for a job that came since. Raises StoreFailed."""
         until, places = self._known.get(model, (0.0, {}))
         if time.monotonic() >= until:
+            reading = self._reading.get(model)
+            if reading is None:
+                reading = self._reading[model] = asyncio.create_task(self._read(model), name="read a queue of jobs")
+            places = await asyncio.shield(reading)
+        return places.get(id, len(places) + 1)
+
+    async def _read(self, model: str) -> dict[str, int]:
+        try:
             ids = await self.store.queue(model)
             places = {each: place for place, each in enumerate(ids, 1)}
             self._known[model] = time.monotonic() + FRESH + FRESH_EACH * len(places), places
-        return places.get(id, len(places) + 1)
+            return places
+        finally:
+            del self._reading[model]
