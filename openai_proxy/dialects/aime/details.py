@@ -41,7 +41,7 @@ async def details(endpoint: Endpoint, edge: Edge) -> dict[str, Any]:
     told, served = endpoint.told, endpoint.served
     jobs = edge.config.jobs
     await edge.jobs.open()
-    waiting = (await edge.jobs.store.counts()).get("queued", 0)
+    waiting = sum(kept.number for kept in await edge.jobs.store.counts() if kept.state == "queued")
     return {
         "name": endpoint.name,
         "title": told.title or endpoint.name,
