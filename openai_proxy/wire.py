@@ -241,7 +241,7 @@ class Exchange:
             if b"via" in head:
                 note_via(head[b"via"])
             note_trace(state["request_id"], head)
-            body = await self._body(config) if self.scope["method"] == "POST" else b""
+            body = await self._body(config) if self.scope["method"] in ("POST", "PUT") else b""
             answer = await self.endpoint.handle(Incoming(body, state["caller"], state["request_id"], self.scope))
             if isinstance(answer, Reply):
                 self.started = True
