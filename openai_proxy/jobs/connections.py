@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from openai_proxy.errors import StoreFailed
 
 # The last file in `migrations/versions`.
-HEAD = "0001"
+HEAD = "0002"
 # Seconds that SQLite waits for another process that writes.
 PATIENCE = 10.0
 # Of PostgreSQL's advisory locks: who migrates.

@@ -20,6 +20,7 @@ from openai_proxy.jobs import sweeping
 from openai_proxy.jobs.connections import engines, migrate, told
 from openai_proxy.jobs.job import FINAL, Failure
 from openai_proxy.jobs.store import EXPIRED, LOST, Bounds, Filter, Kept, Record, Step
+from openai_proxy.jobs.table_shelf import TableShelf
 from openai_proxy.jobs.tables import events, files, jobs, orders
 from openai_proxy.jobs.writing import Writing
 
@@ -40,6 +41,7 @@ class Database:
         self.reading = self.engines.reading
         self.shared = self.reading.dialect.name == "postgresql"
         self._writes = Writing(self.engines)
+        self.shelf = TableShelf(self.reading, self._writes, self.shared)
         self._insert = postgresql.insert if self.shared else sqlite.insert
 
     async def open(self) -> None:

@@ -58,7 +58,7 @@ class Order(Struct, frozen=True, kw_only=True):
     `address` is where it called from. `origin` is the dialect and `sent` what its client wrote, for the dialect alone.
     Sounds and pictures are kept in `format` (wav and png if empty), sounds `speed` times as fast as the engine makes
     them. The higher its `priority` (-100 to 100) the earlier it is begun. Under the same `key` an owner hands in the
-    same thing only once: `digest` tells whether it is the same.
+    same thing only once: `digest` tells whether it is the same. Without an `id` the job gets one.
     """
 
     request: Request
@@ -71,6 +71,7 @@ class Order(Struct, frozen=True, kw_only=True):
     priority: int = 0
     key: str | None = None
     digest: bytes = b""
+    id: str | None = None
 
 
 class Job(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from openai_proxy.config import Config
 from openai_proxy.errors import JobNotFound, KeyReused, WrongState
 from openai_proxy.jobs.encoding import decode_events, encode_request, kind_of
+from openai_proxy.jobs.errands import Errands
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.job import FINAL, Job, JobEvent, Order
 from openai_proxy.jobs.queues import Queues
@@ -38,7 +39,7 @@ class Jobs:
 
     store: Store
     worker: Worker
-    _reading: Reading
+    _reading: Reading[Record]
     _queues: Queues
 
     def __init__(
@@ -52,6 +53,7 @@ class Jobs:
         self.files = files
         self.config = config
         self.left = left
+        self.errands = Errands(self.open)
         self._make = make
         self._hire = hire
         self._ended: OrderedDict[str, Work] = OrderedDict()
@@ -86,6 +88,7 @@ class Jobs:
         self._reading, self._queues = Reading(store), Queues(store)
         self.worker.over = self._remember
         self.worker.open()
+        self.errands.open(store.shelf)
 
     async def close(self) -> None:
         """Give back what is not done, and close the store."""
@@ -93,6 +96,7 @@ class Jobs:
             return
         await asyncio.wait([self._opening])
         if not self._opening.cancelled() and self._opening.exception() is None:
+            await self.errands.close()
             await self.worker.close()
             await self.store.close()
 
@@ -265,7 +269,7 @@ def _noted(opening: asyncio.Task[None]) -> None:
 def _record(order: Order, model: str) -> Record:
     request = encode_request(order.request)
     return Record(
-        id=str(uuid.uuid4()),
+        id=order.id or str(uuid.uuid4()),
         owner=order.owner,
         origin=order.origin,
         address=order.address,

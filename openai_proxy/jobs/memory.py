@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs.job import FINAL, Failure, State
+from openai_proxy.jobs.shelf import MemoryShelf
 from openai_proxy.jobs.store import EXPIRED, KEY_AGE, LOST, Bounds, Filter, Kept, Record, Step
 
 
@@ -22,6 +23,7 @@ class MemoryStore:
         self._events: dict[str, list[tuple[int, int, bytes]]] = {}
         self._files: dict[str, list[str]] = {}
         self._places = itertools.count(1)
+        self.shelf = MemoryShelf()
 
     async def open(self) -> None:
         pass

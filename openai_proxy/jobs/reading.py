@@ -1,25 +1,34 @@
-"""Reads of jobs that are not in memory, together: a thousand clients that poll cost some fifty reads a second."""
+"""Reads of what is not in memory, together: a thousand clients that poll cost some fifty reads a second."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from typing import Generic, Protocol, TypeVar
 
 from openai_proxy.errors import StoreFailed
-from openai_proxy.jobs.store import Record, Store
+
+T = TypeVar("T")
 
 # The first read goes at once, the next ones not earlier than so many seconds after it.
 GATHER = 0.02
 
 
-class Reading:
+class Source(Protocol[T]):
+    """Where jobs are kept, or errands."""
+
+    async def find(self, ids: Collection[str]) -> dict[str, T]: ...
+
+
+class Reading(Generic[T]):
     """Whoever asks while a read is on its way waits for the next, with all others."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Source[T]) -> None:
         self.store = store
-        self._wanted: dict[str, asyncio.Future[Record | None]] = {}
+        self._wanted: dict[str, asyncio.Future[T | None]] = {}
         self._reader: asyncio.Task[None] | None = None
 
-    async def find(self, id: str) -> Record | None:
+    async def find(self, id: str) -> T | None:
         """Raises StoreFailed."""
         wanted = self._wanted.get(id)
         if wanted is None:
@@ -37,7 +46,7 @@ class Reading:
         finally:
             self._reader = None
 
-    async def _answer(self, wanted: dict[str, asyncio.Future[Record | None]]) -> None:
+    async def _answer(self, wanted: dict[str, asyncio.Future[T | None]]) -> None:
         try:
             found = await self.store.find(wanted)
         except StoreFailed as error:

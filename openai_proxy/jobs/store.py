@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from backends import Kind
 from openai_proxy.jobs.job import Failure, File, State
+from openai_proxy.jobs.shelf import Shelf
 
 # How long an idempotency key stands for its job, in seconds.
 KEY_AGE = 86_400.0
@@ -108,6 +109,9 @@ class Bounds(Struct, frozen=True):
 
 class Store(Protocol):
     """Every method may raise StoreFailed. A list of records has no requests but from `claim`."""
+
+    @property
+    def shelf(self) -> Shelf: ...
 
     async def open(self) -> None: ...
 

@@ -77,6 +77,24 @@ events = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+errands = Table(
+    "errands",
+    metadata,
+    Column("place", Place, primary_key=True, autoincrement=True),
+    Column("id", String(128), nullable=False, unique=True),
+    Column("origin", String(32), nullable=False),
+    Column("owner", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("created", Number, nullable=False),
+    Column("due", Number),
+    Column("until", Number),
+    Column("version", Integer, nullable=False),
+    Index("errands_owner", "origin", "owner", "state", "place"),
+    Index("errands_due", "due"),
+    Index("errands_until", "until"),
+)
+
 files = Table(
     "files",
     metadata,
