@@ -179,6 +179,49 @@ class Aime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     login_idle: Annotated[Seconds, Meta(description="a login that was not used for so long ends")] = 86_400.0
 
 
+class Container(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One container of an Infernet node: a named door to a model."""
+
+    image: Annotated[str, Meta(description="what clients are told of its image")] = ""
+    description: Annotated[str, Meta(description="what clients are told it does")] = ""
+    external: Annotated[bool, Meta(description="may be the first of a job's containers")] = True
+    allowed_ips: Annotated[tuple[str, ...], Meta(description="addresses or networks that may use it; empty: all")] = ()
+    kinds: Annotated[
+        tuple[Literal["chat", "completion", "embedding", "image", "speech", "transcription"], ...],
+        Meta(description="what it does; empty: all. The first is done where another container comes before it"),
+    ] = ()
+    model: Annotated[str | None, Meta(description="for requests that name none; absent: the first that can")] = None
+
+
+Address = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
+
+
+class Infernet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Infernet node that this server is to its clients."""
+
+    networks: Annotated[
+        tuple[str, ...], Meta(description="addresses or networks that may call where there are keys: clients send none")
+    ] = ("127.0.0.0/8", "::1")
+    status_networks: Annotated[
+        tuple[str, ...], Meta(description="that may record a status by hand, beside this machine")
+    ] = ()
+    containers: Annotated[Mapping[str, Container], Meta(description="the containers; none: one for all models")] = {}
+    chain_id: Annotated[
+        Count | None, Meta(description="of the chain whose subscriptions are taken; absent: none are")
+    ] = None
+    coordinator: Annotated[Address | None, Meta(description="the contract that subscriptions are signed for")] = None
+    signers: Annotated[
+        Mapping[Address, Address], Meta(description="who signs for the owner of subscriptions: owner = signer")
+    ] = {}
+    rpc_url: Annotated[
+        str | None,
+        Meta(description="node of the chain, which tells the signers of other owners; absent: none is asked"),
+    ] = None
+    deliveries: Annotated[
+        str | None, Meta(description="file that gets what subscriptions made; deliveries.jsonl in jobs.home if absent")
+    ] = None
+
+
 class JobSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Jobs: requests that are kept until they are done."""
 
@@ -305,5 +348,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jobs: JobSettings = JobSettings()
     protocols: Protocols = Protocols()
     aime: Aime = Aime()
+    infernet: Infernet = Infernet()
     models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}
     default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

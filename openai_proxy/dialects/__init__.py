@@ -41,6 +41,7 @@ DIALECTS = {
     "operator": "openai_proxy.dialects.operator:build",
     "upstreams": "openai_proxy.dialects.upstreams:build",
     "jobs": "openai_proxy.dialects.jobs:build",
+    "infernet": "openai_proxy.dialects.infernet:build",
     "aime": "openai_proxy.dialects.aime:build",
 }
 

@@ -31,6 +31,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
     settings = (
         f'[server]\nport = 0\ngrace = 0.0\nhosts = ["proxy.example"]\norigins = ["https://good.example"]\n'
         f'trusted_proxies = ["127.0.0.0/8"]\n[auth]\nkey_file = "{folder / "keys"}"\n'
+        "[infernet]\nnetworks = []\n"
     )
     started = Listener(folder, settings + ECHO, OPENAI_PROXY_KEYS=f"ops:admin={ADMIN}")
     yield started

@@ -19,6 +19,8 @@ from openai_proxy.config import (
     AimeEndpoint,
     Auth,
     Config,
+    Container,
+    Infernet,
     JobSettings,
     Limits,
     Media,
@@ -44,6 +46,8 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "protocols": Protocols,
     "aime": Aime,
     "aime.endpoints.NAME": AimeEndpoint,
+    "infernet": Infernet,
+    "infernet.containers.NAME": Container,
     "models.NAME": ModelConfig,
 }
 VARIABLE = re.compile(r"\bOPENAI_PROXY_[A-Z_]*[A-Z]\b")
