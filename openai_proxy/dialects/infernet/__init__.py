@@ -24,7 +24,7 @@ from openai_proxy.dialects.infernet.node import Node
 from openai_proxy.dialects.infernet.refusals import answering, render
 from openai_proxy.dialects.infernet.subscriptions import Subscriptions
 from openai_proxy.dialects.infernet.tasks import Tasks
-from openai_proxy.jobs.opening import home
+from openai_proxy.jobs.places import home
 from openai_proxy.openapi import Operation
 from openai_proxy.wire import Endpoint, Flow, Incoming, Reply
 
