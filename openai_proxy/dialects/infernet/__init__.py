@@ -7,7 +7,7 @@ layer and, for each of its containers, one job there.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from starlette.routing import Route
@@ -68,9 +68,12 @@ def build(edge: Edge) -> Dialect:
         ),
         render_fault=render,
         operations=tuple(each for each, _ in operations),
-        admit=lambda scope, head: _admitted(edge, own, scope),
+        admit=lambda scope, head: _admitted(edge, own, scope, head),
     )
 
+
+# By these a proxy says that it is one; a proxy may well not say it.
+PASSED_ON = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via"})
 
 Handle = Callable[[Incoming], Awaitable[Reply | Flow]]
 
@@ -87,10 +90,15 @@ class Untyped:
         return self.endpoint(scope, receive, send)
 
 
-def _admitted(edge: Edge, own: frozenset[tuple[str, str]], scope: Scope) -> Caller | None:
-    """Clients of a node have no keys: where there are some, these addresses may call without one."""
+def _admitted(edge: Edge, own: frozenset[tuple[str, str]], scope: Scope, head: Mapping[bytes, bytes]) -> Caller | None:
+    """Clients of a node have no keys: where there are some, these addresses may call without one.
+
+    What a proxy passed on comes from its address, unless the settings say to believe the proxy.
+    """
     client = scope.get("client")
     if (scope["method"], scope["path"]) not in own or client is None:
+        return None
+    if not edge.config.server.trusted_proxies and not PASSED_ON.isdisjoint(head):
         return None
     return STRANGER if within(plain(client[0]), edge.config.infernet.networks) else None
 

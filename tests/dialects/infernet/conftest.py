@@ -34,8 +34,10 @@ options = {{ delay = 0.05, chunks = 200 }}
 backend = "echo"
 options = {{ fail = "late", after = 2 }}
 """
-CONTAINERS = f"""
-{ECHO}trusted = 0
+BEHIND_A_PROXY = 'grace = 0.0\ntrusted_proxies = ["127.0.0.1"]\n'
+CONTAINERS = (
+    ECHO.replace("grace = 0.0\n", BEHIND_A_PROXY)
+    + """
 [infernet]
 networks = ["127.0.0.0/8", "10.1.0.0/16", "10.2.0.1"]
 status_networks = ["10.2.0.1"]
@@ -57,7 +59,8 @@ model = "broken"
 external = false
 [infernet.containers.closed]
 allowed_ips = ["10.1.2.0/24"]
-""".replace("trusted = 0\n", "").replace("grace = 0.0\n", 'grace = 0.0\ntrusted_proxies = ["127.0.0.1"]\n')
+"""
+)
 
 Client = Callable[..., str]
 

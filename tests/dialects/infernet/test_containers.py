@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.conftest import Serve
 from tests.dialects.infernet.calls import CONTAINER, call, ended, output, results, said, submit, why
-from tests.dialects.infernet.conftest import KEY
+from tests.dialects.infernet.conftest import ECHO, KEY
 from tests.running import Running
 
 
@@ -87,6 +88,14 @@ def test_keys_and_addresses(walled: Running) -> None:
     assert call(walled, "POST", "/api/jobs", body, came_from="10.3.0.1")[0] == 401
     assert call(walled, "GET", "/health", came_from="10.3.0.1")[0] == 200
     assert call(walled, "GET", "/v1/models")[0] == 401
+
+
+def test_what_an_unknown_proxy_passes_on_needs_a_key(serve: Serve) -> None:
+    server = serve(ECHO, path="/health", OPENAI_PROXY_KEYS=KEY)
+    assert call(server, "GET", "/info")[0] == 200
+    for header in ("x-forwarded-for", "forwarded", "x-real-ip", "via"):
+        assert call(server, "GET", "/info", **{header: "1.1 somewhere"})[0] == 401
+        assert call(server, "GET", "/info", authorization=f"Bearer {KEY}", **{header: "1.1 somewhere"})[0] == 200
 
 
 def test_jobs_belong_to_the_address_that_asked(walled: Running) -> None:
