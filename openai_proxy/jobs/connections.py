@@ -22,6 +22,8 @@ from openai_proxy.errors import StoreFailed
 HEAD = "0002"
 # Seconds that SQLite waits for another process that writes.
 PATIENCE = 10.0
+# And we for PostgreSQL: to connect, and to answer.
+CONNECT, ANSWER = 5.0, 20.0
 # Of PostgreSQL's advisory locks: who migrates.
 LOCK = 7_274_821_663
 READERS = 4
@@ -43,10 +45,8 @@ def engines(url: str) -> Engines:
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
             parsed = parsed.set(drivername="postgresql+asyncpg")
-            writing = create_async_engine(parsed, pool_size=1, max_overflow=0)
-            return Engines(
-                writing, writing, create_async_engine(parsed, pool_size=READERS, max_overflow=0, pool_pre_ping=True)
-            )
+            writing = _postgresql(parsed, 1)
+            return Engines(writing, writing, _postgresql(parsed, READERS))
         parsed = parsed.set(drivername="sqlite+aiosqlite")
         return Engines(
             _sqlite(parsed, 1, "BEGIN IMMEDIATE", "FULL"),
@@ -55,6 +55,13 @@ def engines(url: str) -> Engines:
         )
     except (SQLAlchemyError, ImportError) as error:
         raise StoreFailed(f"jobs.database: {error}") from error
+
+
+def _postgresql(url: sa.URL, connections: int) -> AsyncEngine:
+    patience = {"timeout": CONNECT, "command_timeout": ANSWER}
+    return create_async_engine(
+        url, pool_size=connections, max_overflow=0, pool_pre_ping=True, pool_timeout=ANSWER, connect_args=patience
+    )
 
 
 def _sqlite(url: sa.URL, connections: int, begin: str, synchronous: str) -> AsyncEngine:
@@ -82,13 +89,36 @@ async def told() -> AsyncGenerator[None, None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0][:300]
-        raise StoreFailed(f"Jobs cannot be kept at the moment: {reason}") from error
+        raise _failed(error) from error
+
+
+async def connected(engine: AsyncEngine) -> AsyncConnection:
+    """A connection of its pool. Raises StoreFailed: drivers raise what they like where nobody answers them."""
+    try:
+        return await engine.connect()
+    except Exception as error:
+        raise _failed(error) from error
+
+
+@contextlib.asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
+    """A connection of its pool, for a moment. Raises StoreFailed."""
+    connection = await connected(engine)
+    async with told():
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+def _failed(error: Exception) -> StoreFailed:
+    lines = str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__]
+    return StoreFailed(f"Jobs cannot be kept at the moment: {lines[0][:300]}")
 
 
 async def migrate(writing: AsyncEngine) -> None:
     """Bring the tables to this version. Raises StoreFailed where a newer version of the server made them."""
-    async with told(), writing.begin() as connection:
+    async with reading(writing) as connection, connection.begin():
         version = await _version(connection)
         if version == HEAD:
             return

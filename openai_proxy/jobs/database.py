@@ -1,12 +1,14 @@
 """Jobs in SQLite or PostgreSQL, by SQLAlchemy: survives the process, and several processes may share it.
 
-The clock is the database's where machines share it, this machine's otherwise.
+The clock is the database's where machines share it, this machine's otherwise; then leases go by the one that counts
+from the machine's start, which nobody sets.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs import sweeping
-from openai_proxy.jobs.connections import engines, migrate, told
+from openai_proxy.jobs.connections import engines, migrate, reading
 from openai_proxy.jobs.job import FINAL, Failure
 from openai_proxy.jobs.store import EXPIRED, LOST, Bounds, Filter, Kept, Record, Step
 from openai_proxy.jobs.table_shelf import TableShelf
@@ -56,8 +58,15 @@ class Database:
     def _now(self) -> Any:
         return sa.func.extract("epoch", sa.func.clock_timestamp()) if self.shared else time.time()
 
+    @property
+    def _tick(self) -> Any:
+        return self._now if self.shared else time.monotonic()
+
+    def _until(self, lease: str | None, seconds: float) -> Any:
+        return None if lease is None else self._tick + seconds
+
     async def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        async with told(), self.reading.connect() as connection:
+        async with reading(self.reading) as connection:
             rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
             return rows
 
@@ -65,13 +74,15 @@ class Database:
 
     async def add(self, record: Record, most: int, seconds: float) -> Record:
         values = {name: value for name, value in structs.asdict(record).items() if name in COLUMNS and name != "place"}
-        values["leased"] = None if record.lease is None else self._now + seconds
 
         async def add(connection: AsyncConnection) -> Record:
+            if record.lease is not None and await _others_wait(connection, record.model):
+                record.lease, record.attempt = None, 0
             if record.lease is None:
                 mine = sa.select(sa.func.count()).where(jobs.c.owner == record.owner, WAITS)
                 if (await connection.execute(mine)).scalar_one() >= most:
                     raise TooManyJobs
+            values.update(lease=record.lease, attempt=record.attempt, leased=self._until(record.lease, seconds))
             insert = self._insert(jobs).values(values).on_conflict_do_nothing(index_elements=["owner", "key"])
             place = (await connection.execute(insert.returning(jobs.c.place))).scalar_one_or_none()
             if place is None:
@@ -96,7 +107,7 @@ class Database:
                 query = sa.select(jobs.c.place).where(WAITS, jobs.c.model == model).order_by(*TURN)
                 rows = await connection.execute(query.limit(wanted[model]).with_for_update(skip_locked=True))
                 places = rows.scalars().all()
-                values = {"lease": lease, "leased": self._now + seconds, "attempt": jobs.c.attempt + 1}
+                values = {"lease": lease, "leased": self._tick + seconds, "attempt": jobs.c.attempt + 1}
                 await connection.execute(sa.update(jobs).where(jobs.c.place.in_(places)).values(values))
                 found = sa.select(jobs, orders.c.sent, orders.c.request).join(orders, orders.c.id == jobs.c.id)
                 rows = await connection.execute(found.where(jobs.c.place.in_(places)).order_by(*TURN))
@@ -108,7 +119,7 @@ class Database:
     # What holders of leases do
 
     async def beat(self, lease: str, seconds: float) -> None:
-        await self._update(sa.update(jobs).where(jobs.c.lease == lease).values(leased=self._now + seconds))
+        await self._update(sa.update(jobs).where(jobs.c.lease == lease).values(leased=self._tick + seconds))
 
     async def _update(self, update: sa.Update) -> int:
         async def run(connection: AsyncConnection) -> int:
@@ -122,24 +133,46 @@ class Database:
 
     async def write(self, lease: str, steps: Sequence[Step]) -> set[str]:
         async def write(connection: AsyncConnection) -> set[str]:
-            return {step.id for step in steps if await _write(connection, lease, step)}
+            return {step.id for step in steps if await self._step(connection, lease, step)}
 
         return await self._writes.do(write)
 
-    async def release(self, lease: str, ids: Collection[str]) -> None:
-        mine = sa.and_(jobs.c.lease == lease, jobs.c.id.in_(ids))
+    async def _step(self, connection: AsyncConnection, lease: str, step: Step) -> bool:
+        """Whether it was taken: the lease and the attempt are still this holder's."""
+        mine = sa.and_(jobs.c.id == step.id, jobs.c.lease == lease, jobs.c.attempt == step.attempt)
+        if step.state == "succeeded":
+            mine = sa.and_(mine, sa.not_(jobs.c.canceling))
+        if not (await connection.execute(sa.update(jobs).where(mine).values(_values(step)))).rowcount:
+            return False
+        if step.count:
+            piece = {"id": step.id, "attempt": step.attempt, "begin": step.begin, "data": step.events}
+            insert = self._insert(events).values(piece)
+            anew = insert.on_conflict_do_update(index_elements=["id", "attempt", "begin"], set_={"data": step.events})
+            await connection.execute(anew)
+        if step.files:
+            named = [{"name": file.name, "id": step.id} for file in step.files]
+            await connection.execute(self._insert(files).on_conflict_do_nothing(), named)
+        return True
+
+    async def release(self, lease: str, attempts: Mapping[str, int]) -> None:
+        these = sa.tuple_(jobs.c.id, jobs.c.attempt).in_(list(attempts.items()))
+        mine = sa.and_(jobs.c.lease == lease, these)
         again = {**ANEW, "attempt": jobs.c.attempt - 1}
 
         async def release(connection: AsyncConnection) -> None:
-            await connection.execute(sa.delete(events).where(events.c.id.in_(sa.select(jobs.c.id).where(mine))))
             ended = {**FREE, "state": "canceled", "finished": self._now}
             await connection.execute(sa.update(jobs).where(mine, jobs.c.canceling).values(ended))
+            await connection.execute(sa.delete(events).where(events.c.id.in_(sa.select(jobs.c.id).where(mine))))
             await connection.execute(sa.update(jobs).where(mine).values(again))
 
         await self._writes.do(release)
 
-    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> int:
-        dead = sa.and_(jobs.c.leased < self._now, jobs.c.lease != lease)
+    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> int:
+        # Machines may differ in how long their leases are, while somebody changes that.
+        longest = 10 * seconds + 600 if self.shared else 2 * seconds
+        over = sa.or_(jobs.c.leased < self._tick, jobs.c.leased > self._tick + longest)
+        # More than "": so that the index is of use.
+        dead = sa.and_(jobs.c.lease > "", jobs.c.lease != lease, over)
         late = sa.false() if queue_time is None else sa.and_(WAITS, jobs.c.created < self._now - queue_time)
         if not await self._read(sa.select(jobs.c.id).where(sa.or_(dead, late)).limit(1)):
             return 0
@@ -147,13 +180,14 @@ class Database:
         async def expire(connection: AsyncConnection) -> int:
             found = sa.select(jobs.c.id).where(dead).with_for_update(skip_locked=True)
             ids = (await connection.execute(found)).scalars().all()
-            await connection.execute(sa.delete(events).where(events.c.id.in_(ids)))
             these = jobs.c.id.in_(ids)
             canceled = {**FREE, "state": "canceled", "finished": self._now}
             await connection.execute(sa.update(jobs).where(these, jobs.c.canceling).values(canceled))
             alive = sa.and_(these, jobs.c.lease.is_not(None))
             lost = {**FREE, **self._failed(LOST)}
             await connection.execute(sa.update(jobs).where(alive, jobs.c.attempt >= attempts).values(lost))
+            again = sa.select(jobs.c.id).where(alive)
+            await connection.execute(sa.delete(events).where(events.c.id.in_(again)))
             await connection.execute(sa.update(jobs).where(alive).values(ANEW))
             await connection.execute(sa.update(jobs).where(late).values(self._failed(EXPIRED)))
             return len(ids)
@@ -228,16 +262,22 @@ class Database:
         return [Kept(row.model, row.state, row.many, int(row.bytes)) for row in await self._read(query)]
 
     async def sweep(self, bounds: Bounds) -> list[str]:
-        async with told(), self.reading.connect() as connection:
-            ids = await sweeping.over(connection, bounds, self._now)
-            reused = await sweeping.has_old_keys(connection, self._now)
-        if not ids and not reused:
-            return []
-        return await self._writes.do(lambda connection: sweeping.forget(connection, ids, self._now))
+        names: list[str] = []
+        while True:
+            async with reading(self.reading) as connection:
+                ids = await sweeping.over(connection, bounds, self._now)
+                reused = await sweeping.has_old_keys(connection, self._now)
+            if not ids and not reused:
+                return names
+            names += await self._writes.do(partial(sweeping.forget, ids=ids, now=self._now))
 
 
-async def _write(connection: AsyncConnection, lease: str, step: Step) -> bool:
-    """Whether it was taken: the lease and the attempt are still this holder's."""
+async def _others_wait(connection: AsyncConnection, model: str) -> bool:
+    found = await connection.execute(sa.select(jobs.c.place).where(WAITS, jobs.c.model == model).limit(1))
+    return found.first() is not None
+
+
+def _values(step: Step) -> dict[str, Any]:
     added = len(step.events) + sum(file.size for file in step.files)
     values: dict[str, Any] = {
         "state": step.state,
@@ -250,17 +290,7 @@ async def _write(connection: AsyncConnection, lease: str, step: Step) -> bool:
         "events": step.begin + step.count,
         "size": jobs.c.size + added,
     }
-    if step.state in FINAL:
-        values |= FREE
-    mine = sa.and_(jobs.c.id == step.id, jobs.c.lease == lease, jobs.c.attempt == step.attempt)
-    if not (await connection.execute(sa.update(jobs).where(mine).values(values))).rowcount:
-        return False
-    if step.count:
-        piece = {"id": step.id, "attempt": step.attempt, "begin": step.begin, "data": step.events}
-        await connection.execute(sa.insert(events).values(piece))
-    if step.files:
-        await connection.execute(sa.insert(files), [{"name": file.name, "id": step.id} for file in step.files])
-    return True
+    return {**values, **FREE} if step.state in FINAL else values
 
 
 def _record(row: sa.Row[Any]) -> Record:

@@ -12,8 +12,10 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 
+from msgspec.structs import replace
+
 from openai_proxy.config import Config
-from openai_proxy.errors import JobNotFound, KeyReused, WrongState
+from openai_proxy.errors import JobNotFound, KeyReused, StoreFailed, WrongState
 from openai_proxy.jobs.encoding import decode_events, encode_request, kind_of
 from openai_proxy.jobs.errands import Errands
 from openai_proxy.jobs.files import Files
@@ -26,8 +28,10 @@ from openai_proxy.jobs.worker import Worker
 
 # Jobs that ended here are told from memory for a while: so many, none with more events than this.
 REMEMBERED, FEW_EVENTS = 256, 5000
-# How often jobs that another process works on are looked at, in seconds.
-LOOK_EVERY = 0.25
+# How often jobs of other processes are looked at, and how long one that is canceled is waited for, in seconds.
+LOOK_EVERY, LET_GO = 0.25, 1.0
+# How often it is tried to open what does not open, in seconds.
+OPEN_EVERY, OPEN_SELDOM = 1.0, 10.0
 
 log = logging.getLogger("openai_proxy.jobs")
 
@@ -58,13 +62,25 @@ class Jobs:
         self._hire = hire
         self._ended: OrderedDict[str, Work] = OrderedDict()
         self._opening: asyncio.Task[None] | None = None
+        self._resuming: asyncio.Task[None] | None = None
+        self._told = ""
 
     # Its life
 
     def resume(self) -> None:
         """Go on in the background with what an earlier process left behind."""
         if self.left:
-            self._begin_to_open()
+            self._resuming = asyncio.create_task(self._resume(), name="resume jobs")
+
+    async def _resume(self) -> None:
+        """However long it takes: nobody might ask for what waits there."""
+        pause = OPEN_EVERY
+        while True:
+            try:
+                return await self.open()
+            except StoreFailed:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, OPEN_SELDOM)
 
     async def open(self) -> None:
         """Open the store and begin to work; later calls wait for the first. Raises StoreFailed."""
@@ -74,7 +90,7 @@ class Jobs:
         opening = self._opening
         if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
             self._opening = opening = asyncio.create_task(self._open(), name="open jobs")
-            opening.add_done_callback(_noted)
+            opening.add_done_callback(self._noted)
         return opening
 
     async def _open(self) -> None:
@@ -92,6 +108,8 @@ class Jobs:
 
     async def close(self) -> None:
         """Give back what is not done, and close the store."""
+        if self._resuming is not None:
+            self._resuming.cancel()
         if self._opening is None:
             return
         await asyncio.wait([self._opening])
@@ -99,6 +117,13 @@ class Jobs:
             await self.errands.close()
             await self.worker.close()
             await self.store.close()
+
+    def _noted(self, opening: asyncio.Task[None]) -> None:
+        """Whoever opens in the background hears of no error; nobody wants to hear the same one again and again."""
+        error = None if opening.cancelled() else opening.exception()
+        if error is not None and str(error) != self._told:
+            log.error("jobs cannot be opened: %s", error)
+        self._told = "" if error is None else str(error)
 
     # A job
 
@@ -122,22 +147,17 @@ class Jobs:
         return await self._shown(kept)
 
     async def _begin(self, record: Record, order: Order) -> Job:
-        """The engine begins while the job is being stored: its client waits for the longer of the two."""
+        """The engine begins while the job is being stored: its client waits for the longer of the two.
+
+        A client that goes away meanwhile leaves its job behind.
+        """
         jobs = self.config().jobs
         record.lease, record.attempt = self.worker.lease, 1
-        work = self.worker.begin(record, order.request)
-        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.worker.start(work, kept)
-        try:
-            await self.store.add(record, jobs.queued, jobs.lease)
-        except BaseException:
-            kept.set_result(False)
-            work.stop("given_back")
-            raise
-        work.known = True
-        kept.set_result(True)
-        record.request = b""
-        return _job(record, 1)
+        work = self.worker.begin(replace(record, request=b""), order.request)
+        adding = asyncio.create_task(self.store.add(record, jobs.queued, jobs.lease), name=f"add job {record.id}")
+        self.worker.start(work, adding)
+        kept = await asyncio.shield(adding)
+        return await self._shown(kept if kept.lease is None else work.record)
 
     async def get(self, id: str, owner: str | None) -> Job:
         """How it stands. Raises JobNotFound or StoreFailed."""
@@ -160,7 +180,7 @@ class Jobs:
             async for found in work.follow(after):
                 yield found
             return
-        attempt = record.attempt
+        run = record.attempt, record.started
         while True:
             for number, event in await self._stored(record, after):
                 after = number
@@ -169,9 +189,10 @@ class Jobs:
                 return
             await asyncio.sleep(LOOK_EVERY)
             record = await self._find(id, owner)
-            if record.attempt != attempt and attempt and after:
+            attempt, begun = run
+            if after and (record.attempt != attempt or (begun is not None and record.started != begun)):
                 return
-            attempt = record.attempt
+            run = record.attempt, record.started
 
     async def wait(self, id: str, owner: str | None, timeout: float | None = None) -> Job:
         """How it stands when it has ended, or after so many seconds. Raises JobNotFound or StoreFailed."""
@@ -189,23 +210,24 @@ class Jobs:
                 continue
 
     async def cancel(self, id: str, owner: str | None) -> Job:
-        """End it; what it made so far stays. One that has ended stays as it is. Raises JobNotFound or StoreFailed."""
+        """End it; what it made so far stays. One that has ended stays as it is. Raises JobNotFound or StoreFailed.
+
+        Where that cannot be stored at once, or is up to another process, it may still run when this returns.
+        """
         record = await self._find(id, owner)
         if record.state not in FINAL:
             work = self.worker.works.get(id)
-            if work is None:
-                await self.store.cancel(id)
-            else:
+            if work is not None:
                 work.stop("canceled")
-                await work.until_over()
-        return await self.get(id, owner)
+            if work is None or work.stopped == "given_back":
+                await self.store.cancel(id)
+        return await self.wait(id, owner, LET_GO)
 
     async def retry(self, id: str, owner: str | None) -> Job:
         """Have a failed or canceled job done again. Raises JobNotFound, StoreFailed or WrongState."""
         record = await self._find(id, owner)
         if not await self.store.retry(id):
             raise WrongState(f"The job is {record.state}: only a failed or canceled one can be done again.")
-        self._ended.pop(id, None)
         self.worker.waits(record.model)
         return await self.get(id, owner)
 
@@ -254,16 +276,11 @@ class Jobs:
         return _job(record, ahead + await self._queues.position(record.model, record.id))
 
     def _remember(self, work: Work) -> None:
-        if len(work.events) <= FEW_EVENTS:
+        # Others may be done again, by another process.
+        if work.record.state == "succeeded" and len(work.events) <= FEW_EVENTS:
             self._ended[work.id] = work
         while len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
-
-
-def _noted(opening: asyncio.Task[None]) -> None:
-    """Whoever opens in the background hears of no error."""
-    if not opening.cancelled() and (error := opening.exception()) is not None:
-        log.error("jobs cannot be opened: %s", error)
 
 
 def _record(order: Order, model: str) -> Record:

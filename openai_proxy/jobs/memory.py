@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -35,11 +36,13 @@ class MemoryStore:
         for other in self.records.values():
             if record.key is not None and (other.owner, other.key) == (record.owner, record.key):
                 return copy.copy(other)
+        if any(each.model == record.model for each in self._waiting()):
+            record.lease, record.attempt = None, 0
         mine = [each for each in self._waiting() if each.owner == record.owner]
         if record.lease is None and len(mine) >= most:
             raise TooManyJobs
         record.place = next(self._places)
-        record.leased = None if record.lease is None else time.time() + seconds
+        record.leased = None if record.lease is None else time.monotonic() + seconds
         self._requests[record.id] = record.request
         self.records[record.id] = copy.copy(record)
         self.records[record.id].request = b""
@@ -52,7 +55,7 @@ class MemoryStore:
         claimed: list[Record] = []
         for model, most in wanted.items():
             for record in self._queue(model)[:most]:
-                record.lease, record.leased, record.attempt = lease, time.time() + seconds, record.attempt + 1
+                record.lease, record.leased, record.attempt = lease, time.monotonic() + seconds, record.attempt + 1
                 found = copy.copy(record)
                 found.request = self._requests[record.id]
                 claimed.append(found)
@@ -64,7 +67,7 @@ class MemoryStore:
 
     async def beat(self, lease: str, seconds: float) -> None:
         for record in self._held(lease):
-            record.leased = time.time() + seconds
+            record.leased = time.monotonic() + seconds
 
     def _held(self, lease: str) -> Iterator[Record]:
         return (each for each in self.records.values() if each.lease == lease)
@@ -76,7 +79,9 @@ class MemoryStore:
         taken: set[str] = set()
         for step in steps:
             record = self.records.get(step.id)
-            if record is not None and record.lease == lease and record.attempt == step.attempt:
+            if record is None or (record.lease, record.attempt) != (lease, step.attempt):
+                continue
+            if step.state != "succeeded" or not record.canceling:
                 self._write(record, step)
                 taken.add(step.id)
         return taken
@@ -86,50 +91,55 @@ class MemoryStore:
         record.progress, record.note = step.progress, step.note
         record.finished, record.failure = step.finished, step.failure
         if step.count:
-            self._events.setdefault(step.id, []).append((step.attempt, step.begin, step.events))
+            before = [piece for piece in self._events.get(step.id, []) if piece[1] < step.begin]
+            self._events[step.id] = [*before, (step.attempt, step.begin, step.events)]
         self._files.setdefault(step.id, []).extend(file.name for file in step.files)
         record.events = step.begin + step.count
         record.size += len(step.events) + sum(file.size for file in step.files)
         if step.state in FINAL:
             record.lease = record.leased = None
 
-    async def release(self, lease: str, ids: Collection[str]) -> None:
+    async def release(self, lease: str, attempts: Mapping[str, int]) -> None:
         for record in list(self._held(lease)):
-            if record.id in ids:
-                self._put_back(record, time.time())
-                record.attempt -= 1
+            if attempts.get(record.id) == record.attempt:
+                if not record.canceling:
+                    record.attempt -= 1
+                self._put_back(record)
 
-    def _put_back(self, record: Record, now: float) -> None:
+    def _put_back(self, record: Record) -> None:
+        if record.canceling:
+            self._end(record, "canceled")
+            return
         record.lease = record.leased = record.started = record.first = None
         record.state, record.progress, record.events = "queued", 0.0, 0
         self._events.pop(record.id, None)
-        if record.canceling:
-            self._end(record, "canceled", now)
 
-    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> int:
-        now, lost = time.time(), 0
-        for record in self.records.values():
-            if record.lease not in (None, lease) and record.leased is not None and record.leased < now:
-                lost += 1
-                if record.attempt >= attempts and not record.canceling:
-                    record.lease = record.leased = None
-                    self._end(record, "failed", now, LOST)
-                else:
-                    self._put_back(record, now)
-        for record in self._waiting():
-            if queue_time is not None and record.created < now - queue_time:
-                self._end(record, "failed", now, EXPIRED)
-        return lost
+    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> int:
+        now = time.monotonic()
+        dead = [record for record in self.records.values() if record.lease not in (None, lease)]
+        dead = [
+            record for record in dead if record.leased is not None and not now <= record.leased <= now + 2 * seconds
+        ]
+        late = [record for record in self._waiting() if record.created < time.time() - (queue_time or math.inf)]
+        for record in dead:
+            if record.attempt >= attempts and not record.canceling:
+                self._end(record, "failed", LOST)
+            else:
+                self._put_back(record)
+        for record in late:
+            self._end(record, "failed", EXPIRED)
+        return len(dead)
 
-    def _end(self, record: Record, state: State, now: float, failure: Failure | None = None) -> None:
-        record.state, record.finished, record.failure = state, now, failure
+    def _end(self, record: Record, state: State, failure: Failure | None = None) -> None:
+        record.state, record.finished, record.failure = state, time.time(), failure
+        record.lease = record.leased = None
 
     async def cancel(self, id: str) -> None:
         record = self.records.get(id)
         if record is None or record.state in FINAL:
             return
         if record.lease is None:
-            self._end(record, "canceled", time.time())
+            self._end(record, "canceled")
         else:
             record.canceling = True
 
@@ -140,7 +150,7 @@ class MemoryStore:
             return False
         record.canceling, record.failure, record.finished, record.created = False, None, None, now
         record.attempt = 0
-        self._put_back(record, now)
+        self._put_back(record)
         return True
 
     async def find(self, ids: Collection[str]) -> dict[str, Record]:

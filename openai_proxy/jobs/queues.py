@@ -23,17 +23,22 @@ class Queues:
         """Its place, counted from 1; the last one for a job that came since. Raises StoreFailed."""
         until, places = self._known.get(model, (0.0, {}))
         if time.monotonic() >= until:
-            reading = self._reading.get(model)
-            if reading is None:
-                reading = self._reading[model] = asyncio.create_task(self._read(model), name="read a queue of jobs")
-            places = await asyncio.shield(reading)
+            places = await asyncio.shield(self._reader(model))
         return places.get(id, len(places) + 1)
+
+    def _reader(self, model: str) -> asyncio.Task[dict[str, int]]:
+        """One reads for all who ask meanwhile."""
+        reader = self._reading.get(model)
+        if reader is None:
+            reader = self._reading[model] = asyncio.create_task(self._read(model), name=f"read queue of {model}")
+            reader.add_done_callback(asyncio.Task.exception)  # whoever asked may have gone meanwhile
+        return reader
 
     async def _read(self, model: str) -> dict[str, int]:
         try:
             ids = await self.store.queue(model)
-            places = {each: place for place, each in enumerate(ids, 1)}
-            self._known[model] = time.monotonic() + FRESH + FRESH_EACH * len(places), places
-            return places
         finally:
             del self._reading[model]
+        places = {each: place for place, each in enumerate(ids, 1)}
+        self._known[model] = time.monotonic() + FRESH + FRESH_EACH * len(places), places
+        return places

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Collection
 from typing import Generic, Protocol, TypeVar
 
-from openai_proxy.errors import StoreFailed
-
 T = TypeVar("T")
 
 # The first read goes at once, the next ones not earlier than so many seconds after it.
@@ -49,7 +47,7 @@ class Reading(Generic[T]):
     async def _answer(self, wanted: dict[str, asyncio.Future[T | None]]) -> None:
         try:
             found = await self.store.find(wanted)
-        except StoreFailed as error:
+        except Exception as error:  # noqa: BLE001 - told to all who asked
             for future in wanted.values():
                 future.set_exception(error)
                 future.exception()  # whoever asked may have gone meanwhile

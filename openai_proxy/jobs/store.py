@@ -118,7 +118,8 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
     async def add(self, record: Record, most: int, seconds: float) -> Record:
-        """Keep a new job for good; or the one that has its owner and key already. If it has a lease, for so long.
+        """Keep a new job for good; or the one that has its owner and key already. If it has a lease, for so long: but
+        where others of its model wait it shall wait too, and has none.
 
         Raises TooManyJobs when it would wait and its owner has `most` that wait.
         """
@@ -137,16 +138,19 @@ class Store(Protocol):
         ...
 
     async def write(self, lease: str, steps: Sequence[Step]) -> set[str]:
-        """Write what a holder says; of which jobs it was taken."""
+        """Write what a holder says; of which jobs it was taken. What was written from the same `begin` on is replaced:
+        who does not know whether it was taken writes again. A job that shall stop does not succeed.
+        """
         ...
 
-    async def release(self, lease: str, ids: Collection[str]) -> None:
-        """Give jobs back that are not done; the attempt does not count."""
+    async def release(self, lease: str, attempts: Mapping[str, int]) -> None:
+        """Give these attempts at jobs back, which are not done; they do not count."""
         ...
 
-    async def expire(self, lease: str, attempts: int, queue_time: float | None) -> int:
+    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> int:
         """Put jobs whose lease ended back, but for one's own, or fail them after so many attempts; fail what has waited
-        for more than `queue_time` seconds. How many leases had ended.
+        for more than `queue_time` seconds. How many leases had ended. They last `seconds`: one that would last for much
+        longer is of a clock that went wrong, or of a machine that was started anew.
         """
         ...
 

@@ -46,6 +46,9 @@ async def forget(connection: AsyncConnection, ids: Sequence[str], now: Any) -> l
     """Delete these jobs, and keys that are old; the names of the jobs' files."""
     stale = sa.and_(jobs.c.key.is_not(None), jobs.c.created < now - KEY_AGE)
     await connection.execute(sa.update(jobs).where(stale).values(key=None))
+    # Somebody may have had one of them done again meanwhile.
+    still = sa.select(jobs.c.id).where(ENDED, jobs.c.id.in_(ids)).with_for_update()
+    ids = (await connection.execute(still)).scalars().all()
     names = (await connection.execute(sa.select(files.c.name).where(files.c.id.in_(ids)))).scalars().all()
     for table in (files, events, orders, jobs):
         await connection.execute(sa.delete(table).where(table.c.id.in_(ids)))

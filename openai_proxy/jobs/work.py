@@ -63,7 +63,8 @@ class Work:
                 async with aclosing(recorded(answer, files, record.format, record.speed)) as events:
                     async for event in events:
                         self._take(event)
-                return "succeeded"
+                if self.stopped is None:
+                    return "succeeded"
         except asyncio.CancelledError:
             if self.stopped is None:
                 raise
@@ -71,8 +72,9 @@ class Work:
         except NO_ROOM:
             return None
         except Exception as error:  # noqa: BLE001 - told to whoever asks for the job; logged where it is a fault of ours
-            self._fail(error)
-            return "failed"
+            if self.stopped is None:
+                self.fail(error)
+                return "failed"
         finally:
             self._task = None
         return "canceled" if self.stopped == "canceled" else None
@@ -104,7 +106,8 @@ class Work:
         self.record.progress = max(self.record.progress, min(fraction, NEARLY))
         self.record.note = note or self.record.note
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Why it fails."""
         if not isinstance(error, EdgeError | BackendError):
             log.error("job %s failed", self.id, exc_info=error)
         fault = describe(error, self.id)
@@ -117,7 +120,10 @@ class Work:
         self._stir()
 
     def step(self, state: State | None = None) -> Step:
-        """What there is to write: how it stands and the events since the last step. With a final `state` the last."""
+        """What there is to write: how it stands and the events that were not `wrote`. With a final `state` the last.
+
+        Raises ValueError where events cannot be encoded.
+        """
         record = self.record
         fresh = self.events[self.written :]
         step = Step(
@@ -135,9 +141,17 @@ class Work:
             files=tuple(event for event in fresh if type(event) is File),
             failure=record.failure,
         )
-        self.written = len(self.events)
         self.changed = False
         return step
+
+    def wrote(self, step: Step) -> None:
+        """It was stored."""
+        self.written = max(self.written, step.begin + step.count)
+
+    def forget(self) -> None:
+        """Do without the events that were not stored."""
+        del self.events[self.written :]
+        self.record.events = self.written
 
     async def follow(self, after: int) -> AsyncGenerator[tuple[int, JobEvent], None]:
         """Events from the one after number `after` on, each with its number, until the job is over."""

@@ -11,17 +11,19 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
 from backends.requests import Request
-from openai_proxy.config import Config
+from openai_proxy.config import Config, JobSettings
 from openai_proxy.errors import EdgeError, StoreFailed
 from openai_proxy.jobs.encoding import decode_request
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.job import Failure, State
 from openai_proxy.jobs.store import Bounds, Record, Step, Store
 from openai_proxy.jobs.told import Told
+from openai_proxy.jobs.trouble import Clock, Trouble
 from openai_proxy.jobs.work import Work
 from openai_proxy.lifecycle import Lifecycle
 from openai_proxy.metrics import Metrics
@@ -65,6 +67,11 @@ class Worker:
         self._due: dict[str, float] = {}
         self._paused_until = 0.0
         self._loop: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._unwanted: list[str] = []
+        self._closing = False
+        self.trouble = Trouble()
+        self.clock = Clock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What may be begun
@@ -101,47 +108,79 @@ class Worker:
         self.lifecycle.enter(Held(work))
         return work
 
-    def start(self, work: Work, kept: asyncio.Future[bool] | None = None) -> None:
-        """Begin to work. `kept` tells whether the job was stored at all, where that is not yet sure."""
-        task = asyncio.create_task(self._work(work, kept), name=f"job {work.id}")
+    def start(self, work: Work, adding: asyncio.Task[Record] | None = None) -> None:
+        """Begin to work. `adding` stores the job, where it is not stored yet."""
+        if adding is None:
+            work.known = True
+        else:
+            adding.add_done_callback(partial(self._added, work))
+        task = asyncio.create_task(self._work(work, adding), name=f"job {work.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, work: Work, kept: asyncio.Future[bool] | None) -> None:
+    def _added(self, work: Work, adding: asyncio.Task[Record]) -> None:
+        """Whether a job is in hand is known when it is stored: it may have to wait for others after all."""
+        kept = None if adding.cancelled() or adding.exception() is not None else adding.result()
+        work.known = kept is not None and kept.lease is not None
+        if not work.known:
+            work.stop("given_back")
+            self._drop(work)
+        if kept is not None and kept.lease is None:
+            self.waits(work.record.model)
+
+    async def _work(self, work: Work, adding: asyncio.Task[Record] | None) -> None:
         try:
             state = await work.run(self.router, self.files, self.config().timeouts.request)
-            if kept is None or await kept:
+            if adding is not None:
+                await asyncio.wait([adding])
+                self._added(work, adding)
+            if work.known:
                 await self._settle(work, state)
         finally:
             self._leave(work)
 
     async def _settle(self, work: Work, state: State | None) -> None:
         """Write the end of a job, however long the store may take, or give it back."""
-        work.record.finished = time.time()
+        # The clock may have been set back meanwhile.
+        work.record.finished = max(time.time(), work.record.started or 0.0)
         pause = PAUSE
-        step = None if state is None else work.step(state)
         while True:
             try:
-                if step is None or state is None:
-                    await self.store.release(self.lease, [work.id])
-                    self._paused_until = time.monotonic() + PAUSE
-                    self.waits(work.record.model)
-                    return
-                taken = await self.store.write(self.lease, [step])
+                return await (self._give_back(work) if state is None else self._end(work, state))
             except StoreFailed as error:
-                log.warning("the end of job %s cannot be written yet: %s", work.id, error.message)
+                self.trouble.tell(error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            if work.id in taken:
-                work.record.progress = step.progress
-                self.told.ended(work.record, state)
-                work.ended(state)
-                self.over(work)
-            return
+            except ValueError as error:  # this will never be written: better half of it
+                work.forget()
+                work.fail(error)
+                state = "failed"
+
+    async def _give_back(self, work: Work) -> None:
+        await self.store.release(self.lease, {work.id: work.record.attempt})
+        self._paused_until = time.monotonic() + PAUSE
+        self.waits(work.record.model)
+
+    async def _end(self, work: Work, state: State) -> None:
+        step = work.step(state)
+        taken = await self.store.write(self.lease, [step])
+        if work.id not in taken and state == "succeeded":
+            held = await self.store.held(self.lease)
+            if held.get(work.id) == (work.record.attempt, True):
+                await self._end(work, "canceled")
+        elif work.id in taken:
+            work.wrote(step)
+            work.record.progress = step.progress
+            self.told.ended(work.record, state)
+            work.ended(state)
+            self.over(work)
+
+    def _drop(self, work: Work) -> None:
+        if self.works.get(work.id) is work:
+            del self.works[work.id]
 
     def _leave(self, work: Work) -> None:
-        del self.works[work.id]
+        self._drop(work)
         self._of_models[work.record.model] -= 1
         self.lifecycle.leave(Held(work))
         if not work.over:
@@ -152,24 +191,33 @@ class Worker:
 
     def open(self) -> None:
         """Begin to look after jobs."""
+        self._stirred.set()
         self._loop = asyncio.create_task(self._look_after(), name="jobs")
 
     async def close(self) -> None:
         """Give back what is not done."""
+        self._closing = True
+        self._stirred.set()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         if self._loop is not None:
+            await asyncio.wait([self._loop], timeout=LONGEST_PAUSE)
             self._loop.cancel()
-            await asyncio.wait([self._loop])
         for work in tuple(self.works.values()):
             work.stop("given_back")
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LONGEST_PAUSE)
 
     async def _look_after(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 await self._once()
-            except StoreFailed as error:
-                log.warning("jobs: %s", error.message)
+                self.trouble.over()
+            except Exception as error:  # noqa: BLE001 - what happens, jobs are looked after
+                self.trouble.tell(error)
+                # All who share the store have to renew their leases first: they could not either.
+                lease = self.config().jobs.lease
+                self._due |= {"beat": 0.0, "expire": time.monotonic() + lease / BEATS}
                 await asyncio.sleep(PAUSE)
             try:
                 async with asyncio.timeout(TICK if self.works else LOOK_EVERY):
@@ -179,22 +227,40 @@ class Worker:
 
     async def _once(self) -> None:
         jobs = self.config().jobs
-        if self.works:
-            if self._is_due("beat", jobs.lease / BEATS):
-                await self.store.beat(self.lease, jobs.lease)
+        if self.works and self._is_due("beat", jobs.lease / BEATS):
+            await self.store.beat(self.lease, jobs.lease)
+        if self.works or self._is_due("heed", EXPIRE_EVERY):
             await self._heed()
-            if self._is_due("write", WRITE_EVERY):
-                await self._write()
-        if self._is_due("expire", EXPIRE_EVERY):
-            lost = await self.store.expire(self.lease, jobs.attempts, jobs.queue_time)
-            self.metrics.job_attempts_lost.inc(lost)
-            self.told.tell(await self.store.counts())
-        if self._is_due("sweep", SWEEP_EVERY):
-            names = await self.store.sweep(Bounds(jobs.keep, jobs.keep_count, jobs.keep_bytes))
-            await self.files.delete(names)
+        if self.works and self._is_due("write", WRITE_EVERY):
+            await self._write()
+        if self._is_due("expire", min(EXPIRE_EVERY, jobs.lease / BEATS)):
+            await self._expire(jobs)
+        if self._is_due("sweep", SWEEP_EVERY) and (self._sweeping is None or self._sweeping.done()):
+            self._sweeping = asyncio.create_task(self._sweep(), name="sweep jobs")
         if self._stirred.is_set() or self._is_due("look", LOOK_EVERY):
             self._stirred.clear()
             await self._claim()
+
+    async def _sweep(self) -> None:
+        """Beside all else: where files lie it may take long to delete them."""
+        jobs = self.config().jobs
+        bounds = Bounds(jobs.keep + self.clock.ahead(), jobs.keep_count, jobs.keep_bytes)
+        try:
+            self._unwanted += await self.store.sweep(bounds)
+            while self._unwanted:
+                await self.files.delete(self._unwanted[-1:])
+                self._unwanted.pop()
+        except StoreFailed as error:
+            log.warning("jobs: what ended long ago cannot be forgotten yet: %s", error)
+
+    async def _expire(self, jobs: JobSettings) -> None:
+        longest = None if jobs.queue_time is None else jobs.queue_time + self.clock.ahead()
+        lost = await self.store.expire(self.lease, jobs.lease, jobs.attempts, longest)
+        self.metrics.job_attempts_lost.inc(lost)
+        if lost:
+            self._stirred.set()
+        if self._is_due("tell", EXPIRE_EVERY):
+            self.told.tell(await self.store.counts())
 
     def _is_due(self, what: str, every: float) -> bool:
         now = time.monotonic()
@@ -204,22 +270,34 @@ class Worker:
         return True
 
     async def _heed(self) -> None:
-        """Stop what shall stop, and what is not ours any more."""
-        mine = [work for work in self.works.values() if work.known]
-        if not mine:
-            return
+        """Stop what shall stop, and what is not ours any more; give back what we have without knowing of it, as the
+        answer to a claim was lost.
+        """
         held = await self.store.held(self.lease)
-        for work in mine:
+        for work in tuple(self.works.values()):
             attempt, canceling = held.get(work.id, (0, False))
             if canceling:
                 work.stop("canceled")
-            elif attempt != work.record.attempt and not work.over:
+            elif work.known and attempt != work.record.attempt and not work.over:
                 work.stop("given_back")
+        stray = {id: attempt for id, (attempt, _) in held.items() if id not in self.works}
+        if stray:
+            await self.store.release(self.lease, stray)
+            self._stirred.set()
 
     async def _write(self) -> None:
         changed = [work for work in self.works.values() if work.known and work.changed and work.stopped is None]
-        if changed:
-            await self.store.write(self.lease, [work.step() for work in changed])
+        if not changed:
+            return
+        steps = {work: work.step() for work in changed}
+        try:
+            await self.store.write(self.lease, list(steps.values()))
+        except StoreFailed:
+            for work in changed:
+                work.changed = True
+            raise
+        for work, step in steps.items():
+            work.wrote(step)
 
     async def _claim(self) -> None:
         wanted = {name: room for name in self.router.models if (room := self.room(name))}
@@ -241,9 +319,7 @@ class Worker:
             await self.store.write(self.lease, [failed])
             return
         record.request = b""
-        work = self.begin(record, request)
-        work.known = True
-        self.start(work)
+        self.start(self.begin(record, request))
 
 
 class Held(Struct, frozen=True):

@@ -57,7 +57,7 @@ def test_only_the_holder_of_the_lease_and_the_attempt_is_believed(database: str)
             [job] = await claimed(kept, seconds=-1.0)
             assert await kept.write("you", [step(job, "no")]) == set()
             assert await kept.write("me", [step(job, "one", "two", started=2.0, progress=0.5)]) == {job.id}
-            await kept.expire("you", 3, None)
+            await kept.expire("you", LEASE, 3, None)
             [again] = await claimed(kept, "me")
             assert again.attempt == 2
             assert await kept.write("me", [step(job, "late", begin=2, state="succeeded", finished=3.0)]) == set()
@@ -96,9 +96,9 @@ def test_a_lease_that_ended_is_given_to_others_until_it_was_tried_often_enough(d
                 [job] = await claimed(kept, seconds=-1.0)
                 assert job.attempt == attempt
                 await kept.write("me", [step(job, "lost", started=1.0)])
-                assert await kept.expire("me", 2, None) == 0
+                assert await kept.expire("me", LEASE, 2, None) == 0
                 assert (await found(kept, job)).lease == "me", "one's own leases do not end"
-                assert await kept.expire("you", 2, None) == 1
+                assert await kept.expire("you", LEASE, 2, None) == 1
             there = await found(kept, job)
             assert (there.state, there.lease, there.finished is None) == ("failed", None, False)
             assert there.failure == Failure("worker_lost", "The processes that worked on this job died.")
@@ -113,7 +113,7 @@ def test_leases_are_kept_by_beats(database: str) -> None:
             [job] = await claimed(kept, seconds=-1.0)
             await kept.beat("you", LEASE)
             await kept.beat("me", LEASE)
-            await kept.expire("you", 1, None)
+            await kept.expire("you", LEASE, 1, None)
             assert await kept.held("me") == {job.id: (1, False)}
             assert await kept.held("you") == {}
 
@@ -126,9 +126,9 @@ def test_what_is_given_back_was_no_attempt(database: str) -> None:
             await added(kept)
             [job] = await claimed(kept)
             await kept.write("me", [step(job, "half", started=2.0, progress=0.5)])
-            await kept.release("you", [job.id])
+            await kept.release("you", {job.id: 1})
             assert (await found(kept, job)).lease == "me"
-            await kept.release("me", [job.id])
+            await kept.release("me", {job.id: 1})
             there = await found(kept, job)
             assert (there.state, there.attempt, there.started, there.progress, there.events) == (
                 "queued",
@@ -170,12 +170,12 @@ def test_who_was_told_to_stop_and_died_is_canceled(database: str) -> None:
             await added(kept)
             [job] = await claimed(kept, seconds=-1.0)
             await kept.cancel(job.id)
-            await kept.expire("you", 1, None)
+            await kept.expire("you", LEASE, 1, None)
             assert (await found(kept, job)).state == "canceled"
             other = await added(kept)
             await claimed(kept)
             await kept.cancel(other.id)
-            await kept.release("me", [other.id])
+            await kept.release("me", {other.id: 1})
             assert (await found(kept, other)).state == "canceled"
 
     asyncio.run(check())
@@ -223,9 +223,80 @@ def test_an_owner_has_so_many_that_wait(database: str) -> None:
             with pytest.raises(TooManyJobs):
                 await kept.add(record(), 1, LEASE)
             await kept.add(record(owner="bob"), 1, LEASE)
-            await kept.add(record(lease="me", attempt=1), 1, LEASE)
+            await kept.add(record(lease="me", attempt=1, model="other"), 1, LEASE)
             await claimed(kept)
             await kept.add(record(), 1, LEASE)
+
+    asyncio.run(check())
+
+
+def test_nobody_is_begun_before_those_who_wait(database: str) -> None:
+    async def check() -> None:
+        async with store(database) as kept:
+            waits = await added(kept)
+            late = await kept.add(record(lease="me", attempt=1), MANY, LEASE)
+            assert (late.lease, late.attempt) == (None, 0)
+            assert await kept.queue("echo") == [waits.id, late.id]
+            await claimed(kept)
+            at_once = await kept.add(record(lease="me", attempt=1), MANY, LEASE)
+            assert (await found(kept, at_once)).lease == "me"
+
+    asyncio.run(check())
+
+
+def test_what_is_written_again_replaces_what_was_written(database: str) -> None:
+    async def check() -> None:
+        async with store(database) as kept:
+            await added(kept)
+            [job] = await claimed(kept)
+            picture = File("picture", "image/png", 5)
+            for said in (("a", "b"), ("a", "b", "c")):
+                assert await kept.write("me", [step(job, *said, files=(picture,))]) == {job.id}
+            await kept.write("me", [step(job, "d", begin=3)])
+            assert await words(kept, job) == ["a", "b", "c", "d"]
+            assert (await found(kept, job)).events == 4
+
+    asyncio.run(check())
+
+
+def test_what_shall_stop_does_not_succeed(database: str) -> None:
+    async def check() -> None:
+        async with store(database) as kept:
+            await added(kept)
+            [job] = await claimed(kept)
+            await kept.cancel(job.id)
+            assert await kept.write("me", [step(job, "all", state="succeeded", finished=2.0)]) == set()
+            assert await kept.write("me", [step(job, "all", state="canceled", finished=2.0)]) == {job.id}
+
+    asyncio.run(check())
+
+
+def test_what_is_done_again_meanwhile_is_not_forgotten(database: str) -> None:
+    if database == "memory":
+        pytest.skip("there is no meanwhile")
+
+    async def check() -> None:
+        async with store(database) as kept:
+            job = await added(kept)
+            await kept.cancel(job.id)
+            retried = asyncio.create_task(kept.retry(job.id))
+            swept = asyncio.create_task(kept.sweep(Bounds(1e-9, 0, 0)))
+            if await retried:
+                assert (await found(kept, job)).state == "queued"
+            await swept
+
+    asyncio.run(check())
+
+
+def test_a_lease_that_ends_in_a_far_future_has_ended(database: str) -> None:
+    async def check() -> None:
+        async with store(database) as kept:
+            await added(kept)
+            [job] = await claimed(kept, seconds=86_400.0)
+            assert await kept.expire("you", LEASE, 3, None)
+            assert not await kept.expire("you", LEASE, 3, None)
+            there = await found(kept, job)
+            assert (there.state, there.lease, there.attempt) == ("queued", None, 1)
 
     asyncio.run(check())
 
@@ -285,11 +356,11 @@ def test_what_waits_for_too_long_fails(database: str) -> None:
     async def check() -> None:
         async with store(database) as kept:
             old = await added(kept)
-            await kept.expire("me", 3, None)
+            await kept.expire("me", LEASE, 3, None)
             assert (await found(kept, old)).state == "queued"
-            await kept.expire("me", 3, 1e12)
+            await kept.expire("me", LEASE, 3, 1e12)
             assert (await found(kept, old)).state == "queued"
-            await kept.expire("me", 3, 60.0)
+            await kept.expire("me", LEASE, 3, 60.0)
             there = await found(kept, old)
             assert (there.state, there.failure and there.failure.code) == ("failed", "expired")
 
