@@ -41,7 +41,7 @@ def fresh(url: str) -> str:
     port = url.rpartition(":")[2]
     found = postgresql.programs()
     assert found is not None
-    subprocess.run([found / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "jobs", name], check=True)
+    subprocess.run([found / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "jobs", name], check=True, timeout=60)
     return f"{url}/{name}"
 
 
