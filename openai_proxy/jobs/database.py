@@ -62,9 +62,6 @@ class Database:
     def _tick(self) -> Any:
         return self._now if self.shared else time.monotonic()
 
-    def _until(self, lease: str | None, seconds: float) -> Any:
-        return None if lease is None else self._tick + seconds
-
     async def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         async with reading(self.reading) as connection:
             rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
@@ -74,24 +71,27 @@ class Database:
 
     async def add(self, record: Record, most: int, seconds: float) -> Record:
         values = {name: value for name, value in structs.asdict(record).items() if name in COLUMNS and name != "place"}
+        wanted = record.lease
+        if wanted is not None:
+            others = sa.exists(sa.select(jobs.c.place).where(WAITS, jobs.c.model == record.model))
+            leased = {"lease": record.lease, "leased": self._tick + seconds, "attempt": record.attempt}
+            waiting = {"lease": None, "leased": None, "attempt": 0}
+            values |= {name: sa.case((others, waiting[name]), else_=value) for name, value in leased.items()}
 
         async def add(connection: AsyncConnection) -> Record:
-            if record.lease is not None and await _others_wait(connection, record.model):
-                record.lease, record.attempt = None, 0
-            if record.lease is None:
+            if wanted is None:
                 mine = sa.select(sa.func.count()).where(jobs.c.owner == record.owner, WAITS)
                 if (await connection.execute(mine)).scalar_one() >= most:
                     raise TooManyJobs
-            values.update(lease=record.lease, attempt=record.attempt, leased=self._until(record.lease, seconds))
             insert = self._insert(jobs).values(values).on_conflict_do_nothing(index_elements=["owner", "key"])
-            place = (await connection.execute(insert.returning(jobs.c.place))).scalar_one_or_none()
-            if place is None:
+            kept = (await connection.execute(insert.returning(jobs.c.place, jobs.c.lease, jobs.c.attempt))).first()
+            if kept is None:
                 there = sa.select(jobs, orders.c.sent).join(orders, orders.c.id == jobs.c.id)
                 mine = there.where(jobs.c.owner == record.owner, jobs.c.key == record.key)
                 return _record((await connection.execute(mine)).one())
             order = {"id": record.id, "request": record.request, "sent": record.sent}
             await connection.execute(sa.insert(orders).values(order))
-            record.place = place
+            record.place, record.lease, record.attempt = kept.place, kept.lease, kept.attempt
             return record
 
         return await self._writes.do(add, durable=True)
@@ -270,11 +270,6 @@ class Database:
             if not ids and not reused:
                 return names
             names += await self._writes.do(partial(sweeping.forget, ids=ids, now=self._now))
-
-
-async def _others_wait(connection: AsyncConnection, model: str) -> bool:
-    found = await connection.execute(sa.select(jobs.c.place).where(WAITS, jobs.c.model == model).limit(1))
-    return found.first() is not None
 
 
 def _values(step: Step) -> dict[str, Any]:

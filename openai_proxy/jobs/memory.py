@@ -36,11 +36,11 @@ class MemoryStore:
         for other in self.records.values():
             if record.key is not None and (other.owner, other.key) == (record.owner, record.key):
                 return copy.copy(other)
-        if any(each.model == record.model for each in self._waiting()):
-            record.lease, record.attempt = None, 0
         mine = [each for each in self._waiting() if each.owner == record.owner]
         if record.lease is None and len(mine) >= most:
             raise TooManyJobs
+        if record.lease is not None and any(each.model == record.model for each in self._waiting()):
+            record.lease, record.attempt = None, 0
         record.place = next(self._places)
         record.leased = None if record.lease is None else time.monotonic() + seconds
         self._requests[record.id] = record.request

@@ -121,7 +121,7 @@ class Store(Protocol):
         """Keep a new job for good; or the one that has its owner and key already. If it has a lease, for so long: but
         where others of its model wait it shall wait too, and has none.
 
-        Raises TooManyJobs when it would wait and its owner has `most` that wait.
+        Raises TooManyJobs when it comes to wait and its owner has `most` that wait.
         """
         ...
 

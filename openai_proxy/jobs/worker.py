@@ -185,7 +185,8 @@ class Worker:
         self.lifecycle.leave(Held(work))
         if not work.over:
             work.ended(work.record.state)
-        self._stirred.set()
+        if work.record.model in self._waiting_models:
+            self._stirred.set()
 
     # The life of a process's leases
 
@@ -229,7 +230,7 @@ class Worker:
         jobs = self.config().jobs
         if self.works and self._is_due("beat", jobs.lease / BEATS):
             await self.store.beat(self.lease, jobs.lease)
-        if self.works or self._is_due("heed", EXPIRE_EVERY):
+        if (self.works and self._is_due("heed", TICK / 2)) or self._is_due("stray", EXPIRE_EVERY):
             await self._heed()
         if self.works and self._is_due("write", WRITE_EVERY):
             await self._write()
@@ -273,12 +274,13 @@ class Worker:
         """Stop what shall stop, and what is not ours any more; give back what we have without knowing of it, as the
         answer to a claim was lost.
         """
+        mine = [work for work in self.works.values() if work.known]
         held = await self.store.held(self.lease)
-        for work in tuple(self.works.values()):
+        for work in mine:
             attempt, canceling = held.get(work.id, (0, False))
             if canceling:
                 work.stop("canceled")
-            elif work.known and attempt != work.record.attempt and not work.over:
+            elif attempt != work.record.attempt and not work.over:
                 work.stop("given_back")
         stray = {id: attempt for id, (attempt, _) in held.items() if id not in self.works}
         if stray:
@@ -305,7 +307,8 @@ class Worker:
             return
         records = await self.store.claim(self.lease, self.config().jobs.lease, wanted)
         got = Counter(record.model for record in records)
-        self._waiting_models -= {name for name, room in wanted.items() if got[name] < room}
+        self._waiting_models -= wanted.keys()
+        self._waiting_models |= {name for name, room in wanted.items() if got[name] >= room}
         for record in records:
             await self._take_up(record)
 

@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
     def _add(self, new: Record, seconds: float = LEASE) -> bool:
         same = [id for id, each in self.expected.items() if new.key and (each.owner, each.key) == (new.owner, new.key)]
         waiting = sum(each.waits and each.owner == new.owner for each in self.expected.values())
-        too_many = waiting >= MOST and (new.lease is None or bool(self.queue(new.model)))
+        too_many = waiting >= MOST and new.lease is None
         try:
             kept = self.do(self.store.add(new, MOST, seconds))
         except TooManyJobs:
