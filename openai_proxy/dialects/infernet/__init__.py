@@ -22,6 +22,7 @@ from openai_proxy.dialects.infernet.containers import plain, within
 from openai_proxy.dialects.infernet.deliveries import Deliveries
 from openai_proxy.dialects.infernet.node import Node
 from openai_proxy.dialects.infernet.refusals import answering, render
+from openai_proxy.dialects.infernet.signatures import prepare
 from openai_proxy.dialects.infernet.subscriptions import Subscriptions
 from openai_proxy.dialects.infernet.tasks import Tasks
 from openai_proxy.jobs.places import home
@@ -57,6 +58,8 @@ def build(edge: Edge) -> Dialect:
         ),
         (Operation("PUT", "/api/status", "Record how a job stands; from this machine", body=StatusReport), node.record),
     ]
+    if edge.config.infernet.chain_id is not None:
+        prepare()
     place = place_of("infernet", edge.config)
     if place:
         operations.append((Operation("GET", "/health", "Whether the node lives"), node.health))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -43,8 +44,22 @@ OLD_SUBSCRIPTION = (
 DELEGATED = (("nonce", "uint32"), ("expiry", "uint32"), ("sub", "Subscription"))
 
 
+def prepare() -> None:
+    """Import what this needs, if may be before requests come.
+
+    One of its packages, py_ecc, lifts Python's limit of recursion to 100 000: bodies of many brackets would then
+    overflow the stack and end the process.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        import eth_account.messages  # noqa: F401
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 def recovered(request: DelegatedRequest, chain_id: int, coordinator: str) -> str | None:
     """The address of who signed; None where the signature is none."""
+    prepare()
     from eth_account import Account
     from eth_account.messages import encode_typed_data
 

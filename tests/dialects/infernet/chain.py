@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import threading
 import time
@@ -10,6 +11,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from openai_proxy.dialects.infernet.signatures import prepare
+
+# Whether signatures can be checked here.
+ABLE = importlib.util.find_spec("eth_account") is not None
 COORDINATOR = "0x2E983A1Ba5e8b38AAAeC4B440B9dDcFBf72E15d1"
 OWNER = "0x00Bd138aBD70e2F00903268F3Db08f2D25677C2B"
 OTHER_OWNER = "0x00000000000000000000000000000000000000Aa"
@@ -98,6 +103,7 @@ OLD = "owner:address activeAt:uint32 period:uint32 frequency:uint32 redundancy:u
 
 def signed(sub: dict[str, Any], nonce: int, key: str = KEY, expiry: int | None = None, **data: Any) -> dict[str, Any]:
     """A whole request, signed as infernet-client signs."""
+    prepare()
     from eth_account import Account
     from eth_account.messages import encode_typed_data
 

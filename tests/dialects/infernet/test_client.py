@@ -11,11 +11,11 @@ import pytest
 
 from tests.conftest import servers
 from tests.dialects.infernet.calls import CONTAINER, STREAMING, said
-from tests.dialects.infernet.chain import CHAIN, COORDINATOR, KEY, OWNER, SIGNER, ZERO, chain_node
+from tests.dialects.infernet.chain import ABLE, CHAIN, COORDINATOR, KEY, OWNER, SIGNER, ZERO, chain_node
 from tests.dialects.infernet.conftest import ECHO, Client
 from tests.running import Running
 
-pytest.importorskip("eth_account")
+pytestmark = pytest.mark.skipif(not ABLE, reason="needs eth-account")
 SCRIPTS = Path(__file__).parent / "scripts"
 API, COMMANDS = SCRIPTS / "api.py", SCRIPTS / "commands.py"
 PIZZA = "how do I make pizza?"

@@ -9,7 +9,7 @@ import pytest
 from openai_proxy.configure import ConfigError, read
 from tests.conftest import servers
 from tests.dialects.infernet.calls import CONTAINER, call, said
-from tests.dialects.infernet.chain import COORDINATOR, OWNER, SIGNER
+from tests.dialects.infernet.chain import ABLE, COORDINATOR, OWNER, SIGNER
 from tests.dialects.infernet.conftest import ECHO
 
 WHOLE = f'[infernet]\nchain_id = 1\ncoordinator = "{COORDINATOR}"\n'
@@ -47,8 +47,8 @@ def test_wrong_settings(tmp_path: Path, text: str, word: str) -> None:
     assert word in problems(tmp_path, text)
 
 
+@pytest.mark.skipif(not ABLE, reason="needs eth-account")
 def test_right_settings(tmp_path: Path) -> None:
-    pytest.importorskip("eth_account")
     assert problems(tmp_path, WHOLE + f'signers = {{ "{OWNER}" = "{SIGNER}" }}') == ""
     assert problems(tmp_path, '[infernet]\nnetworks = ["10.0.0.0/8", "::1"]') == ""
 
@@ -77,3 +77,13 @@ def test_only_so_many_jobs_of_one_caller_wait(tmp_path: Path) -> None:
             assert (status, answer.keys()) == (429, {"error", "params"})
         [answer] = call(server, "POST", "/api/jobs/batch", [slow])[1]
         assert answer["error"].startswith("Could not enqueue job: ")
+
+
+@pytest.mark.skipif(not ABLE, reason="needs eth-account")
+def test_bodies_of_many_brackets_do_not_end_the_process(tmp_path: Path) -> None:
+    """A package that checks signatures lifts the limit of recursion, for the whole process."""
+    node = f'{ECHO}\n{WHOLE}signers = {{ "{OWNER}" = "{SIGNER}" }}\n'
+    with servers(tmp_path) as start:
+        server = start(node, path="/health")
+        assert call(server, "POST", "/api/jobs", b'{"a":' * 100_000)[0] == 500
+        assert call(server, "GET", "/health")[0] == 200

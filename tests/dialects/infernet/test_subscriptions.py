@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import servers
 from tests.dialects.infernet.calls import CONTAINER, STREAMING, call, said
 from tests.dialects.infernet.chain import (
+    ABLE,
     CHAIN,
     COORDINATOR,
     KEY,
@@ -27,7 +28,7 @@ from tests.dialects.infernet.chain import (
 from tests.dialects.infernet.conftest import ECHO
 from tests.running import Running
 
-pytest.importorskip("eth_account")
+pytestmark = pytest.mark.skipif(not ABLE, reason="needs eth-account")
 
 
 @pytest.fixture(scope="module")
