@@ -41,9 +41,6 @@ def build(edge: Edge) -> Dialect:
     def any_name(name: str, method: str) -> bool:
         return paths.free(name)
 
-    def known_or_posted(name: str, method: str) -> bool:
-        return known(name, method) or (method == "POST" and paths.free(name))
-
     def route(path: str, handle: Callable[[Incoming], Awaitable[Reply]], takes: Any, *methods: str) -> AimeRoute:
         return AimeRoute(path, edge.endpoint(handle, render_fault, fields=True), methods or METHODS, takes)
 
@@ -56,7 +53,7 @@ def build(edge: Edge) -> Dialect:
             route("/api/endpoints", aime.listed, known),
             route("/api/endpoints/{endpoint}", at(aime.details), any_name),
             route("/api/{endpoint}", at(aime.details), known, "GET"),
-            route("/{endpoint}", at(answers.asked), known_or_posted),
+            route("/{endpoint}", at(answers.asked), known),
             route("/{endpoint}/progress", at(answers.stands), any_name),
             route("/{endpoint}/login", aime.login, any_name),
             route("/{endpoint}/get_client_session_auth_key", aime.login, any_name),

@@ -288,12 +288,12 @@ def test_endpoints_that_are_not_there(server: Running) -> None:
     client = Aime(server, "nothing")
     missing = (404, "There is no endpoint nothing.")
     assert refusal(client.get("/nothing/login")) == missing
-    assert refusal(client.post("/nothing", {"prompt": "x"})) == missing
     assert refusal(client.progress("x")) == missing
     assert refusal(client.get("/api/endpoints/nothing")) == missing
     assert refusal(client.get("/login", endpoint_name="nothing")) == missing
     # These are no paths of this protocol's.
     for path in ("/nothing", "/api/nothing", "/org_echo-1_5"):
         assert client.get(path).json()["error"]["code"] == "not_found"
+        assert client.post(path, {"prompt": "x"}).json()["error"]["code"] == "not_found"
     assert client.post("/health", {}).json()["error"]["code"] == "method_not_allowed"
     assert client.post("/docs", {}).status_code == 405
