@@ -39,6 +39,7 @@ FORMS = {"upload_bytes", "form_parts", "form_field", "audio_seconds"}
 IMAGES = {"image_prompt", "drawn_side", "stored_images"}  # test_image_refusals and test_image_files have these
 ENGINE = {"logit_bias"}  # and test_constraints the others that the echo model cannot do
 SPEECH = {"speech_characters"}  # test_speech has it
+FILES = {"stored_files"}  # the tests of predictions have it
 OPTIONS = {"token_ids", "bad_words", "template_bytes"}  # test_options has these
 
 MESSAGE = {"role": "user", "content": "x"}
@@ -141,6 +142,7 @@ def test_every_limit_has_a_test() -> None:
         *TOKENS,
         *SPEECH,
         *FETCHED,
+        *FILES,
         "model_name",
     }
     assert {field.name for field in msgspec.structs.fields(Limits)} == tested
