@@ -97,7 +97,7 @@ def test_who_is_not_known_has_to_log_in(locked: Running, credentials: dict[str, 
     client = Aime(locked, "public")
     assert refusal(client.post("/public", {"prompt": "hello", **credentials})) == (401, UNKNOWN)
     assert refusal(client.get("/public", prompt="hello", **credentials)) == (401, UNKNOWN)
-    assert refusal(client.post("/nothing", {"prompt": "hello", **credentials})) == (401, UNKNOWN)
+    assert client.post("/nothing", {"prompt": "hello", **credentials}).status_code == 401
     assert refusal(client.get("/api/endpoints", **credentials)) == (401, UNKNOWN)
     assert refusal(client.get("/api/endpoints/public", **credentials)) == (401, UNKNOWN)
     assert refusal(client.get("/api/public", **credentials)) == (401, UNKNOWN)
@@ -167,7 +167,7 @@ def test_a_login_is_known_to_all_workers_and_ends_with_its_key(serve: Serve, tmp
     file = tmp_path / "keys"
     key, line = keys.new("alice")
     keys.add(file, line)
-    text = f'{SETTINGS}{LOCKED}\n[auth]\nkey_file = "{file}"\n'
+    text = f'{SETTINGS}{LOCKED}\n[auth]\nkey_file = "{file}"\n'.replace('database = "memory"', "")
     server = serve(text, "--workers", "2", path="/livez", OPENAI_PROXY_KEYS=f"ops:admin={ADMIN}")
     client = Aime(server, "public", key)
     client.login()
