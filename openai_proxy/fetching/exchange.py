@@ -5,6 +5,7 @@ redirects, cookies or codings, and reads nothing of the environment.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import httpcore2
 from httpcore2 import AsyncHTTP11Connection, AsyncNetworkStream, Response
+from msgspec import Struct
 
 from openai_proxy.fetching import NotFetched
 from openai_proxy.fetching.address import Address
@@ -22,6 +24,8 @@ HEADERS = (
     (b"Accept-Encoding", b"identity"),
     (b"Connection", b"close"),
 )
+# What is read of an answer that nobody wants: whoever writes it should not find the connection cut in the middle.
+GLIMPSE, GLIMPSE_TIME = 1024, 0.5
 # What a first look is taken at.
 BEGINNING = 16
 # Each piece costs work whatever its size: so many may be small, the others have so many bytes on average.
@@ -29,6 +33,17 @@ SMALL_PIECES, WHOLESOME = 256, 512
 BREATH = 64
 # Of the head, with any that only say to wait; and beside the body, for the marks between its pieces.
 MOST_OF_HEAD, MARKS = 32_768, 65_536
+
+
+class Question(Struct, frozen=True):
+    """What is asked; the host comes by itself, the length of a body does not."""
+
+    method: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes = b""
+
+
+GET = Question(b"GET", HEADERS)
 
 
 class Metered(AsyncNetworkStream):
@@ -54,22 +69,28 @@ class Metered(AsyncNetworkStream):
 
 @asynccontextmanager
 async def asked(
-    address: Address, ips: Sequence[str], context: ssl.SSLContext | None, until: float, most: int
+    address: Address,
+    ips: Sequence[str],
+    context: ssl.SSLContext | None,
+    until: float,
+    most: int,
+    question: Question = GET,
 ) -> AsyncGenerator[Response, None]:
-    """The answer to a GET at one of `ips`, of which only the head was read. Raises NotFetched.
+    """The answer at one of `ips`, of which only the head was read. Raises NotFetched.
 
     The connection, its TLS included, has to be there at `until` (monotonic seconds); of the body `most` bytes are there
-    to be read, and their framing.
+    to be read, and their framing; with 0 no more than a glimpse.
     """
     with telling():
         stream = Metered(await _connected(address, ips, context, until), MOST_OF_HEAD)
     try:
         url = httpcore2.URL(scheme=address.scheme, host=address.host, port=address.port, target=address.target)
         connection = AsyncHTTP11Connection(url.origin, stream)
-        request = httpcore2.Request(b"GET", url, headers=[(b"Host", address.authority.encode("ascii")), *HEADERS])
+        headers = [(b"Host", address.authority.encode("ascii")), *question.headers]
+        request = httpcore2.Request(question.method, url, headers=headers, content=question.body)
         with telling():
             response = await connection.handle_async_request(request)
-        stream.left += 2 * most + MARKS
+        stream.left = stream.left + 2 * most + MARKS if most else GLIMPSE
         yield response
     finally:
         await stream.aclose()
@@ -98,6 +119,15 @@ async def whole(response: Response, most: int, begins: Callable[[bytes], bool], 
     if not known:
         _check(body, begins)
     return bytes(body)
+
+
+async def status_of(response: Response) -> int:
+    """The status of an answer that was `asked` for a glimpse, which is taken."""
+    with contextlib.suppress(NotFetched), telling():
+        async with asyncio.timeout(GLIMPSE_TIME), aclosing(response.aiter_stream()) as stream:
+            async for _ in stream:
+                pass
+    return int(response.status)
 
 
 def header(response: Response, name: bytes) -> bytes | None:

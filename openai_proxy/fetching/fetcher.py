@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import ipaddress
 import logging
-import os
-import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from backends.trace import current
@@ -23,7 +20,8 @@ from openai_proxy.fetching import NotFetched
 from openai_proxy.fetching.address import Address, LocalFile, follow, matches, read
 from openai_proxy.fetching.local import read_local
 from openai_proxy.fetching.lookup import LookUp, Resolver
-from openai_proxy.fetching.reach import reachable
+from openai_proxy.fetching.reach import checked
+from openai_proxy.fetching.trust import Trust
 from openai_proxy.fetching.turns import Turns
 
 # Tells how a fetch ended, after how many seconds, with how many bytes.
@@ -46,7 +44,7 @@ class Fetcher:
         self._config = config
         self._tell = tell
         self._turns = Turns()
-        self._trusted: tuple[Media, ssl.SSLContext] | None = None
+        self._trust = Trust("media.ca_file")
 
     def read(self, url: str, param: str, *, upstream: bool = False) -> Address | LocalFile:
         """What an address means, if that may be fetched by what can be read of it; by an `upstream` if not here.
@@ -116,38 +114,14 @@ class Fetcher:
         from openai_proxy.fetching.exchange import asked, header, whole
 
         for _ in range(config.media.redirects + 1):
-            context = await self._context(config.media) if address.scheme == "https" else None
+            context = await self._trust.context(config.media) if address.scheme == "https" else None
             until = time.monotonic() + config.timeouts.fetch_connect
-            ips = await self._checked(address, config)
+            ips = await checked(address, self.look_up, config.media.networks, config.timeouts.fetch_connect)
             async with asked(address, ips, context, until, config.limits.fetched_bytes) as response:
                 if response.status not in REDIRECTS:
                     return await whole(response, config.limits.fetched_bytes, begins, took)
                 address = _next(address, header(response, b"location"), config)
         raise NotFetched("refused", f"more than {config.media.redirects} redirects")
-
-    async def _checked(self, address: Address, config: Config) -> list[str]:
-        """The IP addresses to try: of each family the first. Raises NotFetched if any of them all is out of bounds."""
-        try:
-            async with asyncio.timeout(config.timeouts.fetch_connect):
-                found: Sequence[str] = await self.look_up(address.host, address.port)
-        except TimeoutError:
-            raise NotFetched("timed_out", "the resolver did not answer in time") from None
-        networks = [ipaddress.ip_network(each) for each in config.media.networks]
-        for ip in found:
-            if not reachable(ip, networks):
-                raise NotFetched("blocked", f"{ip} is not public")
-        if not found:
-            raise NotFetched("no_such_name", "has no address")
-        first: dict[bool, str] = {}
-        for ip in found:
-            first.setdefault(":" in ip, ip)
-        return list(first.values())
-
-    async def _context(self, media: Media) -> ssl.SSLContext:
-        """Whom to trust; read once for each configuration, as that takes a while."""
-        if self._trusted is None or self._trusted[0] is not media:
-            self._trusted = (media, await asyncio.to_thread(_trusting, media.ca_file))
-        return self._trusted[1]
 
 
 def _note(source: Address | LocalFile, outcome: str, note: str, seconds: float) -> None:
@@ -157,14 +131,6 @@ def _note(source: Address | LocalFile, outcome: str, note: str, seconds: float) 
     level = logging.INFO if outcome in ("ok", "canceled") else logging.WARNING
     request = "-" if trace is None else trace.request_id
     log.log(level, "fetch from %s: %s (%s), %.0f ms, request %s", host, outcome, note, seconds * 1000, request)
-
-
-def _trusting(file: str | None) -> ssl.SSLContext:
-    """Raises NotFetched."""
-    try:
-        return ssl.create_default_context(cafile=file and os.path.expanduser(file))
-    except OSError as error:
-        raise NotFetched("unreachable", f"media.ca_file cannot be read: {error}") from error
 
 
 def _unasked(address: Address, media: Media) -> str | None:

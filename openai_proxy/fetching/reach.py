@@ -7,9 +7,14 @@ pass, behind which any IPv4 address can hide, and changes with its version.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
+
+from openai_proxy.fetching import NotFetched
+from openai_proxy.fetching.address import Address
+from openai_proxy.fetching.lookup import LookUp
 
 Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -37,6 +42,25 @@ NOT_PUBLIC_6 = tuple(
 )
 # The last 64 bits of ISATAP begin so, before an IPv4 address.
 ISATAP = (0x00005EFE, 0x02005EFE)
+
+
+async def checked(address: Address, look_up: LookUp, networks: Iterable[str], seconds: float) -> list[str]:
+    """The IP addresses to try: of each family the first. Raises NotFetched if any of them all is out of bounds."""
+    try:
+        async with asyncio.timeout(seconds):
+            found: Sequence[str] = await look_up(address.host, address.port)
+    except TimeoutError:
+        raise NotFetched("timed_out", "the resolver did not answer in time") from None
+    listed = [ipaddress.ip_network(each) for each in networks]
+    for ip in found:
+        if not reachable(ip, listed):
+            raise NotFetched("blocked", f"{ip} is not public")
+    if not found:
+        raise NotFetched("no_such_name", "has no address")
+    first: dict[bool, str] = {}
+    for ip in found:
+        first.setdefault(":" in ip, ip)
+    return list(first.values())
 
 
 def reachable(text: str, networks: Iterable[Network]) -> bool:
