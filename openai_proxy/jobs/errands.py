@@ -86,8 +86,12 @@ class Errands:
         return await self.save(errand)
 
     def hold(self, errand: Errand) -> None:
-        """Have nobody else run an errand until it is saved again."""
+        """Have nobody else run an errand until it is saved again. Who runs it may hold a copy for later."""
         self._held[errand.id] = errand
+
+    def leave(self, errand: Errand) -> None:
+        """Hold it no longer: it is run when it is due."""
+        self._held.pop(errand.id, None)
 
     async def save(self, errand: Errand) -> bool:
         """Keep a change, or a new errand that is not run now. False where somebody else changed it since it was read,
@@ -134,7 +138,8 @@ class Errands:
 
     def _left(self, errand: Errand) -> None:
         self._tasks.pop(errand.id, None)
-        self._held.pop(errand.id, None)
+        if self._held.get(errand.id) is errand:
+            del self._held[errand.id]
         self._stirred.set()
 
     async def _run(self, errand: Errand) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from pathlib import Path
 
@@ -142,5 +143,31 @@ def test_one_that_waits_for_its_time_is_run_then_and_one_that_is_held_is_not(dat
             await asyncio.wait_for(ran.wait(), 5)
             assert [id for id, _ in seen] == ["again", "again"]
             assert seen[1][1] - seen[0][1] >= 0.5
+
+    asyncio.run(check())
+
+
+def test_who_runs_one_may_hold_a_copy_until_it_leaves_it(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with desk("memory", tmp_path) as server:
+            errands, runs = server.jobs.errands, asyncio.Semaphore(0)
+            copies: list[Errand] = []
+
+            async def run(each: Errand) -> None:
+                copies.append(copy.copy(each))
+                errands.hold(copies[-1])
+                runs.release()
+
+            errands.run_by("test", run)
+            assert await errands.begin(errand("one"))
+            await asyncio.wait_for(runs.acquire(), 5)
+            await asyncio.sleep(0)
+            assert (await errands.find(["one"]))["one"] == copies[0]
+            assert errands.shelf is not None
+            await errands.shelf.beat({"one": copies[0].version}, -1.0)  # as if it had not been held
+            await asyncio.wait_for(runs.acquire(), 5)
+            assert copies[1].version == copies[0].version + 1
+            errands.leave(copies[1])
+            assert not await errands.save(copies[0])
 
     asyncio.run(check())
