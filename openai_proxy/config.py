@@ -246,6 +246,27 @@ class JobSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     attempts: Annotated[Count, Meta(description="processes that may die of a job before it fails")] = 3
 
 
+class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Webhooks: addresses that are called when a prediction goes on. Off without a secret, and without domains."""
+
+    secret_file: Annotated[str | None, Meta(description="file with the secret they are signed with")] = None
+    secret_env: Annotated[str, Meta(description="environment variable with it")] = "OPENAI_PROXY_WEBHOOK_SECRET"  # noqa: S105 - its name
+    domains: Annotated[
+        tuple[str, ...], Meta(description='hosts that may be called; "*.example.org": all below it; "*": any')
+    ] = ()
+    networks: Annotated[
+        tuple[str, ...], Meta(description='networks that may be called beside public ones, such as "10.0.0.0/8"')
+    ] = ()
+    schemes: Annotated[tuple[Literal["https", "http"], ...], Meta(description="of addresses to call")] = ("https",)
+    ports: Annotated[tuple[Port, ...], Meta(description="that may be connected to")] = (443, 80)
+    ca_file: Annotated[str | None, Meta(description="certificates to trust instead of the system's")] = None
+    at_once: Annotated[Count, Meta(description="calls that run at once, shared among workers")] = 64
+    per_host: Annotated[Count, Meta(description="of these to one host, shared among workers")] = 4
+    tries: Annotated[int, Meta(ge=1, le=20, description="calls that tell of an end, until one is answered")] = 5
+    retry_time: Annotated[Seconds, Meta(description="between the first of these and the last")] = 3600.0
+    waiting: Annotated[Count, Meta(description="webhooks of one key that are not done with")] = 1000
+
+
 class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long anything may take."""
 
@@ -259,6 +280,7 @@ class Timeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     send: Annotated[Seconds, Meta(description="a client that takes nothing")] = 30.0
     fetch: Annotated[Seconds, Meta(description="fetching a picture, its redirects included")] = 15.0
     fetch_connect: Annotated[Seconds, Meta(description="looking a name up and connecting, for a fetch")] = 3.0
+    webhook: Annotated[Seconds, Meta(description="calling a webhook, from looking its name up on")] = 5.0
     stored_image: Annotated[Seconds, Meta(description="a picture at its address, before it is forgotten")] = 3600.0
     stored_file: Annotated[Seconds, Meta(description="a file that was handed in, before it is forgotten")] = 86_400.0
     ping: Annotated[Seconds, Meta(description="silence after which a stream gets a keep-alive comment")] = 15.0
@@ -349,5 +371,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     protocols: Protocols = Protocols()
     aime: Aime = Aime()
     infernet: Infernet = Infernet()
+    webhooks: WebhookSettings = WebhookSettings()
     models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}
     default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

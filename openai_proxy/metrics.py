@@ -79,6 +79,9 @@ class Metrics:
         self.jobs_waiting = self._gauge("jobs_waiting", "jobs that wait for their turn", "model")
         self.job_waiting_seconds = self._histogram("job_waiting_seconds", "jobs from arrival to slot", "model")
         self.job_running_seconds = self._histogram("job_running_seconds", "jobs from slot to end", "model")
+        self.webhooks = self._counter("webhooks", "calls of webhooks, by how they ended", "event", "outcome")
+        self.webhook_seconds = self._histogram("webhook_seconds", "one of these calls").labels()
+        self.webhooks_given_up = self._counter("webhooks_given_up", "webhooks that never arrived").labels()
         lost = "work on jobs that was cut off by the death of a process"
         self.job_attempts_lost = self._counter("job_attempts_lost", lost).labels()
         self.config_revision = self._gauge("config_revision", "counts configurations taken since the start")

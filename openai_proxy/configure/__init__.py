@@ -23,6 +23,7 @@ from openai_proxy.configure.layers import Layers
 from openai_proxy.configure.problems import ConfigError, Problem
 from openai_proxy.configure.rules import check
 from openai_proxy.configure.shape import build
+from openai_proxy.configure.webhooks import check_webhooks
 
 __all__ = ["ConfigError", "Problem", "file_of", "key_file", "read"]
 
@@ -39,6 +40,7 @@ def read(path: pathlib.Path | None, environ: Mapping[str, str], overrides: Mappi
     if config is not None:
         config = with_folders(config, environ)
         check(config, layers.report, whole="models" not in layers.faulty)
+        check_webhooks(config.webhooks, environ, layers.report)
     if layers.problems or config is None:
         raise ConfigError(sorted(layers.problems, key=lambda problem: (problem.where, problem.line or 0)))
     return config

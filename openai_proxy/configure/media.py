@@ -1,4 +1,6 @@
-"""What must hold in the section `[media]` beyond the type of each setting."""
+"""What must hold in the section `[media]`, and wherever else addresses of clients are asked, beyond the type of each
+setting.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +9,36 @@ import os
 import ssl
 
 from backends.wording import shown
-from openai_proxy.config import Media
+from openai_proxy.config import Media, WebhookSettings
 from openai_proxy.configure.shape import Report
 from openai_proxy.fetching.address import Address, read
 
 
 def check_media(media: Media, report: Report) -> None:
+    check_reach("media", media, "fetched", report)
+    if media.local_dir is not None and not _is_folder(media.local_dir):
+        report(("media", "local_dir"), f"media.local_dir: {shown(media.local_dir)} is not a folder")
+
+
+def check_reach(section: str, settings: Media | WebhookSettings, done: str, report: Report) -> None:
+    """What says whom to ask, and whom to believe; `done` is what is done there."""
     for field in ("schemes", "ports"):
-        if not getattr(media, field):
-            report(("media", field), f"media.{field} is empty: nothing could be fetched")
-    for domain in media.domains:
+        if not getattr(settings, field):
+            report((section, field), f"{section}.{field} is empty: nothing could be {done}")
+    for domain in settings.domains:
         if problem := wrong_domain(domain):
-            report(("media", "domains"), f"{shown(domain)} {problem}")
-    for network in media.networks:
+            report((section, "domains"), f"{shown(domain)} {problem}")
+    for network in settings.networks:
         try:
             ipaddress.ip_network(network)
         except ValueError:
-            report(("media", "networks"), f'{shown(network)} is not a network such as "10.0.0.0/8"')
-    if media.local_dir is not None and not _is_folder(media.local_dir):
-        report(("media", "local_dir"), f"media.local_dir: {shown(media.local_dir)} is not a folder")
-    if media.ca_file is not None:
+            report((section, "networks"), f'{shown(network)} is not a network such as "10.0.0.0/8"')
+    if settings.ca_file is not None:
         try:
-            ssl.create_default_context(cafile=os.path.expanduser(media.ca_file))
+            ssl.create_default_context(cafile=os.path.expanduser(settings.ca_file))
         except (OSError, ValueError) as error:
             reason = "holds no certificates" if isinstance(error, ssl.SSLError) else "cannot be read"
-            report(("media", "ca_file"), f"media.ca_file: {shown(media.ca_file)} {reason}")
+            report((section, "ca_file"), f"{section}.ca_file: {shown(settings.ca_file)} {reason}")
 
 
 def wrong_domain(domain: str) -> str | None:

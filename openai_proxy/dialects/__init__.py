@@ -27,6 +27,7 @@ from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
 from openai_proxy.router import Router
 from openai_proxy.ticker import Ticker
+from openai_proxy.webhooks.webhooks import Webhooks
 from openai_proxy.wire import Endpoint, Handle, RenderFault, Showing, Wire, render_fault
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Edge:
         self.fetcher = Fetcher(lambda: self.config, self._fetched)
         self.asking = Asking(self.router, self.fetcher, lambda: self.config)
         self.jobs = jobs_of(self.router, self.lifecycle, self.metrics, lambda: self.config)
+        self.webhooks = Webhooks(self.jobs, self.metrics, lambda: self.config)
         self.reload: Callable[[], Awaitable[None]] | None = None
         self.fleet: Fleet | None = None
         self.admits: tuple[Admit, ...] = ()

@@ -29,6 +29,7 @@ from openai_proxy.config import (
     Server,
     Timeouts,
     Vision,
+    WebhookSettings,
 )
 from openai_proxy.errors import TABLE
 from openai_proxy.keys import Keys
@@ -47,6 +48,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "aime": Aime,
     "aime.endpoints.NAME": AimeEndpoint,
     "infernet": Infernet,
+    "webhooks": WebhookSettings,
     "infernet.containers.NAME": Container,
     "models.NAME": ModelConfig,
 }

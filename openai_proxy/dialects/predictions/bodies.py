@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 LONGEST_WAIT = 60
 WAIT = re.compile(r"wait(?:\s*=\s*\"?(\d{1,9})\"?)?")
@@ -20,9 +20,14 @@ class PredictionBody(Struct, kw_only=True):
     version: str | None = None
     model: str | None = None
     stream: bool | None = None
-    webhook: str | None = None
-    webhook_completed: str | None = None
-    webhook_events_filter: list[str] | None = None
+    webhook: Annotated[
+        str | None, Meta(description="an address that is called with the prediction, signed, as it goes on")
+    ] = None
+    webhook_completed: Annotated[str | None, Meta(description="the same, for `completed` alone")] = None
+    webhook_events_filter: Annotated[
+        list[Literal["start", "output", "logs", "completed"]] | None,
+        Meta(description="what the webhook is told of; all if absent or empty"),
+    ] = None
 
 
 class RunBody(Struct, kw_only=True):

@@ -91,13 +91,25 @@ def shown(job: Job, events: Sequence[JobEvent], output: Output, place: str) -> P
         input=sent.input,
         output=output,
         error=None if job.failure is None else job.failure.message,
-        logs=_logs(job, sent),
+        logs=logs_of(job),
         metrics=_metrics(job, events),
         created_at=moment(job.created),
         started_at=None if job.started is None else moment(job.started),
         completed_at=None if job.finished is None else moment(job.finished),
         urls=Urls(get=url, cancel=f"{url}/cancel", stream=f"{url}/stream"),
     )
+
+
+async def whole(job: Job, jobs: Jobs, place: str) -> Prediction:
+    """The prediction with all that its job made so far. Raises JobNotFound or StoreFailed.
+
+    Of one that waits nothing need be read, however often it is asked for.
+    """
+    events = await jobs.events(job.id, job.owner) if job.events else ()
+    output = await output_of(job, events, jobs)
+    prediction = shown(job, events, output, place)
+    prediction.data_removed = job.kind in DRAWN and job.state == "succeeded" and output is None
+    return prediction
 
 
 def starting(prediction: Prediction) -> Prediction:
@@ -109,9 +121,9 @@ def starting(prediction: Prediction) -> Prediction:
     return msgspec.structs.replace(prediction, status="starting", output=None, error=None, **times)
 
 
-def _logs(job: Job, sent: Sent) -> str:
+def logs_of(job: Job) -> str:
     """What had no effect, and for what takes its time the line that clients read their progress from."""
-    lines = list(sent.notes)
+    lines = list(sent_of(job).notes)
     if job.note and not job.ended:
         lines.append(job.note)
     if job.kind in DRAWN and job.progress:

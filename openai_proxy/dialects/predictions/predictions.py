@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -24,21 +24,22 @@ from openai_proxy.dialects.predictions.prediction import (
     ORIGIN,
     Prediction,
     Sent,
-    output_of,
     shown,
     starting,
+    whole,
 )
 from openai_proxy.dialects.predictions.references import Reference, resolve
 from openai_proxy.dialects.predictions.sources import Sources
 from openai_proxy.dialects.predictions.streaming import streamed
+from openai_proxy.dialects.predictions.webhooks import Told, hook_of
 from openai_proxy.errors import EdgeError, InvalidRequest, NotFound
-from openai_proxy.jobs.job import Job, JobEvent, Order
+from openai_proxy.jobs.job import Job, Order
 from openai_proxy.jobs.store import Filter
 from openai_proxy.jobs.uploads import Uploads
+from openai_proxy.webhooks.webhooks import Hook
 from openai_proxy.wire import JSON, SSE, Flow, Headers, Incoming, Reply
 
 PAGE = 100
-NO_WEBHOOKS = "Webhooks are not enabled on this server."
 
 
 class Predictions:
@@ -49,19 +50,18 @@ class Predictions:
         self.uploads = uploads
         self.prefix = prefix
         self.readers: Counter[str] = Counter()
+        edge.webhooks.told_by(ORIGIN, Told(edge.jobs, edge.webhooks.pace))
 
     # One prediction is made
 
     async def create(self, incoming: Incoming) -> Reply:
         """201 with the prediction, when it has ended for who prefers to wait; 202 when that takes longer."""
         body, _ = await decode(incoming.body, PredictionBody)
-        _no_webhooks(body)
         return await self._created(incoming, await self._begun(incoming, body, self._meant(body)))
 
     async def create_of(self, incoming: Incoming) -> Reply:
         """The same for the model that the path names."""
         body, _ = await decode(incoming.body, PredictionBody)
-        _no_webhooks(body)
         return await self._created(incoming, await self._begun(incoming, body, self.of_path(incoming)))
 
     async def run(self, incoming: Incoming) -> Reply:
@@ -82,6 +82,7 @@ class Predictions:
         return Flow(self._read(job, "", cancel=True), (*SSE, (b"x-prediction-id", job.id.encode())))
 
     async def _begun(self, incoming: Incoming, body: PredictionBody | RunBody, meant: Reference) -> Job:
+        hook = await self._hook(incoming, body)
         sources = Sources(self.edge.fetcher, self.uploads, incoming.caller.name, f"{self.place(incoming, 'files')}/")
         try:
             found = await translated(body.input, meant.served.known(meant.id), sources)
@@ -105,7 +106,14 @@ class Predictions:
             key=key,
             digest=digest,
         )
-        return await self.edge.jobs.submit(order)
+        return await (self.edge.jobs.submit(order) if hook is None else self.edge.webhooks.submit(order, hook))
+
+    async def _hook(self, incoming: Incoming, body: PredictionBody | RunBody) -> Hook | None:
+        """Raises InvalidRequest and its kin."""
+        if isinstance(body, RunBody):
+            return None
+        place = self.place(incoming, "predictions")
+        return await hook_of(body, incoming.caller.name, place, self.edge.webhooks)
 
     def _meant(self, body: PredictionBody | RunBody) -> Reference:
         """The model that a body names. Raises InvalidRequest."""
@@ -177,15 +185,7 @@ class Predictions:
         return await self.edge.jobs.get(incoming.scope["path_params"]["id"], incoming.caller.name)
 
     async def _reply(self, incoming: Incoming, job: Job, status: int, more: Headers = ()) -> Reply:
-        events = await self._events(job)
-        output = await output_of(job, events, self.edge.jobs)
-        prediction = shown(job, events, output, self.place(incoming, "predictions"))
-        prediction.data_removed = job.kind in DRAWN and job.state == "succeeded" and output is None
-        return _reply(prediction, status, more)
-
-    async def _events(self, job: Job) -> Sequence[JobEvent]:
-        """What there is by now. Of one that waits nothing need be read, however often it is asked for."""
-        return await self.edge.jobs.events(job.id, job.owner) if job.events else ()
+        return _reply(await whole(job, self.edge.jobs, self.place(incoming, "predictions")), status, more)
 
     # Many predictions
 
@@ -205,8 +205,7 @@ class Predictions:
     async def _listed(self, job: Job, place: str) -> Prediction:
         if job.kind in DRAWN:
             return shown(job, (), None, place)
-        events = await self._events(job)
-        return shown(job, events, await output_of(job, events, self.edge.jobs), place)
+        return await whole(job, self.edge.jobs, place)
 
     def place(self, incoming: Incoming, what: str) -> str:
         """Where these lie, as this client knows it."""
@@ -221,13 +220,6 @@ def _sent(meant: Reference, body: PredictionBody | RunBody, found: Translated) -
     written = Raw(msgspec.json.encode(body.input))
     several = isinstance(found.fields.get("input"), list)
     return msgspec.json.encode(Sent(meant.full, meant.version, written, tuple(found.notes), several))
-
-
-def _no_webhooks(body: PredictionBody) -> None:
-    """Raises InvalidRequest."""
-    for name in ("webhook", "webhook_completed"):
-        if getattr(body, name) is not None:
-            raise InvalidRequest(NO_WEBHOOKS, param=name)
 
 
 def _named(error: EdgeError | BackendError, names: Mapping[str, str]) -> EdgeError | BackendError:
