@@ -54,10 +54,10 @@ def wrong_postgresql(database: str) -> str | None:
     """Why this cannot be connected to, if it cannot; nothing is connected."""
     if importlib.util.find_spec("asyncpg") is None:
         return f"PostgreSQL needs the package asyncpg: {INSTALL.format('postgresql')}"
-    from openai_proxy.jobs.connections import engines
+    from openai_proxy.jobs.connections import connections
 
     try:
-        engines("postgresql://" + database.partition("://")[2])
+        connections("postgresql://" + database.partition("://")[2])
     except (StoreFailed, ValueError):
         return 'this is no address like "postgresql://USER@HOST/NAME"'
     return None

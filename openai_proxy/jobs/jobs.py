@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from msgspec.structs import replace
 from openai_proxy.config import Config
 from openai_proxy.errors import JobNotFound, KeyReused, StoreFailed, WrongState
 from openai_proxy.jobs.encoding import decode_events, encode_request, kind_of
+from openai_proxy.jobs.ended import Ended
 from openai_proxy.jobs.errands import Errands
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.job import FINAL, Job, JobEvent, Order
@@ -26,8 +26,6 @@ from openai_proxy.jobs.store import Filter, Record, Store
 from openai_proxy.jobs.work import Work
 from openai_proxy.jobs.worker import Worker
 
-# Jobs that ended here are told from memory for a while: so many, none with more events than this.
-REMEMBERED, FEW_EVENTS = 256, 5000
 # How often jobs of other processes are looked at, and how long one that is canceled is waited for, in seconds.
 LOOK_EVERY, LET_GO = 0.25, 1.0
 # How often it is tried to open what does not open, in seconds.
@@ -60,7 +58,7 @@ class Jobs:
         self.errands = Errands(self.open)
         self._make = make
         self._hire = hire
-        self._ended: OrderedDict[str, Work] = OrderedDict()
+        self._ended = Ended()
         self._opening: asyncio.Task[None] | None = None
         self._resuming: asyncio.Task[None] | None = None
         self._told = ""
@@ -166,7 +164,7 @@ class Jobs:
     async def events(self, id: str, owner: str | None) -> list[JobEvent]:
         """All events that there are by now. Raises JobNotFound or StoreFailed."""
         record = await self._find(id, owner)
-        work = self._work(id)
+        work = self.worker.works.get(id)
         return list(work.events) if work is not None else [event for _, event in await self._stored(record, 0)]
 
     async def follow(self, id: str, owner: str | None, after: int = 0) -> AsyncGenerator[tuple[int, JobEvent], None]:
@@ -175,7 +173,7 @@ class Jobs:
         It ends early where work on the job begins anew. Raises JobNotFound or StoreFailed.
         """
         record = await self._find(id, owner)
-        work = self._work(id)
+        work = self.worker.works.get(id)
         if work is not None:
             async for found in work.follow(after):
                 yield found
@@ -202,7 +200,7 @@ class Jobs:
             left = LOOK_EVERY if until is None else until - time.monotonic()
             if record.state in FINAL or left <= 0:
                 return await self._shown(record)
-            work = self._work(id)
+            work = self.worker.works.get(id)
             try:
                 async with asyncio.timeout(None if until is None and work is not None else left):
                     await (asyncio.sleep(LOOK_EVERY) if work is None else work.until_over())
@@ -231,10 +229,12 @@ class Jobs:
         self.worker.waits(record.model)
         return await self.get(id, owner)
 
-    async def page(self, filter: Filter, limit: int) -> list[tuple[int, Job]]:
-        """Jobs, the newest first, each with its place for `Filter.before`. Raises StoreFailed."""
+    async def page(self, filter: Filter, limit: int, *, sent: bool = True) -> list[tuple[int, Job]]:
+        """Jobs, the newest first, each with its place for `Filter.before`. What their clients sent may be absent where
+        it is not asked for. Raises StoreFailed.
+        """
         await self.open()
-        records = await self.store.page(filter, limit)
+        records = await self.store.page(filter, limit, sent=sent)
         return [(record.place, await self._shown(self._newest(record))) for record in records]
 
     async def read(self, name: str) -> bytes | None:
@@ -243,24 +243,25 @@ class Jobs:
 
     # What is known of a job, and from where
 
-    def _work(self, id: str) -> Work | None:
-        return self.worker.works.get(id) or self._ended.get(id)
-
     def _newest(self, record: Record) -> Record:
-        work = self._work(record.id)
+        work = self.worker.works.get(record.id)
         return record if work is None else work.record
 
     async def _find(self, id: str, owner: str | None) -> Record:
         await self.open()
-        work = self._work(id)
-        record = await self._reading.find(id) if work is None else work.record
+        known = self.worker.works.get(id) or self._ended.get(id)
+        record = await self._reading.find(id) if known is None else known.record
         if record is None or (owner is not None and record.owner != owner):
             raise JobNotFound
         return record
 
     async def _stored(self, record: Record, after: int) -> list[tuple[int, JobEvent]]:
+        past = self._ended.get(record.id)
+        pieces = await self.store.events(record.id, record.attempt, after) if past is None else past.pieces
+        if past is None and after == 0:
+            self._ended.put(record, pieces)
         found: list[tuple[int, JobEvent]] = []
-        for begin, data in await self.store.events(record.id, record.attempt, after):
+        for begin, data in pieces:
             events = enumerate(decode_events(data), begin + 1)
             found.extend((number, event) for number, event in events if number > after)
         return found
@@ -276,11 +277,7 @@ class Jobs:
         return _job(record, ahead + await self._queues.position(record.model, record.id))
 
     def _remember(self, work: Work) -> None:
-        # Others may be done again, by another process.
-        if work.record.state == "succeeded" and len(work.events) <= FEW_EVENTS:
-            self._ended[work.id] = work
-        while len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+        self._ended.put(work.record, work.pieces)
 
 
 def _record(order: Order, model: str) -> Record:

@@ -160,7 +160,7 @@ class MemoryStore:
         found = self._events.get(id, [])
         return [(first, data) for of, first, data in found if of == attempt]
 
-    async def page(self, filter: Filter, limit: int) -> list[Record]:
+    async def page(self, filter: Filter, limit: int, *, sent: bool = True) -> list[Record]:
         fitting = [copy.copy(record) for record in self.records.values() if _fits(record, filter)]
         return sorted(fitting, key=lambda record: -record.place)[:limit]
 

@@ -170,8 +170,8 @@ class Store(Protocol):
         """The encoded events from number `begin` on, in pieces, each with the number of its first."""
         ...
 
-    async def page(self, filter: Filter, limit: int) -> list[Record]:
-        """Jobs, the newest first."""
+    async def page(self, filter: Filter, limit: int, *, sent: bool = True) -> list[Record]:
+        """Jobs, the newest first. What their clients sent need be there only if asked for: it may be much."""
         ...
 
     async def queue(self, model: str) -> list[str]:

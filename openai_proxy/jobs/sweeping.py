@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openai_proxy.jobs.job import FINAL
 from openai_proxy.jobs.store import KEY_AGE, Bounds
@@ -17,18 +16,18 @@ MOST = 500
 ENDED = jobs.c.state.in_(sorted(FINAL))
 
 
-async def over(connection: AsyncConnection, bounds: Bounds, now: Any) -> list[str]:
+def over(connection: sa.Connection, bounds: Bounds, now: Any) -> list[str]:
     """The ids of ended jobs that are over the bounds, the oldest first."""
     oldest = sa.select(jobs.c.id, jobs.c.size).where(ENDED).order_by(jobs.c.finished, jobs.c.place).limit(MOST)
-    old = (await connection.execute(oldest.where(jobs.c.finished < now - bounds.age))).all()
+    old = connection.execute(oldest.where(jobs.c.finished < now - bounds.age)).all()
     if old:
         return [row.id for row in old]
-    ended = (await connection.execute(sa.select(sa.func.count()).select_from(jobs).where(ENDED))).scalar_one()
-    size = (await connection.execute(sa.select(sa.func.coalesce(sa.func.sum(jobs.c.size), 0)))).scalar_one()
+    ended = connection.execute(sa.select(sa.func.count()).select_from(jobs).where(ENDED)).scalar_one()
+    size = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(jobs.c.size), 0))).scalar_one()
     if ended <= bounds.count and size <= bounds.size:
         return []
     gone: list[str] = []
-    for row in (await connection.execute(oldest)).all():
+    for row in connection.execute(oldest).all():
         if ended <= bounds.count and size <= bounds.size:
             break
         gone.append(row.id)
@@ -36,20 +35,20 @@ async def over(connection: AsyncConnection, bounds: Bounds, now: Any) -> list[st
     return gone
 
 
-async def has_old_keys(connection: AsyncConnection, now: Any) -> bool:
+def has_old_keys(connection: sa.Connection, now: Any) -> bool:
     """Whether there are idempotency keys that may be used anew."""
     found = sa.select(jobs.c.id).where(jobs.c.key.is_not(None), jobs.c.created < now - KEY_AGE).limit(1)
-    return (await connection.execute(found)).first() is not None
+    return connection.execute(found).first() is not None
 
 
-async def forget(connection: AsyncConnection, ids: Sequence[str], now: Any) -> list[str]:
+def forget(connection: sa.Connection, ids: Sequence[str], now: Any) -> list[str]:
     """Delete these jobs, and keys that are old; the names of the jobs' files."""
     stale = sa.and_(jobs.c.key.is_not(None), jobs.c.created < now - KEY_AGE)
-    await connection.execute(sa.update(jobs).where(stale).values(key=None))
+    connection.execute(sa.update(jobs).where(stale).values(key=None))
     # Somebody may have had one of them done again meanwhile.
     still = sa.select(jobs.c.id).where(ENDED, jobs.c.id.in_(ids)).with_for_update()
-    ids = (await connection.execute(still)).scalars().all()
-    names = (await connection.execute(sa.select(files.c.name).where(files.c.id.in_(ids)))).scalars().all()
+    ids = connection.execute(still).scalars().all()
+    names = connection.execute(sa.select(files.c.name).where(files.c.id.in_(ids))).scalars().all()
     for table in (files, events, orders, jobs):
-        await connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
+        connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
     return list(names)

@@ -9,18 +9,20 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import structs
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from openai_proxy.jobs.connections import told
+from openai_proxy.jobs.access import Access
 from openai_proxy.jobs.shelf import Errand
+from openai_proxy.jobs.statements import CLOCK, padded
 from openai_proxy.jobs.tables import errands
 from openai_proxy.jobs.writing import Writing
+
+FOUND = sa.select(errands).where(errands.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
 class TableShelf:
     """See `Shelf`. `shared`: in PostgreSQL, whose clock then counts."""
 
-    def __init__(self, reading: AsyncEngine, writes: Writing, shared: bool) -> None:
+    def __init__(self, reading: Access, writes: Writing, shared: bool) -> None:
         self.reading = reading
         self.writes = writes
         self.shared = shared
@@ -28,26 +30,24 @@ class TableShelf:
 
     @property
     def _now(self) -> Any:
-        return sa.func.extract("epoch", sa.func.clock_timestamp()) if self.shared else time.time()
+        return CLOCK if self.shared else time.time()
 
     async def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        async with told(), self.reading.connect() as connection:
-            rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
-            return rows
+        return await self.reading.read(lambda connection: connection.execute(query).all())
 
     async def put(self, errand: Errand) -> bool:
         values = structs.asdict(errand)
         known = values.pop("version")
         del values["place"]
 
-        async def add(connection: AsyncConnection) -> int | None:
+        def add(connection: sa.Connection) -> int | None:
             insert = self._insert(errands).values(**values, version=1).on_conflict_do_nothing(index_elements=["id"])
-            place: int | None = (await connection.execute(insert.returning(errands.c.place))).scalar_one_or_none()
+            place: int | None = connection.execute(insert.returning(errands.c.place)).scalar_one_or_none()
             return place
 
-        async def change(connection: AsyncConnection) -> int | None:
+        def change(connection: sa.Connection) -> int | None:
             mine = sa.and_(errands.c.id == errand.id, errands.c.version == known)
-            changed = await connection.execute(sa.update(errands).where(mine).values(**values, version=known + 1))
+            changed = connection.execute(sa.update(errands).where(mine).values(**values, version=known + 1))
             return errand.place if changed.rowcount else None
 
         place = await self.writes.do(change if known else add, durable=True)
@@ -57,8 +57,11 @@ class TableShelf:
         return True
 
     async def find(self, ids: Collection[str]) -> dict[str, Errand]:
-        rows = await self._read(sa.select(errands).where(errands.c.id.in_(ids)))
-        return {row.id: _errand(row) for row in rows}
+        def find(connection: sa.Connection) -> dict[str, Errand]:
+            rows = connection.execute(FOUND, {"ids": padded(ids)})
+            return {errand.id: errand for errand in map(_errand, rows)}
+
+        return await self.reading.read(find)
 
     async def ids(self, origin: str, owner: str, states: Collection[str], limit: int) -> list[str]:
         query = sa.select(errands.c.id).where(_such(origin, owner, states))
@@ -76,21 +79,21 @@ class TableShelf:
         if not await self._read(query.limit(1)):
             return []
 
-        async def take(connection: AsyncConnection) -> list[Errand]:
-            places = (await connection.execute(query.with_for_update(skip_locked=True))).scalars().all()
+        def take(connection: sa.Connection) -> list[Errand]:
+            places = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
             these = errands.c.place.in_(places)
             values = {"due": self._now + seconds, "version": errands.c.version + 1}
-            await connection.execute(sa.update(errands).where(these).values(values))
-            rows = await connection.execute(sa.select(errands).where(these).order_by(errands.c.place))
+            connection.execute(sa.update(errands).where(these).values(values))
+            rows = connection.execute(sa.select(errands).where(these).order_by(errands.c.place))
             return [_errand(row) for row in rows.all()]
 
         return await self.writes.do(take)
 
     async def beat(self, held: Mapping[str, int], seconds: float) -> None:
-        async def beat(connection: AsyncConnection) -> None:
+        def beat(connection: sa.Connection) -> None:
             for id, version in held.items():
                 mine = sa.and_(errands.c.id == id, errands.c.version == version, errands.c.due.is_not(None))
-                await connection.execute(sa.update(errands).where(mine).values(due=self._now + seconds))
+                connection.execute(sa.update(errands).where(mine).values(due=self._now + seconds))
 
         await self.writes.do(beat)
 
@@ -99,8 +102,8 @@ class TableShelf:
         if not await self._read(sa.select(errands.c.id).where(old).limit(1)):
             return
 
-        async def sweep(connection: AsyncConnection) -> None:
-            await connection.execute(sa.delete(errands).where(old))
+        def sweep(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(errands).where(old))
 
         await self.writes.do(sweep)
 
@@ -111,4 +114,4 @@ def _such(origin: str, owner: str | None, states: Collection[str]) -> sa.ColumnE
 
 
 def _errand(row: sa.Row[Any]) -> Errand:
-    return Errand(**row._mapping)
+    return Errand(**dict(zip(row._fields, row, strict=True)))

@@ -33,7 +33,7 @@ log = logging.getLogger("openai_proxy.jobs")
 
 class Work:
     """`record` is how the job stands, as far as its events tell. It is `known` when it is stored, and `over` when its
-    end is, or when it is not this process's any more.
+    end is, or when it is not this process's any more. `pieces` are the events that are `written`, encoded.
     """
 
     def __init__(self, record: Record, request: Request) -> None:
@@ -41,6 +41,7 @@ class Work:
         self.request = request
         self.events: list[JobEvent] = []
         self.written = 0
+        self.pieces: list[tuple[int, bytes]] = []
         self.changed = False
         self.known = False
         self.over = False
@@ -145,8 +146,12 @@ class Work:
         return step
 
     def wrote(self, step: Step) -> None:
-        """It was stored."""
-        self.written = max(self.written, step.begin + step.count)
+        """It was stored, in place of what was stored from the same event on; one after the other, as they were made."""
+        if step.begin + step.count > self.written:
+            while self.pieces and self.pieces[-1][0] >= step.begin:
+                self.pieces.pop()
+            self.pieces.append((step.begin, step.events))
+            self.written = step.begin + step.count
 
     def forget(self) -> None:
         """Do without the events that were not stored."""

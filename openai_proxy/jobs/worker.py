@@ -131,7 +131,11 @@ class Worker:
     async def _work(self, work: Work, adding: asyncio.Task[Record] | None) -> None:
         try:
             state = await work.run(self.router, self.files, self.config().timeouts.request)
+            # The clock may have been set back meanwhile.
+            work.record.finished = max(time.time(), work.record.started or 0.0)
             if adding is not None:
+                if state is not None and await self._ended_at_once(work, state):
+                    return
                 await asyncio.wait([adding])
                 self._added(work, adding)
             if work.known:
@@ -139,14 +143,23 @@ class Worker:
         finally:
             self._leave(work)
 
+    async def _ended_at_once(self, work: Work, state: State) -> bool:
+        """Write the end of a job that may not be stored yet, so that it goes with that, or follows it at once."""
+        try:
+            return await self._end(work, state)
+        except (StoreFailed, ValueError):
+            return False
+
     async def _settle(self, work: Work, state: State | None) -> None:
         """Write the end of a job, however long the store may take, or give it back."""
-        # The clock may have been set back meanwhile.
-        work.record.finished = max(time.time(), work.record.started or 0.0)
         pause = PAUSE
         while True:
             try:
-                return await (self._give_back(work) if state is None else self._end(work, state))
+                if state is None:
+                    await self._give_back(work)
+                elif not await self._end(work, state) and state == "succeeded" and await self._shall_stop(work):
+                    await self._end(work, "canceled")
+                return
             except StoreFailed as error:
                 self.trouble.tell(error)
                 await asyncio.sleep(pause)
@@ -161,19 +174,21 @@ class Worker:
         self._paused_until = time.monotonic() + PAUSE
         self.waits(work.record.model)
 
-    async def _end(self, work: Work, state: State) -> None:
+    async def _end(self, work: Work, state: State) -> bool:
+        """Whether the store took it."""
         step = work.step(state)
-        taken = await self.store.write(self.lease, [step])
-        if work.id not in taken and state == "succeeded":
-            held = await self.store.held(self.lease)
-            if held.get(work.id) == (work.record.attempt, True):
-                await self._end(work, "canceled")
-        elif work.id in taken:
-            work.wrote(step)
-            work.record.progress = step.progress
-            self.told.ended(work.record, state)
-            work.ended(state)
-            self.over(work)
+        if work.id not in await self.store.write(self.lease, [step]):
+            return False
+        work.wrote(step)
+        work.record.progress = step.progress
+        self.told.ended(work.record, state)
+        work.ended(state)
+        self.over(work)
+        return True
+
+    async def _shall_stop(self, work: Work) -> bool:
+        held = await self.store.held(self.lease)
+        return held.get(work.id) == (work.record.attempt, True)
 
     def _drop(self, work: Work) -> None:
         if self.works.get(work.id) is work:

@@ -62,7 +62,7 @@ class Desk:
             states=frozenset(query.state) or None,
             before=query.before,
         )
-        found = await self.edge.jobs.page(wanted, query.limit + 1)
+        found = await self.edge.jobs.page(wanted, query.limit + 1, sent=False)
         page = found[: query.limit]
         rest = page[-1][0] if len(found) > len(page) else None
         return Reply(msgspec.json.encode(JobPage([entry(job) for _, job in page], rest)))
