@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.jobs import postgresql
-from tests.jobs.conftest import fresh
+from tests.jobs.conftest import empty
 from tests.jobs.killing import sound
 from tests.jobs.office import Office, Refused
 
@@ -94,7 +94,7 @@ def test_a_database_server_that_is_stopped(hire: Hire) -> None:
     if postgresql.programs() is None or importlib.util.find_spec("asyncpg") is None:
         pytest.skip("needs PostgreSQL and asyncpg")
     with postgresql.server() as server:
-        office = hire(fresh(server.url))
+        office = hire(empty(server.url))
         check_outage(office, server.stop, server.start)
         office.stop()
 
@@ -103,7 +103,7 @@ def test_a_database_server_that_comes_later(hire: Hire) -> None:
     if postgresql.programs() is None or importlib.util.find_spec("asyncpg") is None:
         pytest.skip("needs PostgreSQL and asyncpg")
     with postgresql.server() as server:
-        database = fresh(server.url)
+        database = empty(server.url)
         first = hire(database)
         id = first.ask("submit", LONG, delay=0.02)
         first.stop()

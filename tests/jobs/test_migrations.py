@@ -32,23 +32,22 @@ def differences(connection: sa.Connection) -> list[object]:
     return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
 
-def test_the_migrations_lead_to_the_tables(database: str) -> None:
+def test_the_migrations_lead_to_the_tables(empty_database: str) -> None:
     async def check() -> None:
-        store = await migrated(database)
-        async with store.reading.connect() as connection:
-            assert await connection.run_sync(differences) == []
+        store = await migrated(empty_database)
+        assert await store.reading.read(differences) == []
         await store.close()
 
     asyncio.run(check())
 
 
-def test_a_database_of_a_newer_version_is_left_alone(database: str) -> None:
+def test_a_database_of_a_newer_version_is_left_alone(empty_database: str) -> None:
     async def check() -> None:
-        store = await migrated(database)
-        async with store.engines.safe.begin() as connection:
-            await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        store = await migrated(empty_database)
+        newer = sa.text("UPDATE alembic_version SET version_num = '9999'")
+        await store.connections.safe.write([lambda connection: connection.execute(newer)])
         await store.close()
-        again = opened(JobSettings(database=database))
+        again = opened(JobSettings(database=empty_database))
         with pytest.raises(StoreFailed, match="newer version"):
             await again.open()
         await again.close()
