@@ -12,7 +12,7 @@ BENCHMARKS = {
     "soak": "20 000 mixed requests, with --remote to a remote model: memory, descriptors and tasks over time",
     "beside": "a vLLM model behind our server and behind vLLM's own, in turns: CPU, tokens a second, first token",
     "workers": "two workers against one process, both with the echo backend: CPU, memory",
-    "jobs": "jobs in SQLite: a waited one against a direct call, accepting, polling, streams beside a queue",
+    "jobs": "jobs in SQLite: a waited one against a direct call, accepting, polling, over HTTP too, other streams",
     "audio": "speech and transcription over HTTP beside their libraries: first sound, real-time factor, memory",
     "looking": "pictures that come in: another stream's delay while they are decoded, words that OCR reads",
     "images": "pictures that are drawn: time, memory, another stream's delay; and what a picture in a chat costs",

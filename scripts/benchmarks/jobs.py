@@ -1,10 +1,14 @@
-"""Jobs in SQLite with the echo backend, in one process without HTTP: what keeping them costs, and whom they disturb."""
+"""Jobs in SQLite with the echo backend: what keeping them costs, and whom they disturb.
+
+All in one process without HTTP, but for clients of each protocol that ask about their jobs again and again.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -15,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import polling
 import uvloop
 from figures import Line, percentile, table
 from msgspec import to_builtins
@@ -30,6 +35,8 @@ from openai_proxy.keys import Keys
 BUSY, WORDS, PAUSE = 0.1, 100, 0.02
 ACCEPTING, POLLED, STREAMS = 64, 1000, 16
 EXTRA_MS, CPU, LATER = 5.0, 0.5, 1.1
+# Bytes that SQLite writes for a job.
+WRITTEN = 24_000
 
 
 def ask(model: str, text: str = "one two three", **script: Any) -> ChatRequest:
@@ -60,10 +67,13 @@ async def serving(database: str, folder: Path, queued: int) -> AsyncIterator[Edg
         await edge.router.close()
 
 
-async def waited(edge: Edge, count: int) -> tuple[float, float]:
-    """Milliseconds that a direct call takes, and a job with its answer: the medians of calls in turns."""
-    direct, jobs = [], []
+async def waited(edge: Edge, count: int, folder: Path) -> tuple[float, float, float]:
+    """Milliseconds that a direct call takes, a job with its answer, and only putting as much on the disk: the medians
+    of calls in turns.
+    """
+    direct, jobs, disk = [], [], []
     for _ in range(count):
+        disk.append(synced(folder / "beside"))
         begun = time.perf_counter()
         async for _ in edge.router.run(ask("echo")):
             pass
@@ -74,7 +84,16 @@ async def waited(edge: Edge, count: int) -> tuple[float, float]:
         ended = time.perf_counter()
         direct.append((between - begun) * 1000)
         jobs.append((ended - between) * 1000)
-    return statistics.median(direct), statistics.median(jobs)
+    return statistics.median(direct), statistics.median(jobs), statistics.median(disk)
+
+
+def synced(file: Path) -> float:
+    """Milliseconds until what is added to a file is on the disk."""
+    with file.open("ab", buffering=0) as kept:
+        begun = time.perf_counter()
+        kept.write(bytes(WRITTEN))
+        os.fdatasync(kept.fileno())
+        return (time.perf_counter() - begun) * 1000
 
 
 async def accepted(edge: Edge, count: int) -> tuple[list[str], float]:
@@ -125,14 +144,14 @@ async def streamed(edge: Edge, rounds: int) -> float:
 async def measure(database: str, folder: Path, queued: int, rounds: int) -> list[Line]:
     """All figures, the idle ones first."""
     async with serving(database, folder, queued) as edge:
-        await waited(edge, 20)
-        direct, job = await waited(edge, 200)
+        await waited(edge, 20, folder)
+        direct, job, disk = await waited(edge, 200, folder)
         alone = await streamed(edge, rounds)
         ids, rate = await accepted(edge, queued)
         beside = await streamed(edge, rounds)
         cpu = await polled(edge, ids[-POLLED:], 10)
     return [
-        Line("idle", "a waited job, more than a direct call", "ms", job - direct, None, None, EXTRA_MS),
+        Line("idle", "a waited job, more than a direct call; a sync", "ms", job - direct, disk, None, EXTRA_MS),
         Line(f"{ACCEPTING} at once", "jobs accepted", "1/s", rate),
         Line(f"{len(ids)} queued", "between words of a chat, p99", "ms", beside, alone, beside / alone, LATER),
         Line(f"{len(ids)} queued", f"{POLLED} jobs polled once a second", "cores", cpu, None, None, CPU),
@@ -151,6 +170,7 @@ def main(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as name:
         database = arguments.database or f"{name}/jobs.db"
         lines = uvloop.run(measure(database, Path(name), arguments.queued, arguments.rounds))
+        lines += polling.measure(arguments.database or f"{name}/polled.db", Path(name))
     print(json.dumps(to_builtins(lines), indent=1) if arguments.json else table(lines), flush=True)
     missed = [line for line in lines if line.verdict == "FAIL"]
     if missed:

@@ -50,7 +50,7 @@ def test_a_job_outlives_its_process(database: str, tmp_path: Path) -> None:
         async with desk(database, tmp_path) as server:
             done = await server.jobs.submit(server.order())
             done = await server.jobs.wait(done.id, "ann")
-            half = await server.jobs.submit(server.order(LONG, delay=0.05))
+            half = await server.jobs.submit(server.order(LONG, delay=0.02))
             await asyncio.sleep(0.3)
             assert (await server.jobs.get(half.id, "ann")).state == "running"
         async with desk(database, tmp_path) as server:
