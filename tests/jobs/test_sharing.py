@@ -129,9 +129,9 @@ def test_a_follower_hears_nothing_of_a_second_beginning(hire: Hire) -> None:
 
 def test_what_was_left_waiting_goes_before_what_comes_now(hire: Hire) -> None:
     dies = hire(slots=2)
-    jobs = [dies.ask("submit", f"{number} {LONG}", delay=0.005) for number in range(4)]
+    jobs = [dies.ask("submit", f"{number} {LONG}", delay=0.002) for number in range(4)]
     dies.kill()
     lives = hire(slots=2)
-    late = lives.ask("submit", LONG, delay=0.005)
+    late = lives.ask("submit", LONG, delay=0.002)
     begun = [lives.ask("wait", id).started for id in (*jobs[1:], late)]
     assert begun == sorted(begun)
