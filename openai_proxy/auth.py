@@ -9,8 +9,8 @@ from msgspec import Struct
 from openai_proxy.errors import BadHead, MissingKey, Unauthorized
 
 CHALLENGE = ((b"www-authenticate", b"Bearer"),)
-# Below it pictures lie by names that nobody can guess.
-IMAGE_FILES = "/v1/images/files/"
+# Below these lie pictures, and what jobs made, by names that nobody can guess.
+IMAGE_FILES, JOB_FILES = "/v1/images/files/", "/v1/jobs/files/"
 KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
 
 

@@ -29,7 +29,7 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str | None, Meta(description="where clients reach this server, for addresses in answers; absent: as they did")
     ] = None
     open_images: Annotated[
-        bool, Meta(description="pictures at their addresses, which nobody can guess, need no key")
+        bool, Meta(description="pictures and sounds at their addresses, which nobody can guess, need no key")
     ] = False
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="peer addresses or networks whose X-Forwarded-For is believed")
@@ -152,6 +152,15 @@ class Protocols(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     predictions: Annotated[Place, Meta(description="the predictions API of Replicate's clients")] = True
     aime: Annotated[Place, Meta(description="the API of AIME's clients")] = True
     infernet: Annotated[Place, Meta(description="the node API of Infernet's clients")] = True
+
+
+class Predictions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The predictions API of Replicate's clients."""
+
+    files: Annotated[
+        Literal["data", "address"],
+        Meta(description="sounds and pictures in outputs: as data URIs, or as addresses of this server"),
+    ] = "data"
 
 
 class AimeEndpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -369,6 +378,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vision: Vision = Vision()
     jobs: JobSettings = JobSettings()
     protocols: Protocols = Protocols()
+    predictions: Predictions = Predictions()
     aime: Aime = Aime()
     infernet: Infernet = Infernet()
     webhooks: WebhookSettings = WebhookSettings()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openai_proxy.auth import CHALLENGE, IMAGE_FILES, KEY_HEADERS, NOBODY, STRANGER, Caller, presented
+from openai_proxy.auth import CHALLENGE, IMAGE_FILES, JOB_FILES, KEY_HEADERS, NOBODY, STRANGER, Caller, presented
 from openai_proxy.config import Config
 from openai_proxy.door import Edge as DoorEdge
 from openai_proxy.errors import (
@@ -162,7 +162,7 @@ class Gate:
 
     def _known(self, scope: Scope, head: dict[bytes, bytes]) -> Caller:
         path: str = scope["path"]
-        if scope["method"] in ("GET", "HEAD") and (path in OPEN or self._is_open_image(path)):
+        if scope["method"] in ("GET", "HEAD") and (path in OPEN or self._is_open_file(path)):
             return STRANGER
         caller = self.edge.keys.find(presented(head))
         if caller is None:
@@ -185,8 +185,8 @@ class Gate:
         path: str = scope["path"]
         return next((shape for begin, shape in self.edge.shapes if path.startswith(begin)), OPENAI)
 
-    def _is_open_image(self, path: str) -> bool:
-        return self.edge.config.server.open_images and path.startswith(IMAGE_FILES)
+    def _is_open_file(self, path: str) -> bool:
+        return self.edge.config.server.open_images and path.startswith((IMAGE_FILES, JOB_FILES))
 
 
 def _unrouted(error: HTTPException) -> EdgeError:

@@ -17,6 +17,12 @@ from backends.errors import Overloaded
 from openai_proxy.config import Config
 
 ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
+# A browser shall take it for a picture and for nothing else, on whatever page it is shown.
+GUARDED = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
 NAME = re.compile(r"[A-Za-z0-9_-]{43}\.(?:png|jpg|webp|gif)")
 
 

@@ -23,9 +23,10 @@ class Failure(Struct):
 
 
 class File(Struct):
-    """A sound or picture of it."""
+    """A sound or picture of it, and its address."""
 
     name: str
+    url: str = ""
     media_type: str = ""
     size: int = 0
     partial: int | None = None
@@ -94,7 +95,8 @@ class Job(Struct, kw_only=True):
             "attempt": f"{self.attempt}" if self.attempt > 1 else "",
         }
         files = [
-            ("file", f"{file.name}  {file.media_type}  {file.size} bytes{unfinished(file)}") for file in self.files
+            ("file", f"{file.url or file.name}  {file.media_type}  {file.size} bytes{unfinished(file)}")
+            for file in self.files
         ]
         return [*((name, value) for name, value in facts.items() if value), *files]
 

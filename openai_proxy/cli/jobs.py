@@ -23,7 +23,7 @@ keys.
 
   openai-proxy jobs list                    the newest 20; --watch shows them as they change, until Ctrl-C
   openai-proxy jobs list --state queued,running --model tiny --limit 100
-  openai-proxy jobs show ID                 how it stands, its text and the names of its files
+  openai-proxy jobs show ID                 how it stands, its text and the addresses of its files
   openai-proxy jobs follow ID               its text as it comes, until it ends; 0 if it succeeded, 1 if not
   openai-proxy jobs cancel ID               end it, and wait until it has ended
   openai-proxy jobs retry ID                do a failed or canceled one again

@@ -20,7 +20,7 @@ from openai_proxy.jobs.job import FINAL, Failure
 from openai_proxy.jobs.statements import CLOCK, FOUND, FREE, WAITS, WITH_SENT, Adding, Stepping, padded, record_of
 from openai_proxy.jobs.store import EXPIRED, LOST, Bounds, Filter, Kept, Record, Step
 from openai_proxy.jobs.table_shelf import TableShelf
-from openai_proxy.jobs.tables import events, jobs, orders
+from openai_proxy.jobs.tables import events, files, jobs, orders
 from openai_proxy.jobs.writing import Writing
 
 TURN = (jobs.c.priority.desc(), jobs.c.place)
@@ -183,6 +183,10 @@ class Database:
         )
         rows = await self._read(query.where(events.c.begin >= last.scalar_subquery()).order_by(events.c.begin))
         return [(row.begin, row.data) for row in rows]
+
+    async def makers(self, names: Collection[str]) -> dict[str, str]:
+        rows = await self._read(sa.select(files).where(files.c.name.in_(names)))
+        return {row.name: row.id for row in rows}
 
     async def page(self, filter: Filter, limit: int, *, sent: bool = True) -> list[Record]:
         query = WITH_SENT if sent else sa.select(jobs)

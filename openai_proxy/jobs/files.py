@@ -10,7 +10,8 @@ import asyncio
 import importlib
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
+from functools import partial
 from typing import Any
 
 from openai_proxy.errors import StoreFailed
@@ -22,6 +23,8 @@ ENDINGS = {
 }
 TYPES = {ending: media_type for media_type, ending in ENDINGS.items()}
 NAME = re.compile(r"[A-Za-z0-9_-]{43}\.[a-z0-9]{3,4}").fullmatch
+# Bytes of a file that are in memory at once while it is sent.
+PIECE = 1_048_576
 
 
 class Files:
@@ -47,6 +50,25 @@ class Files:
             return None
         return found
 
+    async def size(self, name: str) -> int | None:
+        """How many bytes lie under that name; None for what is not there any more. Raises StoreFailed."""
+        if not NAME(name):
+            return None
+        try:
+            found: int = await self._do(lambda system, path: system.info(path)["size"], name)
+        except FileNotFoundError:
+            return None
+        return found
+
+    async def pieces(self, name: str, size: int) -> AsyncGenerator[bytes, None]:
+        """The first `size` bytes of what lies under that name, piece by piece. Raises StoreFailed."""
+        for start in range(0, size, PIECE):
+            end = min(start + PIECE, size)
+            try:
+                yield await self._do(partial(_cut, start=start, end=end), name)
+            except FileNotFoundError as error:
+                raise StoreFailed("A file of a job was forgotten while it was read.") from error
+
     async def delete(self, names: Collection[str]) -> None:
         """Forget these, as far as they are there. Raises StoreFailed."""
         for name in names:
@@ -70,6 +92,10 @@ class Files:
             self._opened = core.url_to_fs(self.where, **options)
         system, root = self._opened
         return work(system, f"{root}/{name[:2]}/{name}")
+
+
+def _cut(system: Any, path: str, start: int, end: int) -> Any:
+    return system.cat_file(path, start=start, end=end)
 
 
 def check_kind(scheme: str) -> None:

@@ -23,6 +23,8 @@ from backends.requests import Request
 State: TypeAlias = Literal["queued", "running", "succeeded", "failed", "canceled"]
 FINAL: frozenset[State] = frozenset({"succeeded", "failed", "canceled"})
 MOST_PRIORITY = 100
+# What makes files.
+DRAWN: frozenset[Kind] = frozenset({"image", "speech"})
 
 
 class File(Struct, frozen=True, tag=True):

@@ -19,7 +19,7 @@ from openai_proxy.jobs.encoding import decode_events, encode_request, kind_of
 from openai_proxy.jobs.ended import Ended
 from openai_proxy.jobs.errands import Errands
 from openai_proxy.jobs.files import Files
-from openai_proxy.jobs.job import FINAL, Job, JobEvent, Order
+from openai_proxy.jobs.job import DRAWN, FINAL, Job, JobEvent, Order
 from openai_proxy.jobs.queues import Queues
 from openai_proxy.jobs.reading import Reading
 from openai_proxy.jobs.store import Filter, Record, Store
@@ -28,6 +28,8 @@ from openai_proxy.jobs.worker import Worker
 
 # How often jobs of other processes are looked at, and how long one that is canceled is waited for, in seconds.
 LOOK_EVERY, LET_GO = 0.25, 1.0
+# How long a file may be there, in another process, before its job is stored with it, in seconds.
+UNTOLD = 1.5
 # How often it is tried to open what does not open, in seconds.
 OPEN_EVERY, OPEN_SELDOM = 1.0, 10.0
 
@@ -241,7 +243,27 @@ class Jobs:
         """A file of a job; None where it is not there any more. Raises StoreFailed."""
         return await self.files.read(name)
 
+    async def maker(self, name: str, owner: str | None) -> Job:
+        """The job that made the file of that name, which is there. Raises JobNotFound or StoreFailed."""
+        await self.open()
+        until = time.monotonic() + UNTOLD
+        while (id := self._maker(name) or (await self.store.makers([name])).get(name)) is None:
+            if time.monotonic() > until:
+                raise JobNotFound
+            await asyncio.sleep(LOOK_EVERY)
+        return await self.get(id, owner)
+
+    def kept_for(self, job: Job) -> float:
+        """For how many seconds it is kept at the longest; while it has not ended, from its end on."""
+        keep = self.config().jobs.keep
+        return keep if job.finished is None else job.finished + keep + self.worker.clock.ahead() - time.time()
+
     # What is known of a job, and from where
+
+    def _maker(self, name: str) -> str | None:
+        """The id of a job in hand that made that file."""
+        drawn = (work for work in self.worker.works.values() if work.record.kind in DRAWN)
+        return next((work.id for work in drawn if any(file.name == name for file in work.files)), None)
 
     def _newest(self, record: Record) -> Record:
         work = self.worker.works.get(record.id)

@@ -160,6 +160,9 @@ class MemoryStore:
         found = self._events.get(id, [])
         return [(first, data) for of, first, data in found if of == attempt]
 
+    async def makers(self, names: Collection[str]) -> dict[str, str]:
+        return {name: id for id, each in self._files.items() for name in each if name in names}
+
     async def page(self, filter: Filter, limit: int, *, sent: bool = True) -> list[Record]:
         fitting = [copy.copy(record) for record in self.records.values() if _fits(record, filter)]
         return sorted(fitting, key=lambda record: -record.place)[:limit]

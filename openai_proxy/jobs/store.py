@@ -170,6 +170,10 @@ class Store(Protocol):
         """The encoded events from number `begin` on, in pieces, each with the number of its first."""
         ...
 
+    async def makers(self, names: Collection[str]) -> dict[str, str]:
+        """The ids of the jobs that made files of these names, by name, as far as they are there."""
+        ...
+
     async def page(self, filter: Filter, limit: int, *, sent: bool = True) -> list[Record]:
         """Jobs, the newest first. What their clients sent need be there only if asked for: it may be much."""
         ...

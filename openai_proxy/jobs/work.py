@@ -80,6 +80,11 @@ class Work:
             self._task = None
         return "canceled" if self.stopped == "canceled" else None
 
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Those that it made."""
+        return tuple(event for event in self.events if type(event) is File)
+
     def stop(self, why: Stop) -> None:
         """End the work early; what it made so far stays."""
         if self.stopped is None and not self.over:

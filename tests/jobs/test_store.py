@@ -352,6 +352,17 @@ def test_what_is_old_or_too_much_is_forgotten_with_its_files(database: str) -> N
     asyncio.run(check())
 
 
+def test_files_are_known_by_the_jobs_that_made_them(database: str) -> None:
+    async def check() -> None:
+        async with store(database) as kept:
+            await added(kept)
+            [job] = await claimed(kept)
+            await kept.write("me", [step(job, files=(File("a.png", "image/png", 1), File("b.png", "image/png", 1)))])
+            assert await kept.makers(["a.png", "other.png"]) == {"a.png": job.id}
+
+    asyncio.run(check())
+
+
 def test_what_waits_for_too_long_fails(database: str) -> None:
     async def check() -> None:
         async with store(database) as kept:

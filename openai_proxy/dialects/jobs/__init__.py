@@ -1,4 +1,7 @@
-"""Jobs for operators, whoever handed them in and by which protocol: list, look at, follow, cancel, do again."""
+"""Jobs for operators, whoever handed them in and by which protocol: list, look at, follow, cancel, do again.
+
+And their files, for whom they are.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import re
 import msgspec
 from starlette.routing import Route
 
+from openai_proxy.auth import JOB_FILES
 from openai_proxy.dialects import Dialect, Edge
+from openai_proxy.dialects.jobs.files import JobFiles
 from openai_proxy.dialects.jobs.following import told
 from openai_proxy.dialects.jobs.query import JobQuery, asked
 from openai_proxy.dialects.jobs.shown import JobEntry, JobInFull, JobPage, entry, in_full
@@ -31,6 +36,7 @@ def build(edge: Edge) -> Dialect:
             Route(f"{ONE}/events", edge.endpoint(desk.events), methods=["GET"]),
             Route(f"{ONE}/cancel", edge.endpoint(desk.cancel), methods=["POST"]),
             Route(f"{ONE}/retry", edge.endpoint(desk.retry), methods=["POST"]),
+            Route(f"{JOB_FILES}{{name}}", edge.endpoint(JobFiles(edge)), methods=["GET"]),
         ),
         operations=(
             Operation("GET", ALL, "Jobs, the newest first; key with scope admin", reply=JobPage, query=JobQuery),
@@ -43,6 +49,7 @@ def build(edge: Edge) -> Dialect:
             ),
             Operation("POST", f"{ONE}/cancel", "End a job; key with scope admin", reply=JobEntry, accepts=True),
             Operation("POST", f"{ONE}/retry", "Do a job again; key with scope admin", reply=JobEntry),
+            Operation("GET", f"{JOB_FILES}{{name}}", "Fetch a sound or picture of a job", media="*/*"),
         ),
     )
 
@@ -71,7 +78,8 @@ class Desk:
         id = id_of(incoming)
         job = await self.edge.jobs.get(id, None)
         incoming.note_model(job.model)
-        return Reply(msgspec.json.encode(in_full(job, await self.edge.jobs.events(id, None))))
+        place = incoming.root(self.edge.config.server.public_url) + JOB_FILES
+        return Reply(msgspec.json.encode(in_full(job, await self.edge.jobs.events(id, None), place)))
 
     async def cancel(self, incoming: Incoming) -> Reply:
         """202 while the process that works on it has not stopped yet."""

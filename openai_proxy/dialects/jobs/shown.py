@@ -40,9 +40,10 @@ class JobEntry(Struct, kw_only=True):
 
 
 class JobFile(Struct):
-    """A sound of so many seconds or a picture, by its name; `partial` counts the unfinished ones."""
+    """A sound of so many seconds or a picture, and its address; `partial` counts the unfinished ones."""
 
     name: str
+    url: str
     media_type: str
     size: int
     index: int
@@ -69,12 +70,13 @@ def entry(job: Job) -> JobEntry:
     return msgspec.convert(job, JobEntry, from_attributes=True)
 
 
-def in_full(job: Job, events: Sequence[JobEvent]) -> JobInFull:
+def in_full(job: Job, events: Sequence[JobEvent], place: str) -> JobInFull:
+    """`place` is where files lie."""
     made = Result.of(events)
     files = [*made.files, *made.unfinished.values()]
     return JobInFull(
         **msgspec.structs.asdict(entry(job)),
         text=made.text,
-        files=[msgspec.convert(file, JobFile, from_attributes=True) for file in files],
+        files=[JobFile(url=place + file.name, **msgspec.structs.asdict(file)) for file in files],
         sent=job.sent[:MOST_SENT].decode(errors="replace"),
     )

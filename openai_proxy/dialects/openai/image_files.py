@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from openai_proxy.dialects import Edge
 from openai_proxy.errors import NotFound
-from openai_proxy.image_files import NAME, Kept
-from openai_proxy.wire import Headers, Incoming, Reply
-
-# A browser shall take it for a picture and for nothing else, on whatever page it is shown.
-GUARDED: Headers = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; sandbox"),
-    (b"cross-origin-resource-policy", b"cross-origin"),
-)
+from openai_proxy.image_files import GUARDED, NAME, Kept
+from openai_proxy.wire import Incoming, Reply
 
 
 class ImageFile:

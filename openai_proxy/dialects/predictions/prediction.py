@@ -12,15 +12,15 @@ import pybase64
 from msgspec import Raw, Struct
 
 from backends import Kind
+from openai_proxy.auth import JOB_FILES
 from openai_proxy.dialects.predictions.references import full_name
-from openai_proxy.jobs.job import File, Job, JobEvent, State
+from openai_proxy.jobs.job import DRAWN, File, Job, JobEvent, State
 from openai_proxy.jobs.jobs import Jobs
 from openai_proxy.jobs.result import Result
 
 ORIGIN = "predictions"
 STATUSES: dict[State, str] = {"queued": "starting", "running": "processing"}
 TEXT: frozenset[Kind] = frozenset({"chat", "completion"})
-DRAWN: frozenset[Kind] = frozenset({"image", "speech"})
 BAR = 20
 
 
@@ -106,7 +106,7 @@ async def whole(job: Job, jobs: Jobs, place: str) -> Prediction:
     Of one that waits nothing need be read, however often it is asked for.
     """
     events = await jobs.events(job.id, job.owner) if job.events else ()
-    output = await output_of(job, events, jobs)
+    output = await output_of(job, events, jobs, files_at(place, jobs))
     prediction = shown(job, events, output, place)
     prediction.data_removed = job.kind in DRAWN and job.state == "succeeded" and output is None
     return prediction
@@ -149,17 +149,27 @@ def _metrics(job: Job, events: Sequence[JobEvent]) -> dict[str, float]:
     return told
 
 
-async def output_of(job: Job, events: Sequence[JobEvent], jobs: Jobs) -> Output:
-    """What a job made so far; None before there is anything, or where it is not kept any more. Raises StoreFailed."""
+def files_at(place: str, jobs: Jobs) -> str | None:
+    """Where sounds and pictures lie for who knows predictions at `place`; None: they are told as data URIs."""
+    if jobs.config().predictions.files == "data":
+        return None
+    scheme, _, rest = place.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}{JOB_FILES}"
+
+
+async def output_of(job: Job, events: Sequence[JobEvent], jobs: Jobs, place: str | None = None) -> Output:
+    """What a job made so far; None before there is anything, or where it is not kept any more. Files lie at `place`, or
+    are told as data URIs. Raises StoreFailed.
+    """
     result = Result.of(events)
     match job.kind:
         case "chat" | "completion":
             return result.pieces or ([] if result.answers else None)
         case "image":
-            links = [await link(file, jobs) for file in result.files]
+            links = [await link(file, jobs, place) for file in result.files]
             return [each for each in links if each is not None] or None
         case "speech":
-            return await link(result.files[0], jobs) if result.files else None
+            return await link(result.files[0], jobs, place) if result.files else None
         case "transcription":
             return _transcript(result) if events else None
         case _:
@@ -176,7 +186,11 @@ def _transcript(result: Result) -> dict[str, Any]:
     return told
 
 
-async def link(file: File, jobs: Jobs) -> str | None:
-    """A sound or picture as a data URI: clients take that for a file, wherever they run."""
+async def link(file: File, jobs: Jobs, place: str | None) -> str | None:
+    """A sound or picture by its address below `place`, or as a data URI: clients take that for a file, wherever they
+    run.
+    """
+    if place is not None:
+        return place + file.name
     data = await jobs.read(file.name)
     return None if data is None else f"data:{file.media_type};base64,{pybase64.b64encode(data).decode('ascii')}"

@@ -20,7 +20,6 @@ from openai_proxy.dialects.predictions.bodies import PredictionBody, RunBody, ke
 from openai_proxy.dialects.predictions.inputs import Translated, translated
 from openai_proxy.dialects.predictions.pages import Page, cursor_of, trail_of
 from openai_proxy.dialects.predictions.prediction import (
-    DRAWN,
     ORIGIN,
     Prediction,
     Sent,
@@ -33,7 +32,7 @@ from openai_proxy.dialects.predictions.sources import Sources
 from openai_proxy.dialects.predictions.streaming import streamed
 from openai_proxy.dialects.predictions.webhooks import Told, hook_of
 from openai_proxy.errors import EdgeError, InvalidRequest, NotFound
-from openai_proxy.jobs.job import Job, Order
+from openai_proxy.jobs.job import DRAWN, Job, Order
 from openai_proxy.jobs.store import Filter
 from openai_proxy.jobs.uploads import Uploads
 from openai_proxy.webhooks.webhooks import Hook
@@ -79,7 +78,7 @@ class Predictions:
         """The events of a new prediction, which is canceled when its last reader leaves."""
         body, _ = await decode(incoming.body, RunBody)
         job = await self._begun(incoming, body, self._meant(body))
-        return Flow(self._read(job, "", cancel=True), (*SSE, (b"x-prediction-id", job.id.encode())))
+        return Flow(self._read(incoming, job, "", cancel=True), (*SSE, (b"x-prediction-id", job.id.encode())))
 
     async def _begun(self, incoming: Incoming, body: PredictionBody | RunBody, meant: Reference) -> Job:
         hook = await self._hook(incoming, body)
@@ -159,13 +158,13 @@ class Predictions:
         """Its events from the beginning, or from the one after Last-Event-ID."""
         head = incoming.scope["state"]["head"]
         last = head.get(b"last-event-id", b"").decode("latin-1")
-        return Flow(self._read(await self._job(incoming), last, cancel=False))
+        return Flow(self._read(incoming, await self._job(incoming), last, cancel=False))
 
-    async def _read(self, job: Job, last: str, *, cancel: bool) -> AsyncGenerator[bytes, None]:
+    async def _read(self, incoming: Incoming, job: Job, last: str, *, cancel: bool) -> AsyncGenerator[bytes, None]:
         self.readers[job.id] += 1
         ended = False
         try:
-            async with aclosing(streamed(self.edge.jobs, job, last)) as events:
+            async with aclosing(streamed(self.edge.jobs, job, last, self.place(incoming, "predictions"))) as events:
                 async for each in events:
                     yield each
             ended = True

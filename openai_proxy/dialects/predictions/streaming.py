@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from backends.events import Delta
-from openai_proxy.dialects.predictions.prediction import TEXT, link, output_of, sent_of
+from openai_proxy.dialects.predictions.prediction import TEXT, files_at, link, output_of, sent_of
 from openai_proxy.jobs.job import File, Job, JobEvent
 from openai_proxy.jobs.jobs import Jobs
 
@@ -27,17 +27,18 @@ def event(name: str, text: str, id: str) -> bytes:
     return f"event: {name}\nid: {id}\n{lines}\n".encode()
 
 
-async def streamed(jobs: Jobs, job: Job, last: str) -> AsyncGenerator[bytes, None]:
-    """The events of a job after the one with the id `last`, to its end."""
+async def streamed(jobs: Jobs, job: Job, last: str, place: str) -> AsyncGenerator[bytes, None]:
+    """The events of a job after the one with the id `last`, to its end; `place` is where predictions lie."""
     number = _after(last)
     if number is None:
         yield event("done", "{}", END)
         return
+    files = files_at(place, jobs)
     if not number and (notes := sent_of(job).notes):
         yield event("logs", "\n".join(notes), "0")
-    async for place, found in jobs.follow(job.id, job.owner, number):
-        number = place
-        text = await _said(job, found, jobs)
+    async for count, found in jobs.follow(job.id, job.owner, number):
+        number = count
+        text = await _said(job, found, jobs, files)
         if text:
             yield event("output", text, str(number))
     job = await jobs.get(job.id, job.owner)
@@ -55,11 +56,11 @@ def _after(last: str) -> int | None:
     return int(last) if NUMBER.fullmatch(last) else 0
 
 
-async def _said(job: Job, found: JobEvent, jobs: Jobs) -> str | None:
+async def _said(job: Job, found: JobEvent, jobs: Jobs, files: str | None) -> str | None:
     if type(found) is Delta and (job.kind in TEXT or job.kind == "transcription"):
         return found.text if found.index == 0 else None
     if type(found) is File and found.partial is None:
-        return await link(found, jobs)
+        return await link(found, jobs, files)
     return None
 
 
