@@ -79,6 +79,10 @@ class Application:
         """The OpenAPI document of all dialects, with the limits now in force."""
         return document([o for dialect in self.dialects for o in dialect.operations], self.edge.config.limits)
 
+    def remarks(self) -> list[str]:
+        """What an operator should know at the start."""
+        return [remark for dialect in self.dialects for remark in dialect.remarks()]
+
     async def _openapi(self, _: Incoming) -> Reply:
         return Reply(msgspec.json.encode(self.document()))
 

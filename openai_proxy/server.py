@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -78,7 +78,7 @@ def _serve(
         return _give_up(str(error), REFUSED)
     writer = logs.start(human=HUMAN[config.server.log_format])
     try:
-        _warn(config)
+        _warn(config, application.remarks())
         door = Door(application.edge, descriptors)
         serving = Process(listening(application, door), application, door, read, watch=watch)
         serving.serving = functools.partial(started, application, listeners[1])
@@ -96,12 +96,12 @@ def _supervise(
     """Supervise several processes; in each of these, serve."""
     human = HUMAN[config.server.log_format]
     try:
-        prepare(config, keys)
+        remarks = prepare(config, keys).remarks()
         supervisor = Supervisor(config, keys, read, listeners, descriptors, process.WATCH_EVERY if watch else None)
     except ValueError as error:
         return _give_up(str(error), REFUSED)
     logs.start_direct(human=human)
-    _warn(config)
+    _warn(config, remarks)
     found = supervisor.run()
     if isinstance(found, int):
         return found
@@ -151,7 +151,9 @@ def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     return sockets
 
 
-def _warn(config: Config) -> None:
+def _warn(config: Config, remarks: Iterable[str]) -> None:
+    for remark in remarks:
+        log.warning("%s", remark)
     if config.auth.key_file and exposed(Path(os.path.expanduser(config.auth.key_file))):
         log.warning("others can read the key file %s: chmod 600 it", config.auth.key_file)
 

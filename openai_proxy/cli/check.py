@@ -111,6 +111,15 @@ def summarise(config: Config, keys: int, file: pathlib.Path | None) -> None:
         print(f"model {name}: {model.backend}{also}{mark}")
     print(f"keys: {who_may_call(keys, config.server)}")
     print(f"jobs: {where_jobs_are(config.jobs)}")
+    for remark in remarks(config):
+        print(f"note: {remark}")
+
+
+def remarks(config: Config) -> list[str]:
+    """What a server would warn of. Imports what serves."""
+    from openai_proxy.app import create_app
+
+    return create_app(config, Keys()).remarks()
 
 
 def where_jobs_are(jobs: JobSettings) -> str:

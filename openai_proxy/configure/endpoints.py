@@ -1,17 +1,18 @@
-"""What must hold of the endpoints of AIME's API: each is one segment of a path that nothing else has."""
+"""What must hold of the endpoints of AIME's API: each is one segment of a path that nothing else has.
+
+Those that are made of models' ids are left out where they cannot be: nobody asked for them."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 
-from backends import Backend, Kind, discovered
+from backends import Backend, discovered
 from backends.wording import shown
 from openai_proxy.app import create_app
 from openai_proxy.config import AimeEndpoint, Config
 from openai_proxy.configure.shape import Report
 from openai_proxy.dialects import place_of
-from openai_proxy.dialects.aime.endpoints import name_of, names
 from openai_proxy.dialects.aime.routes import taken
 from openai_proxy.keys import Keys
 
@@ -26,14 +27,7 @@ def check_endpoints(config: Config, built: Mapping[str, Backend | None], report:
         if not name or not name.isprintable() or "/" in name or "?" in name or "#" in name:
             report(("aime", "endpoints", name), f"{shown(name)} cannot name an endpoint: it has to be a part of a path")
         check_model(name, endpoint, config, built, finding, report)
-    kinds = {name: kinds_of(backend) for name, backend in built.items()}
-    check_free(config, place, kinds, report)
-    check_different(config, kinds, report)
-
-
-def kinds_of(backend: Backend | None) -> frozenset[Kind]:
-    """What an endpoint made for this model may do; nothing where it stands for many, which are not known yet."""
-    return frozenset() if backend is None or discovered(backend) is not None else backend.model.kinds
+    check_free(config, place, report)
 
 
 def check_model(
@@ -58,24 +52,9 @@ def check_model(
         report((*path[:-1], "kind"), f"the model {shown(model)} does not take {endpoint.kind} requests")
 
 
-def check_free(config: Config, place: str, kinds: Mapping[str, frozenset[Kind]], report: Report) -> None:
+def check_free(config: Config, place: str, report: Report) -> None:
     """No endpoint hides behind another path of this server, or would hide that."""
     used = taken(create_app(Config(protocols=config.protocols), Keys()).edge, place)
-    for name, model in names(config, kinds).items():
-        if name in used and model is None:
+    for name in config.aime.endpoints:
+        if name in used:
             report(("aime", "endpoints", name), f"{shown(name)} cannot name an endpoint: other paths begin with it")
-        elif name in used:
-            why = f"the model {shown(str(model))} cannot have the endpoint {shown(name)}, with which other paths begin"
-            report(
-                ("models", str(model)), f'{why}: give it another in aime.endpoints, or set protocols.aime to "/aime"'
-            )
-
-
-def check_different(config: Config, kinds: Mapping[str, frozenset[Kind]], report: Report) -> None:
-    """No two models would have the same endpoint."""
-    made = names(config, kinds)
-    for model, kind in kinds.items():
-        other = made.get(name_of(model))
-        if kind and other is not None and other != model:
-            both = f"the models {shown(other)} and {shown(model)} would have the same endpoint, {shown(name_of(model))}"
-            report(("models", model), f"{both}: give one of them another in aime.endpoints")

@@ -98,7 +98,8 @@ class Dialect(Struct):
 
     A protocol whose clients carry their keys elsewhere than in a header, or have none, says by `admit` who may come in
     without one: given a request's scope and head, the caller, whose key its handler then checks, or None. `shapes` are
-    its errors below paths of its own, also of requests that are refused before they come to it.
+    its errors below paths of its own, also of requests that are refused before they come to it. `remarks` are what an
+    operator should know of it at the start, once all dialects are built.
     """
 
     routes: tuple[BaseRoute, ...]
@@ -106,6 +107,7 @@ class Dialect(Struct):
     operations: tuple[Operation, ...] = ()
     admit: Admit | None = None
     shapes: tuple[tuple[str, Shape], ...] = ()
+    remarks: Callable[[], Iterable[str]] = tuple
 
 
 def place_of(name: str, config: Config) -> str | None:

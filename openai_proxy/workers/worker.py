@@ -36,8 +36,8 @@ ON_THE_WAY = frozenset({"stopped", "loading", "stopping", "restarting"})
 log = logging.getLogger("openai_proxy.workers")
 
 
-def prepare(config: Config, keys: Keys) -> None:
-    """Import all that workers need before they are forked, so that they have it in common.
+def prepare(config: Config, keys: Keys) -> Application:
+    """Import all that workers need before they are forked, so that they have it in common; an application like theirs.
 
     Raises ValueError when a backend refuses its options.
     """
@@ -45,6 +45,7 @@ def prepare(config: Config, keys: Keys) -> None:
     uvicorn_config = listening(application, Door(application.edge, 0))
     uvicorn_config.load()
     uvicorn_config.get_loop_factory()
+    return application
 
 
 def serve(birth: Birth, started: Callable[[Application], None], *, human: bool | None) -> int:

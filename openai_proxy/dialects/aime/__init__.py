@@ -32,8 +32,8 @@ SHOWN = 100
 
 def build(edge: Edge) -> Dialect:
     """The routes of AIME's API, endpoints last."""
-    aime = Aime(edge)
     paths = Paths(edge)
+    aime = Aime(edge, paths)
 
     def known(name: str, method: str) -> bool:
         return paths.free(name) and aime.endpoints.find(name) is not None
@@ -61,15 +61,16 @@ def build(edge: Edge) -> Dialect:
         render_fault=render_fault,
         operations=OPERATIONS,
         admit=paths.admit,
+        remarks=aime.endpoints.left_out,
     )
 
 
 class Aime:
     """The answers."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, paths: Paths) -> None:
         self.edge = edge
-        self.endpoints = Endpoints(edge)
+        self.endpoints = Endpoints(edge, paths.free)
         self.callers = Callers(edge)
         self.answers = Answers(edge, self.callers)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from backends import Kind
-from openai_proxy.config import AimeEndpoint, Config
+from backends.wording import shown
+from openai_proxy.config import AimeEndpoint
 from openai_proxy.dialects import Edge
 from openai_proxy.errors import ModelNotFound
 from openai_proxy.served import Served
@@ -17,6 +18,9 @@ from openai_proxy.served import Served
 # What an endpoint may do. Of a model that does several things the first one has an endpoint.
 Does: TypeAlias = Literal["chat", "image", "speech", "transcription", "embedding", "completion"]
 DOES: tuple[Does, ...] = ("chat", "image", "speech", "transcription", "embedding", "completion")
+# What to do about a model that has none.
+ANOTHER = "give it one of another name in aime.endpoints"
+TAKEN = f'other paths begin with {{}}; {ANOTHER}, or set protocols.aime to "/aime"'
 # Paths of this protocol: no endpoints.
 OWN = frozenset({"login", "get_client_session_auth_key", "api"})
 
@@ -40,27 +44,46 @@ class Endpoint(Struct, frozen=True):
 
 
 class Endpoints:
-    """The endpoints of a server, as they are now: models may be found, and the configuration read anew."""
+    """The endpoints of a server, as they are now: models may be found, and the configuration read anew.
 
-    def __init__(self, edge: Edge) -> None:
+    A name is `free` if no other path begins with it: else no endpoint is made of it. Of two models that would have the
+    same one the first has it.
+    """
+
+    def __init__(self, edge: Edge, free: Callable[[str], bool]) -> None:
         self.edge = edge
+        self.free = free
 
     def find(self, name: str) -> Endpoint | None:
         """The endpoint of that name; None if there is none."""
         told = self.edge.config.aime.endpoints.get(name)
         if told is not None:
             return self._of(name, told)
-        return next(
-            (self._of(name, AimeEndpoint(model=model)) for model in self._unnamed() if name_of(model) == name), None
-        )
+        model = next((model for model in self._unnamed() if name_of(model) == name), None)
+        return None if model is None or not self.free(name) else self._of(name, AimeEndpoint(model=model))
 
     def __iter__(self) -> Iterator[Endpoint]:
         """All of them, those of the configuration first."""
         config = self.edge.config.aime.endpoints
         given = [self._of(name, told) for name, told in config.items()]
         made = {name_of(model): AimeEndpoint(model=model) for model in reversed([*self._unnamed()])}
-        found = (*given, *(self._of(name, told) for name, told in reversed(made.items()) if name not in config))
+        free = [(name, told) for name, told in reversed(made.items()) if name not in config and self.free(name)]
+        found = (*given, *(self._of(name, told) for name, told in free))
         return (endpoint for endpoint in found if endpoint is not None)
+
+    def left_out(self) -> Iterator[str]:
+        """Why models have no endpoint that would have one but for its name."""
+        made: dict[str, str] = {}
+        for model in self._unnamed():
+            name = name_of(model)
+            if self._of(name, AimeEndpoint(model=model)) is None or name in self.edge.config.aime.endpoints:
+                continue
+            other = made.setdefault(name, model)
+            if not self.free(name):
+                yield f"the model {shown(model)} has no endpoint for AIME's clients: {TAKEN.format(shown(name))}"
+            elif other != model:
+                both = f"{shown(other)} has {shown(name)}; {ANOTHER}"
+                yield f"the model {shown(model)} has no endpoint for AIME's clients: {both}"
 
     def _of(self, name: str, told: AimeEndpoint) -> Endpoint | None:
         try:
@@ -87,16 +110,3 @@ def name_of(model: str) -> str:
 def kind_of(kinds: Collection[Kind]) -> Does | None:
     """What the endpoint of a model does that takes requests of these kinds."""
     return next((kind for kind in DOES if kind in kinds), None)
-
-
-def names(config: Config, kinds: Mapping[str, Collection[Kind]]) -> dict[str, str | None]:
-    """The endpoints that a configuration asks for, with the model for which each was made, None for one that it names.
-
-    `kinds` are those of the models that are known before any is loaded.
-    """
-    given: dict[str, str | None] = dict.fromkeys(config.aime.endpoints)
-    named = {told.model for told in config.aime.endpoints.values()}
-    for model, kind in kinds.items():
-        if kind_of(kind) is not None and named.isdisjoint((model, *config.models[model].names)):
-            given.setdefault(name_of(model), model)
-    return given

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import requests
 
+from openai_proxy.__main__ import main
 from openai_proxy.configure import ConfigError, read
 from tests.conftest import ECHO, Serve
-from tests.dialects.aime.calling import Aime
+from tests.dialects.aime.calling import Aime, refusal
 from tests.running import Running
 
 NAMES = ["llama2_chat", "writer", "painter", "speaker", "listener", "vectors", "slow", "stalled", "held", "broken"]
@@ -81,15 +83,6 @@ REFUSED = [
     (MODEL.format("a") + POINT.format('"a/b"', "a"), '3: "a/b" cannot name an endpoint: it has to be a part of a path'),
     (MODEL.format("alpha") + POINT.format("b", "alpa"), '4: "alpa" is no model; did you mean "alpha"?'),
     (
-        MODEL.format("docs"),
-        '1: the model "docs" cannot have the endpoint "docs", with which other paths begin: '
-        'give it another in aime.endpoints, or set protocols.aime to "/aime"',
-    ),
-    (
-        MODEL.format('"a.b"') + MODEL.format('"A/B"'),
-        '3: the models "a.b" and "A/B" would have the same endpoint, "a_b": give one of them another in aime.endpoints',
-    ),
-    (
         '[models.a]\nbackend = "llama_cpp"\noptions = { weights = "all-minilm-l6-v2", embedding = true }\n'
         + POINT.format("b", "a")
         + 'kind = "image"\n',
@@ -114,3 +107,41 @@ def test_endpoints_that_cannot_be(tmp_path: Path, text: str, problem: str) -> No
 )
 def test_endpoints_that_can_be(tmp_path: Path, text: str) -> None:
     assert problems(tmp_path, text) == []
+
+
+LEFT_OUT = [
+    'the model "docs" has no endpoint for AIME\'s clients: other paths begin with "docs"; '
+    'give it one of another name in aime.endpoints, or set protocols.aime to "/aime"',
+    'the model "A/B" has no endpoint for AIME\'s clients: "a.b" has "a_b"; '
+    "give it one of another name in aime.endpoints",
+]
+CLASHING = "".join(MODEL.format(name) for name in ("docs", '"a.b"', '"A/B"', "c"))
+
+
+def test_models_whose_endpoints_cannot_be_have_none(serve: Serve) -> None:
+    server = serve(CLASHING)
+    assert requests.get(f"{server.url}/api/endpoints", timeout=30).json() == {"endpoints": ["a_b", "c"]}
+    assert "text/html" in requests.get(f"{server.url}/docs", timeout=30).headers["content-type"]
+    assert Aime(server, "").get("/api/endpoints/a_b").json()["workers"][0]["model"]["label"] == "a.b"
+    assert refusal(Aime(server, "").post("/login", {"endpoint_name": "docs"}))[0] == 404
+    told = [json.loads(line) for line in server.log.read_text().splitlines() if "has no endpoint" in line]
+    assert [(line["level"], line["message"]) for line in told] == [("warning", remark) for remark in LEFT_OUT]
+
+
+@pytest.mark.parametrize(
+    ("more", "remarks"),
+    [
+        ("", LEFT_OUT),
+        ('[protocols]\naime = "/aime"\n', LEFT_OUT[1:]),
+        ("[protocols]\naime = false\n", []),
+        (POINT.format("papers", "docs") + POINT.format("b", "A/B"), []),
+    ],
+)
+def test_a_check_tells_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: str, remarks: list[str]
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(CLASHING + more)
+    assert main(["check", "--config", str(file)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if line.startswith("note: ")] == [f"note: {remark}" for remark in remarks]
