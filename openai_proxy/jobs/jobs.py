@@ -182,10 +182,13 @@ class Jobs:
             return
         run = record.attempt, record.started
         while True:
+            # Of a job that this process has taken up meanwhile the record goes on changing: first its state, then what
+            # was stored before it had that.
+            ended = record.state in FINAL
             for number, event in await self._stored(record, after):
                 after = number
                 yield number, event
-            if record.state in FINAL:
+            if ended:
                 return
             await asyncio.sleep(LOOK_EVERY)
             record = await self._find(id, owner)
@@ -279,8 +282,9 @@ class Jobs:
 
     async def _stored(self, record: Record, after: int) -> list[tuple[int, JobEvent]]:
         past = self._ended.get(record.id)
+        ended = record.state in FINAL  # already; what is read now may not be all if it ends meanwhile
         pieces = await self.store.events(record.id, record.attempt, after) if past is None else past.pieces
-        if past is None and after == 0:
+        if past is None and after == 0 and ended:
             self._ended.put(record, pieces)
         found: list[tuple[int, JobEvent]] = []
         for begin, data in pieces:

@@ -225,6 +225,28 @@ def test_sounds_and_pictures_are_files_in_the_format_that_was_asked_for(database
     asyncio.run(check())
 
 
+def test_who_follows_hears_the_end_of_what_was_taken_up_meanwhile(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with desk(database, tmp_path, models=ONE_SLOT) as server:
+            await server.jobs.submit(server.order(delay=0.1))
+            job = await server.jobs.submit(server.order(delay=0.15))
+            read = server.jobs.store.events
+
+            async def read_before_the_end(id: str, attempt: int, begin: int) -> list[tuple[int, bytes]]:
+                found = await read(id, attempt, begin)
+                if id in server.jobs.worker.works:
+                    await server.jobs.worker.works[id].until_over()
+                return found
+
+            monkeypatch.setattr(server.jobs.store, "events", read_before_the_end)
+            events = [event async for _, event in server.jobs.follow(job.id, "ann")]
+            assert Result.of(events).text == "one two three"
+
+    asyncio.run(check())
+
+
 def test_progress_never_falls(database: str, tmp_path: Path) -> None:
     async def check() -> None:
         async with desk(database, tmp_path) as server:
