@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from openai_proxy.jobs import sweeping
 from openai_proxy.jobs.connections import connections, migrate
-from openai_proxy.jobs.job import FINAL, Failure
+from openai_proxy.jobs.job import FINAL, Failure, State
 from openai_proxy.jobs.statements import CLOCK, FOUND, FREE, WAITS, WITH_SENT, Adding, Stepping, padded, record_of
-from openai_proxy.jobs.store import EXPIRED, LOST, Bounds, Filter, Kept, Record, Step
+from openai_proxy.jobs.store import EXPIRED, LOST, Bounds, Expired, Filter, Kept, Record, Step, Unworked
 from openai_proxy.jobs.table_shelf import TableShelf
 from openai_proxy.jobs.tables import events, files, jobs, orders
 from openai_proxy.jobs.writing import Writing
@@ -101,20 +101,20 @@ class Database:
     async def write(self, lease: str, steps: Sequence[Step]) -> set[str]:
         return await self._writes.do(partial(self._stepping, lease=lease, steps=steps))
 
-    async def release(self, lease: str, attempts: Mapping[str, int]) -> None:
+    async def release(self, lease: str, attempts: Mapping[str, int]) -> Sequence[Unworked]:
         these = sa.tuple_(jobs.c.id, jobs.c.attempt).in_(list(attempts.items()))
         mine = sa.and_(jobs.c.lease == lease, these)
         again = {**ANEW, "attempt": jobs.c.attempt - 1}
 
-        def release(connection: sa.Connection) -> None:
-            ended = {**FREE, "state": "canceled", "finished": self._now}
-            connection.execute(sa.update(jobs).where(mine, jobs.c.canceling).values(ended))
+        def release(connection: sa.Connection) -> Sequence[Unworked]:
+            ended = self._end(connection, sa.and_(mine, jobs.c.canceling), "canceled")
             connection.execute(sa.delete(events).where(events.c.id.in_(sa.select(jobs.c.id).where(mine))))
             connection.execute(sa.update(jobs).where(mine).values(again))
+            return ended
 
-        await self._writes.do(release)
+        return await self._writes.do(release)
 
-    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> int:
+    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> Expired:
         # Machines may differ in how long their leases are, while somebody changes that.
         longest = 10 * seconds + 600 if self.shared else 2 * seconds
         over = sa.or_(jobs.c.leased < self._tick, jobs.c.leased > self._tick + longest)
@@ -122,38 +122,40 @@ class Database:
         dead = sa.and_(jobs.c.lease > "", jobs.c.lease != lease, over)
         late = sa.false() if queue_time is None else sa.and_(WAITS, jobs.c.created < self._now - queue_time)
         if not await self._read(sa.select(jobs.c.id).where(sa.or_(dead, late)).limit(1)):
-            return 0
+            return Expired()
 
-        def expire(connection: sa.Connection) -> int:
+        def expire(connection: sa.Connection) -> Expired:
             found = sa.select(jobs.c.id).where(dead).with_for_update(skip_locked=True)
             ids = connection.execute(found).scalars().all()
             these = jobs.c.id.in_(ids)
-            canceled = {**FREE, "state": "canceled", "finished": self._now}
-            connection.execute(sa.update(jobs).where(these, jobs.c.canceling).values(canceled))
+            canceled = self._end(connection, sa.and_(these, jobs.c.canceling), "canceled")
             alive = sa.and_(these, jobs.c.lease.is_not(None))
-            lost = {**FREE, **self._failed(LOST)}
-            connection.execute(sa.update(jobs).where(alive, jobs.c.attempt >= attempts).values(lost))
+            lost = self._end(connection, sa.and_(alive, jobs.c.attempt >= attempts), "failed", LOST)
             again = sa.select(jobs.c.id).where(alive)
             connection.execute(sa.delete(events).where(events.c.id.in_(again)))
             connection.execute(sa.update(jobs).where(alive).values(ANEW))
-            connection.execute(sa.update(jobs).where(late).values(self._failed(EXPIRED)))
-            return len(ids)
+            expired = self._end(connection, late, "failed", EXPIRED)
+            return Expired(len(ids), [*canceled, *lost, *expired])
 
         return await self._writes.do(expire)
 
-    def _failed(self, why: Failure) -> dict[str, Any]:
-        return {"state": "failed", "finished": self._now, "failure": msgspec.json.encode(why)}
+    def _end(self, connection: sa.Connection, which: Any, state: State, why: Failure | None = None) -> list[Unworked]:
+        """End these jobs, on which nobody works."""
+        failure = None if why is None else msgspec.json.encode(why)
+        values = {**FREE, "state": state, "finished": self._now, "failure": failure}
+        ended = connection.execute(sa.update(jobs).where(which).values(values).returning(jobs.c.origin))
+        return [Unworked(origin, state) for origin in ended.scalars().all()]
 
     # What clients and operators order
 
-    async def cancel(self, id: str) -> None:
-        def cancel(connection: sa.Connection) -> None:
-            ended = {"state": "canceled", "finished": self._now}
-            connection.execute(sa.update(jobs).where(jobs.c.id == id, WAITS).values(ended))
+    async def cancel(self, id: str) -> Sequence[Unworked]:
+        def cancel(connection: sa.Connection) -> Sequence[Unworked]:
+            ended = self._end(connection, sa.and_(jobs.c.id == id, WAITS), "canceled")
             running = sa.and_(jobs.c.id == id, sa.not_(ENDED))
             connection.execute(sa.update(jobs).where(running).values(canceling=True))
+            return ended
 
-        await self._writes.do(cancel)
+        return await self._writes.do(cancel)
 
     async def retry(self, id: str) -> bool:
         def retry(connection: sa.Connection) -> bool:

@@ -223,7 +223,7 @@ class Jobs:
             if work is not None:
                 work.stop("canceled")
             if work is None or work.stopped == "given_back":
-                await self.store.cancel(id)
+                self.worker.told.unworked(await self.store.cancel(id))
         return await self.wait(id, owner, LET_GO)
 
     async def retry(self, id: str, owner: str | None) -> Job:

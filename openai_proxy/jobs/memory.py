@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs.job import FINAL, Failure, State
 from openai_proxy.jobs.shelf import MemoryShelf
-from openai_proxy.jobs.store import EXPIRED, KEY_AGE, LOST, Bounds, Filter, Kept, Record, Step
+from openai_proxy.jobs.store import EXPIRED, KEY_AGE, LOST, Bounds, Expired, Filter, Kept, Record, Step, Unworked
 
 
 class MemoryStore:
@@ -99,49 +99,51 @@ class MemoryStore:
         if step.state in FINAL:
             record.lease = record.leased = None
 
-    async def release(self, lease: str, attempts: Mapping[str, int]) -> None:
+    async def release(self, lease: str, attempts: Mapping[str, int]) -> Sequence[Unworked]:
+        ended: list[Unworked] = []
         for record in list(self._held(lease)):
             if attempts.get(record.id) == record.attempt:
                 if not record.canceling:
                     record.attempt -= 1
-                self._put_back(record)
+                ended += self._put_back(record)
+        return ended
 
-    def _put_back(self, record: Record) -> None:
+    def _put_back(self, record: Record) -> Sequence[Unworked]:
         if record.canceling:
-            self._end(record, "canceled")
-            return
+            return self._end(record, "canceled")
         record.lease = record.leased = record.started = record.first = None
         record.state, record.progress, record.events = "queued", 0.0, 0
         self._events.pop(record.id, None)
+        return ()
 
-    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> int:
+    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> Expired:
         now = time.monotonic()
         dead = [record for record in self.records.values() if record.lease not in (None, lease)]
         dead = [
             record for record in dead if record.leased is not None and not now <= record.leased <= now + 2 * seconds
         ]
         late = [record for record in self._waiting() if record.created < time.time() - (queue_time or math.inf)]
+        ended: list[Unworked] = []
         for record in dead:
-            if record.attempt >= attempts and not record.canceling:
-                self._end(record, "failed", LOST)
-            else:
-                self._put_back(record)
+            lost = record.attempt >= attempts and not record.canceling
+            ended += self._end(record, "failed", LOST) if lost else self._put_back(record)
         for record in late:
-            self._end(record, "failed", EXPIRED)
-        return len(dead)
+            ended += self._end(record, "failed", EXPIRED)
+        return Expired(len(dead), ended)
 
-    def _end(self, record: Record, state: State, failure: Failure | None = None) -> None:
+    def _end(self, record: Record, state: State, failure: Failure | None = None) -> Sequence[Unworked]:
         record.state, record.finished, record.failure = state, time.time(), failure
         record.lease = record.leased = None
+        return [Unworked(record.origin, state)]
 
-    async def cancel(self, id: str) -> None:
+    async def cancel(self, id: str) -> Sequence[Unworked]:
         record = self.records.get(id)
         if record is None or record.state in FINAL:
-            return
+            return ()
         if record.lease is None:
-            self._end(record, "canceled")
-        else:
-            record.canceling = True
+            return self._end(record, "canceled")
+        record.canceling = True
+        return ()
 
     async def retry(self, id: str) -> bool:
         now = time.time()

@@ -99,6 +99,20 @@ class Kept(Struct, frozen=True):
     size: int
 
 
+class Unworked(Struct, frozen=True):
+    """A job that ended while nobody worked on it."""
+
+    origin: str
+    state: State
+
+
+class Expired(Struct, frozen=True):
+    """How many attempts were lost, and which jobs ended by that or waited for too long."""
+
+    lost: int = 0
+    ended: Sequence[Unworked] = ()
+
+
 class Bounds(Struct, frozen=True):
     """How long ended jobs are kept, in seconds, how many of them, and how many bytes of all jobs."""
 
@@ -143,19 +157,19 @@ class Store(Protocol):
         """
         ...
 
-    async def release(self, lease: str, attempts: Mapping[str, int]) -> None:
-        """Give these attempts at jobs back, which are not done; they do not count."""
+    async def release(self, lease: str, attempts: Mapping[str, int]) -> Sequence[Unworked]:
+        """Give these attempts at jobs back, which are not done; they do not count. Those that shall stop end so."""
         ...
 
-    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> int:
+    async def expire(self, lease: str, seconds: float, attempts: int, queue_time: float | None) -> Expired:
         """Put jobs whose lease ended back, but for one's own, or fail them after so many attempts; fail what has waited
-        for more than `queue_time` seconds. How many leases had ended. They last `seconds`: one that would last for much
+        for more than `queue_time` seconds. Leases last `seconds`: one that would last for much
         longer is of a clock that went wrong, or of a machine that was started anew.
         """
         ...
 
-    async def cancel(self, id: str) -> None:
-        """End a job that waits, tell the holder of one that is leased, leave one that has ended."""
+    async def cancel(self, id: str) -> Sequence[Unworked]:
+        """End a job that waits, and give it; tell the holder of one that is leased, leave one that has ended."""
         ...
 
     async def retry(self, id: str) -> bool:

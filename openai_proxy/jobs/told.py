@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import get_args
 
 from openai_proxy.jobs.job import State
-from openai_proxy.jobs.store import Kept, Record
+from openai_proxy.jobs.store import Kept, Record, Unworked
 from openai_proxy.metrics import Metrics
 
 
@@ -36,6 +36,11 @@ class Told:
             self.metrics.jobs_running.labels(model).set(models[model, "running"])
         # One more time as 0, then not any more: the model may be gone for good.
         self._models = there
+
+    def unworked(self, ended: Iterable[Unworked]) -> None:
+        """These have ended while nobody worked on them: this process has said so."""
+        for each in ended:
+            self.metrics.jobs.labels(each.origin, each.state).inc()
 
     def ended(self, record: Record, state: State) -> None:
         """A job that this process worked on has ended so."""

@@ -170,7 +170,7 @@ class Worker:
                 state = "failed"
 
     async def _give_back(self, work: Work) -> None:
-        await self.store.release(self.lease, {work.id: work.record.attempt})
+        self.told.unworked(await self.store.release(self.lease, {work.id: work.record.attempt}))
         self._paused_until = time.monotonic() + PAUSE
         self.waits(work.record.model)
 
@@ -271,9 +271,10 @@ class Worker:
 
     async def _expire(self, jobs: JobSettings) -> None:
         longest = None if jobs.queue_time is None else jobs.queue_time + self.clock.ahead()
-        lost = await self.store.expire(self.lease, jobs.lease, jobs.attempts, longest)
-        self.metrics.job_attempts_lost.inc(lost)
-        if lost:
+        found = await self.store.expire(self.lease, jobs.lease, jobs.attempts, longest)
+        self.metrics.job_attempts_lost.inc(found.lost)
+        self.told.unworked(found.ended)
+        if found.lost:
             self._stirred.set()
         if self._is_due("tell", EXPIRE_EVERY):
             self.told.tell(await self.store.counts())
@@ -299,7 +300,7 @@ class Worker:
                 work.stop("given_back")
         stray = {id: attempt for id, (attempt, _) in held.items() if id not in self.works}
         if stray:
-            await self.store.release(self.lease, stray)
+            self.told.unworked(await self.store.release(self.lease, stray))
             self._stirred.set()
 
     async def _write(self) -> None:
@@ -334,7 +335,8 @@ class Worker:
             why = Failure("unreadable", "This version of the server cannot read the job's request.")
             now = time.time()
             failed = Step(id=record.id, attempt=record.attempt, state="failed", finished=now, failure=why)
-            await self.store.write(self.lease, [failed])
+            if await self.store.write(self.lease, [failed]):
+                self.told.ended(record, "failed")
             return
         record.request = b""
         self.start(self.begin(record, request))

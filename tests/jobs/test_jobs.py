@@ -114,6 +114,23 @@ def test_a_job_that_waits_is_canceled_without_being_begun(database: str, tmp_pat
     asyncio.run(check())
 
 
+def test_jobs_on_which_nobody_worked_are_counted_once(database: str, tmp_path: Path) -> None:
+    async def check() -> None:
+        async with desk(database, tmp_path, models=ONE_SLOT, queue_time=0.1) as server:
+            await server.jobs.submit(server.order(LONG, delay=0.02))
+            [unwanted, late] = [await server.jobs.submit(server.order()) for _ in range(2)]
+            for _ in range(2):
+                await server.jobs.cancel(unwanted.id, "ann")
+            await asyncio.sleep(0.1)
+            for _ in range(2):
+                await server.jobs.worker._expire(server.edge.config.jobs)
+            assert (await server.jobs.get(late.id, "ann")).state == "failed"
+            counted = [server.edge.metrics.jobs.labels("test", state).value for state in ("canceled", "failed")]
+            assert counted == [1, 1]
+
+    asyncio.run(check())
+
+
 def test_what_fails_says_why_and_can_be_tried_again(database: str, tmp_path: Path) -> None:
     async def check() -> None:
         async with desk(database, tmp_path) as server:

@@ -202,7 +202,7 @@ class Machine(RuleBasedStateMachine):
     @rule(holder=HOLDERS)
     def expire(self, holder: str) -> None:
         dead = [each for each in self.expected.values() if each.lease not in (None, holder) and not each.alive]
-        assert self.do(self.store.expire(holder, LEASE, ATTEMPTS, None)) == len(dead)
+        assert self.do(self.store.expire(holder, LEASE, ATTEMPTS, None)).lost == len(dead)
         for each in dead:
             if each.attempt >= ATTEMPTS and not each.canceling:
                 each.end("failed")

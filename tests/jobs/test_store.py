@@ -8,7 +8,7 @@ import pytest
 
 from openai_proxy.errors import TooManyJobs
 from openai_proxy.jobs.job import Failure, File
-from openai_proxy.jobs.store import Bounds, Filter, Kept
+from openai_proxy.jobs.store import Bounds, Expired, Filter, Kept, Unworked
 from tests.jobs.stores import LEASE, MANY, added, claimed, found, record, step, store, words
 
 FOREVER = Bounds(age=1e12, count=MANY, size=10**12)
@@ -96,9 +96,10 @@ def test_a_lease_that_ended_is_given_to_others_until_it_was_tried_often_enough(d
                 [job] = await claimed(kept, seconds=-1.0)
                 assert job.attempt == attempt
                 await kept.write("me", [step(job, "lost", started=1.0)])
-                assert await kept.expire("me", LEASE, 2, None) == 0
+                assert (await kept.expire("me", LEASE, 2, None)).lost == 0
                 assert (await found(kept, job)).lease == "me", "one's own leases do not end"
-                assert await kept.expire("you", LEASE, 2, None) == 1
+                ended = [Unworked("test", "failed")] if attempt == 2 else []
+                assert await kept.expire("you", LEASE, 2, None) == Expired(1, ended)
             there = await found(kept, job)
             assert (there.state, there.lease, there.finished is None) == ("failed", None, False)
             assert there.failure == Failure("worker_lost", "The processes that worked on this job died.")
@@ -149,9 +150,9 @@ def test_what_waits_ends_at_once_and_what_runs_is_told_to_stop(database: str) ->
             runs, waits = await added(kept), await added(kept)
             [job] = await claimed(kept, most=1)
             assert job.id == runs.id
+            assert await kept.cancel(waits.id) == [Unworked("test", "canceled")]
             for _ in range(2):
-                await kept.cancel(runs.id)
-                await kept.cancel(waits.id)
+                assert [*await kept.cancel(runs.id), *await kept.cancel(waits.id)] == []
             ended = await found(kept, waits)
             assert (ended.state, ended.finished is None) == ("canceled", False)
             assert await kept.held("me") == {runs.id: (1, True)}
@@ -170,12 +171,12 @@ def test_who_was_told_to_stop_and_died_is_canceled(database: str) -> None:
             await added(kept)
             [job] = await claimed(kept, seconds=-1.0)
             await kept.cancel(job.id)
-            await kept.expire("you", LEASE, 1, None)
+            assert await kept.expire("you", LEASE, 1, None) == Expired(1, [Unworked("test", "canceled")])
             assert (await found(kept, job)).state == "canceled"
             other = await added(kept)
             await claimed(kept)
             await kept.cancel(other.id)
-            await kept.release("me", {other.id: 1})
+            assert await kept.release("me", {other.id: 1}) == [Unworked("test", "canceled")]
             assert (await found(kept, other)).state == "canceled"
 
     asyncio.run(check())
@@ -293,8 +294,8 @@ def test_a_lease_that_ends_in_a_far_future_has_ended(database: str) -> None:
         async with store(database) as kept:
             await added(kept)
             [job] = await claimed(kept, seconds=86_400.0)
-            assert await kept.expire("you", LEASE, 3, None)
-            assert not await kept.expire("you", LEASE, 3, None)
+            assert (await kept.expire("you", LEASE, 3, None)).lost
+            assert not (await kept.expire("you", LEASE, 3, None)).lost
             there = await found(kept, job)
             assert (there.state, there.lease, there.attempt) == ("queued", None, 1)
 
@@ -371,7 +372,7 @@ def test_what_waits_for_too_long_fails(database: str) -> None:
             assert (await found(kept, old)).state == "queued"
             await kept.expire("me", LEASE, 3, 1e12)
             assert (await found(kept, old)).state == "queued"
-            await kept.expire("me", LEASE, 3, 60.0)
+            assert await kept.expire("me", LEASE, 3, 60.0) == Expired(0, [Unworked("test", "failed")])
             there = await found(kept, old)
             assert (there.state, there.failure and there.failure.code) == ("failed", "expired")
 
