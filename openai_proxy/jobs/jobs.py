@@ -113,10 +113,15 @@ class Jobs:
         if self._opening is None:
             return
         await asyncio.wait([self._opening])
-        if not self._opening.cancelled() and self._opening.exception() is None:
+        if self._is_open:
             await self.errands.close()
             await self.worker.close()
             await self.store.close()
+
+    @property
+    def _is_open(self) -> bool:
+        opening = self._opening
+        return opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
 
     def _noted(self, opening: asyncio.Task[None]) -> None:
         """Whoever opens in the background hears of no error; nobody wants to hear the same one again and again."""
@@ -255,6 +260,10 @@ class Jobs:
                 raise JobNotFound
             await asyncio.sleep(LOOK_EVERY)
         return await self.get(id, owner)
+
+    def number(self, model: str) -> int:
+        """How many jobs of a model there are, as of a few seconds ago; 0 before the store was opened."""
+        return self.worker.told.numbers[model] if self._is_open else 0
 
     def kept_for(self, job: Job) -> float:
         """For how many seconds it is kept at the longest; while it has not ended, from its end on."""

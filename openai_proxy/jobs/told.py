@@ -12,10 +12,11 @@ from openai_proxy.metrics import Metrics
 
 
 class Told:
-    """Keeps the metrics of jobs. How many there are is as it was when the store was last asked."""
+    """Keeps the metrics of jobs. How many there are, `numbers` by model, is as it was when the store was last asked."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.numbers: Counter[str] = Counter()
         self._models: set[str] = set()
 
     def tell(self, kept: Iterable[Kept]) -> None:
@@ -23,7 +24,9 @@ class Told:
         states: Counter[State] = Counter()
         models: Counter[tuple[str, State]] = Counter()
         size = 0
+        self.numbers = Counter()
         for each in kept:
+            self.numbers[each.model] += each.number
             states[each.state] += each.number
             models[each.model, each.state] += each.number
             size += each.size

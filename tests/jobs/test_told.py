@@ -23,6 +23,7 @@ def test_jobs_are_counted_by_state_and_by_model() -> None:
         (3, 2, 1)
     )
     assert found["jobs_kept_bytes"] == 55
+    assert (told.numbers["a"], told.numbers["b"], told.numbers["c"]) == (5, 1, 0)
     told.tell([Kept("a", "succeeded", 5, 70)])
     found = figures(metrics)
     assert (found['jobs_kept{state="queued"}'], found['jobs_kept{state="succeeded"}']) == (0, 5)

@@ -136,6 +136,8 @@ class Models:
             name=found.name,
             description=found.served.known(found.id).description,
             latest_version=_version(found),
+            # Jobs of a model that was found at an upstream are told apart nowhere.
+            run_count=0 if found.served.discovers else self.edge.jobs.number(found.served.name),
         )
 
 
