@@ -1,7 +1,7 @@
 """Sounds and pictures of jobs: on disk, or wherever fsspec reaches, such as s3://bucket/prefix with its package s3fs.
 
-A name is 256 random bits: who knows it may fetch the file. A file is there before a job names it, and is deleted with
-its job.
+A name is 256 random bits, so nobody finds it who was not told, and the tag of the database whose job made the file. A
+file is there before a job names it, and is deleted with its job.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ ENDINGS = {
     "audio/pcm": "pcm",
 }
 TYPES = {ending: media_type for media_type, ending in ENDINGS.items()}
-NAME = re.compile(r"[A-Za-z0-9_-]{43}\.[a-z0-9]{3,4}").fullmatch
+NAME = re.compile(r"[A-Za-z0-9_-]{43}([0-9a-f]{8})?\.[a-z0-9]{3,4}").fullmatch
 # Bytes of a file that are in memory at once while it is sent.
 PIECE = 1_048_576
 
 
 class Files:
-    """`where` is a folder or a URL that fsspec knows. Nothing is opened before the first use."""
+    """`where` is a folder or a URL that fsspec knows, `tag` eight hexadecimal digits. Opened on the first use."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, tag: str) -> None:
         self.where = where
+        self.tag = tag
         self._opened: tuple[Any, str] | None = None
 
     async def put(self, data: bytes, media_type: str) -> str:
         """Keep it; its name. Raises StoreFailed."""
-        name = f"{secrets.token_urlsafe(32)}.{ENDINGS[media_type]}"
+        name = f"{secrets.token_urlsafe(32)}{self.tag}.{ENDINGS[media_type]}"
         await self._do(lambda system, path: system.pipe_file(path, data), name)
         return name
 

@@ -10,7 +10,7 @@ from openai_proxy.errors import StoreFailed
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.jobs import Jobs
 from openai_proxy.jobs.memory import MemoryStore
-from openai_proxy.jobs.places import MEMORY, POSTGRESQL, home, left, path_of
+from openai_proxy.jobs.places import MEMORY, POSTGRESQL, home, left, path_of, tag_of
 from openai_proxy.jobs.store import Store
 from openai_proxy.jobs.worker import Worker
 from openai_proxy.lifecycle import Lifecycle
@@ -21,7 +21,7 @@ from openai_proxy.router import Router
 def jobs_of(router: Router, lifecycle: Lifecycle, metrics: Metrics, config: Callable[[], Config]) -> Jobs:
     """The jobs of a server. What says where they are kept is read once; all else follows a reload."""
     settings = config().jobs
-    files = Files(settings.files or str(home(settings) / "files"))
+    files = Files(settings.files or str(home(settings) / "files"), tag_of(settings))
 
     def hired(store: Store) -> Worker:
         return Worker(store, files, router, lifecycle, metrics, config)

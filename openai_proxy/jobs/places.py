@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 from pathlib import Path
 
 import platformdirs
@@ -25,6 +27,15 @@ def path_of(settings: JobSettings) -> Path:
     if settings.database is None:
         return home(settings) / "jobs.db"
     return Path(os.path.expanduser(settings.database.removeprefix(SQLITE)))
+
+
+def tag_of(settings: JobSettings) -> str:
+    """What tells the files of one database from those of another that has the same folder for them."""
+    database = settings.database or ""
+    if database == MEMORY:
+        return secrets.token_hex(4)
+    name = database.rpartition("@")[2] if database.startswith(POSTGRESQL) else str(path_of(settings).absolute())
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def home(settings: JobSettings) -> Path:

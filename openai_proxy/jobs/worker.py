@@ -21,6 +21,7 @@ from openai_proxy.errors import EdgeError, StoreFailed
 from openai_proxy.jobs.encoding import decode_request
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.job import Failure, State
+from openai_proxy.jobs.orphans import Orphans
 from openai_proxy.jobs.store import Bounds, Record, Step, Store
 from openai_proxy.jobs.told import Told
 from openai_proxy.jobs.trouble import Clock, Trouble
@@ -58,6 +59,7 @@ class Worker:
         self.metrics = metrics
         self.config = config
         self.told = Told(metrics)
+        self.orphans = Orphans(store, files)
         self.lease = uuid.uuid4().hex
         self.works: dict[str, Work] = {}
         self.over: Callable[[Work], None] = lambda _: None
@@ -266,6 +268,8 @@ class Worker:
             while self._unwanted:
                 await self.files.delete(self._unwanted[-1:])
                 self._unwanted.pop()
+            in_hand = {file.name for work in self.works.values() for file in work.files}
+            await self.orphans.sweep(jobs.lease + self.clock.ahead(), in_hand)
         except StoreFailed as error:
             log.warning("jobs: what ended long ago cannot be forgotten yet: %s", error)
 

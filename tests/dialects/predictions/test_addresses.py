@@ -27,7 +27,7 @@ files = "address"
 backend = "echo"
 """
 OPEN = 'server = { open_images = true }\njobs = { database = "memory", keep = 1.5 }\n'
-ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+(/v1/jobs/files/[A-Za-z0-9_-]{43}\.(png|jpg|webp|wav|mp3))")
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+(/v1/jobs/files/[A-Za-z0-9_-]{51}\.(png|jpg|webp|wav|mp3))")
 DRAWN = {"prompt": "a", "width": 64, "height": 64, "output_format": "png"}
 
 
