@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 import vision
-from backends import Model, Setup, State, media
+from backends import Model, Setup, media
 from backends.emoji.asking import Answer, Order, Sent, Shown
 from backends.errors import OtherKind
 from backends.events import Event, Picture, Progress, Usage
-from backends.life import Life
 from backends.options import read_options
-from backends.quarantine import Quarantine
 from backends.requests import EFFORTS, ImageRequest, Request
-from backends.workshop import Workshop
+from backends.workshop import Resident
 
 if TYPE_CHECKING:
     from vision import Pixels
@@ -51,7 +49,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.threads or max(1, (os.cpu_count() or 1) - 1)
 
 
-class Emoji:
+class Emoji(Resident[Answer]):
     """Options: `Options`. Requests share the threads, step by step in turn."""
 
     model = Model(
@@ -68,32 +66,7 @@ class Emoji:
     def __init__(self, setup: Setup) -> None:
         setup.refuse_engine("emoji")
         self.options = read_options(Options, f"model {setup.name}", "emoji", setup.options)
-        self.slots = setup.slots or 8
-        self._life = Life(setup.changed)
-        self._quarantine = Quarantine()
-        self._workshop: Workshop[Answer] = Workshop(
-            "backends.emoji.engine:Draughtsman",
-            Answer,
-            self._life,
-            self._quarantine.died,
-            threads=min(self.options.most, self.slots),
-        )
-
-    @property
-    def state(self) -> State:
-        return self._life.state
-
-    @property
-    def pid(self) -> int | None:
-        """The engine's process."""
-        return self._workshop.pid
-
-    async def start(self) -> None:
-        """Load the weights. Raises LoadFailed or OSError."""
-        await self._workshop.start()
-
-    async def close(self) -> None:
-        await self._workshop.close()
+        super().__init__(setup, "backends.emoji.engine:Draughtsman", Answer, slots=8, most=self.options.most)
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Draw, step by step; closed or canceled, it makes no further one. Raises BadImage."""

@@ -11,55 +11,35 @@ from typing import Any
 
 from msgspec import structs
 
-from backends import Model, Setup, State, apart
+from backends import Model, Setup, apart
 from backends.errors import OtherKind
 from backends.events import Event, Segment
 from backends.faster_whisper.listening import Listening
 from backends.faster_whisper.options import SLOTS, Options
 from backends.faster_whisper.questions import About, Counted
 from backends.fetching import fetched
-from backends.life import Life
-from backends.quarantine import Quarantine
 from backends.requests import Detection, Request, TranscriptionRequest
 from backends.weights import DESCRIPTIONS
-from backends.workshop import Workshop
+from backends.workshop import Resident
 
 PARAMETERS = frozenset(
     {"language", "prompt", "temperature", "translate", "segment_timestamps", "word_timestamps", "server_vad"}
 )
 
 
-class FasterWhisper:
+class FasterWhisper(Resident[Segment | Counted]):
     """A Whisper model that CTranslate2 converted. Options: `backends.faster_whisper.options.Options`."""
 
     def __init__(self, setup: Setup) -> None:
         setup.refuse_engine("faster_whisper")
         self.options = Options.read(setup.name, setup.options)
-        self.slots = setup.slots or SLOTS
+        super().__init__(setup, "backends.faster_whisper.engine:Engine", Segment | Counted, slots=SLOTS)
         self.model = Model(
             kinds=frozenset({"transcription"}),
             parameters=PARAMETERS,
             description=DESCRIPTIONS.get(self.options.weights or "", ""),
         )
-        self._life = Life(setup.changed)
-        self._quarantine = Quarantine()
-        self._workshop: Workshop[Segment | Counted] = Workshop(
-            "backends.faster_whisper.engine:Engine",
-            Segment | Counted,
-            self._life,
-            self._quarantine.died,
-            threads=self.slots,
-        )
         self._detection = Detection(normalised=True) if self.options.vad else None
-
-    @property
-    def state(self) -> State:
-        return self._life.state
-
-    @property
-    def pid(self) -> int | None:
-        """The engine's process."""
-        return self._workshop.pid
 
     async def start(self) -> None:
         """Fetch weights that are not there yet and load them. Raises LoadFailed or OSError."""
@@ -86,10 +66,6 @@ class FasterWhisper:
             "workers": options.workers(self.slots),
             "beam_size": options.beam_size,
         }
-
-    async def close(self) -> None:
-        """End the engine, and with it what it works on."""
-        await self._workshop.close()
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answer one request; closing it early ends the engine's work on it."""

@@ -10,16 +10,14 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from audio import WIDTH
-from backends import Model, Setup, State
+from backends import Model, Setup
 from backends.errors import OtherKind, Refused
 from backends.events import Event, Sound, Usage
-from backends.life import Life
 from backends.options import read_options
-from backends.quarantine import Quarantine
 from backends.requests import Request, SpeechRequest
 from backends.speaking.engine import Said, Text
 from backends.speaking.voices import chosen
-from backends.workshop import Workshop
+from backends.workshop import Resident
 
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
 
@@ -38,7 +36,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.threads or max(1, (os.cpu_count() or 1) - 1)
 
 
-class Speaker:
+class Speaker(Resident[Said]):
     """What is said leaves as soon as it is made, and no more is made than was asked for.
 
     All requests share the engine and its threads, phrase by phrase in turn, so that a long text holds up nobody.
@@ -53,28 +51,7 @@ class Speaker:
     def __init__(self, setup: Setup) -> None:
         setup.refuse_engine(self.name)
         self.options = read_options(Options, f"model {setup.name}", self.name, setup.options)
-        self.slots = setup.slots or self.slots
-        self._life = Life(setup.changed)
-        self._quarantine = Quarantine()
-        self._workshop: Workshop[Said] = Workshop(
-            self.engine, Said, self._life, self._quarantine.died, threads=min(self.options.most, self.slots)
-        )
-
-    @property
-    def state(self) -> State:
-        return self._life.state
-
-    @property
-    def pid(self) -> int | None:
-        """The engine's process."""
-        return self._workshop.pid
-
-    async def start(self) -> None:
-        """Load the voices. Raises LoadFailed or OSError."""
-        await self._workshop.start()
-
-    async def close(self) -> None:
-        await self._workshop.close()
+        super().__init__(setup, self.engine, Said, slots=self.slots, most=self.options.most)
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """Say it, phrase by phrase; closed or canceled, it makes no further one."""
