@@ -65,7 +65,7 @@ class Killing:
                 self.kills += 1
                 self._heard(dead)
                 offices = offices or [self.office()]
-            self._finish(offices[0])
+            self._finish(offices)
         finally:
             for office in offices:
                 office.stop()
@@ -118,8 +118,10 @@ class Killing:
                 self.open.discard(id)
             assert 0.0 <= job.progress <= (1.0 if job.ended else 0.99)
 
-    def _finish(self, office: Office) -> None:
+    def _finish(self, offices: list[Office]) -> None:
         begun = time.monotonic()
+        self._hear_out(offices)
+        office = offices[0]
         # Some were stored, but their promise did not arrive.
         for id in dict.fromkeys([*self.promised, *(job.id for _, job in office.ask("page", 100_000))]):
             job = office.ask("wait", id, STUCK)
@@ -135,6 +137,12 @@ class Killing:
         if self.offices == 1:
             in_order(page)
         sound(self.database)
+
+    def _hear_out(self, offices: list[Office]) -> None:
+        """Until those who live have answered all that they were asked."""
+        for office in offices:
+            while any(asked is office for asked, _ in self._asked) and office.take(0.1):
+                self._heard(office)
 
     def _check(self, office: Office, job: Job, promise: Promise) -> None:
         if promise.seen is not None:
