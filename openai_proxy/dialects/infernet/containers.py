@@ -6,12 +6,15 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from openai_proxy.config import Container, Infernet
-from openai_proxy.dialects.infernet.refusals import not_served
+from openai_proxy.dialects.infernet.refusals import Refused, not_served
 
 # The container of Ritual's examples, and what it is called beside that.
 DEFAULT = "openai-inference-0.0.1"
 ALIASES = ("openai-inference", "openai-inference-streaming-0.0.1")
 ONE = Container(description="Chat, completions, embeddings, images, speech and transcriptions by any model here")
+
+# Containers of one job, each a job of its own.
+LONGEST_CHAIN = 16
 
 
 def shown(settings: Infernet) -> Mapping[str, Container]:
@@ -28,6 +31,8 @@ def check(settings: Infernet, names: Sequence[str], address: str, proof: bool) -
     """Whether somebody at `address` may have these containers work, one after another. Raises Refused."""
     if not names:
         raise not_served("No containers specified")
+    if len(names) > LONGEST_CHAIN:
+        raise Refused(400, f"At most {LONGEST_CHAIN} containers are taken at once", {})
     there = known(settings)
     for name in names:
         if name not in there:

@@ -15,15 +15,22 @@ from openai_proxy.errors import Fault
 from openai_proxy.wire import Flow, Handle, Incoming, Reply
 
 NOT_SERVED, MALFORMED = 405, 500
+# Characters of a text, and of all params as JSON, that a client is told back.
+LONGEST_TEXT, LONGEST_PARAMS = 100, 3000
 
 
 class Refused(Exception):
-    """`error` and `params` are what the client is told; without `params` there are none."""
+    """`error` and `params` are what the client is told; without `params` there are none. Long ones are cut."""
 
     def __init__(self, status: int, error: str, params: Mapping[str, Any] | None = None) -> None:
         super().__init__(error)
         self.status = status
-        self.told: dict[str, Any] = {"error": error} if params is None else {"error": error, "params": dict(params)}
+        self.told: dict[str, Any] = {"error": error} if params is None else {"error": error, "params": _cut(params)}
+
+
+def _cut(params: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in params.items()}
+    return told if len(json.dumps(told)) <= LONGEST_PARAMS else {}
 
 
 def not_served(error: str, **params: Any) -> Refused:

@@ -220,10 +220,15 @@ def test_what_is_not_served(node: Running, path: str) -> None:
         return call(node, "POST", path, {"data": {}, **body})
 
     assert told(containers=[]) == (405, {"error": "No containers specified", "params": {}})
-    expected = {"error": "Container not supported", "params": {"container": "classify-it-0.0.1"}}
+    expected: dict[str, Any] = {"error": "Container not supported", "params": {"container": "classify-it-0.0.1"}}
     assert told(containers=[CONTAINER, "classify-it-0.0.1"]) == (405, expected)
+    expected["params"]["container"] = "n" * 100
+    assert told(containers=["n" * 100_000]) == (405, expected)
     expected = {"error": "Container does not generate proof", "params": {"container": CONTAINER}}
     assert told(containers=[CONTAINER], requires_proof=True) == (405, expected)
+    assert told(containers=[CONTAINER] * 16, requires_proof=True) == (405, expected)
+    expected = {"error": "At most 16 containers are taken at once", "params": {}}
+    assert told(containers=[CONTAINER] * 17) == (400, expected)
 
 
 def test_the_type_of_a_body_does_not_matter(node: Running) -> None:

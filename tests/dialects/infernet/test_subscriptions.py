@@ -76,6 +76,9 @@ def test_without_a_chain_there_are_none(node: Running) -> None:
     assert (status, answer["error"]) == (405, "Chain not enabled")
     assert answer["params"]["delegated_subscription"] == body
     assert call(node, "POST", "/api/jobs/batch", [body]) == (200, [answer])
+    # Only as far as an error may be long.
+    long = {**body, "data": {"a": "b" * 3000}}
+    assert call(node, "POST", "/api/jobs", long) == (405, {"error": "Chain not enabled", "params": {}})
 
 
 def test_one_that_is_for_once(trusting: Running, folder: Path) -> None:
