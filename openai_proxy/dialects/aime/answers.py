@@ -112,7 +112,9 @@ class Answers:
 def check_site(incoming: Incoming, origins: Collection[str]) -> None:
     """A page of another site could have a browser GET anything, as a picture of it. Raises OriginNotAllowed."""
     head = incoming.scope["state"]["head"]
-    if incoming.scope["method"] == "GET" and head.get(b"sec-fetch-site") in FOREIGN:
+    # Browsers that are older than Sec-Fetch-Site send at least an origin, where a script asks.
+    foreign = head.get(b"sec-fetch-site") in FOREIGN or b"origin" in head
+    if incoming.scope["method"] == "GET" and foreign:
         if origins and ("*" in origins or head.get(b"origin", b"").decode("latin-1") in origins):
             return
         raise OriginNotAllowed

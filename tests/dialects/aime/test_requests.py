@@ -279,6 +279,11 @@ def test_pages_of_other_sites_start_nothing(server: Running, site: str, status: 
     assert requests.get(url, headers=headers, timeout=30).status_code == status
 
 
+def test_scripts_of_other_sites_in_older_browsers_start_nothing(server: Running) -> None:
+    url, headers = f"{server.url}/llama2_chat?prompt=hello", {"origin": "http://elsewhere.example"}
+    assert requests.get(url, headers=headers, timeout=30).status_code == 403
+
+
 @pytest.mark.parametrize("path", ["/llama2_chat?prompt=x", "/login", "/llama2_chat/login", "/llama2_chat/progress"])
 def test_head_starts_nothing(server: Running, path: str) -> None:
     assert requests.head(server.url + path, timeout=30).status_code == 405
