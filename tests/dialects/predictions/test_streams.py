@@ -38,10 +38,14 @@ def streamed(server: Running, model: str, **inputs: Any) -> tuple[str, list[tupl
 def test_run_sse_says_it_piece_by_piece(predicting: Running) -> None:
     id, found = streamed(predicting, "echo", prompt="one two\n\nthree ", odd=1)
     assert found[0] == ("logs", "0", "The input odd is not known here and has no effect.")
-    assert found[1:] == [
-        *(("output", "1", "one"), ("output", "2", " two"), ("output", "3", "\n\nthree"), ("output", "4", " ")),
-        DONE,
+    pieces = [(name, id.rpartition("-")[2], text) for name, id, text in found[1:5]]
+    assert pieces == [
+        ("output", "1", "one"),
+        ("output", "2", " two"),
+        ("output", "3", "\n\nthree"),
+        ("output", "4", " "),
     ]
+    assert found[5:] == [DONE]
     told = prediction(get(predicting, f"{PREDICTIONS}/{id}"))
     assert "".join(told["output"]) == said(found)
 
@@ -68,6 +72,17 @@ def test_a_failure_is_an_event_before_the_end(predicting: Running) -> None:
     assert [name for name, _, _ in found] == ["output", "output", "error", "done"]
     assert json.loads(found[2][2])["detail"]
     assert found[3][2] == '{"reason":"error"}'
+
+
+def test_the_end_of_one_run_is_not_told_after_the_beginning_of_another(predicting: Running) -> None:
+    id, found = streamed(predicting, "broken", prompt="one two three")
+    path = f"{PREDICTIONS}/{id}/stream"
+    assert events(get(predicting, path, last_event_id=found[0][1]).body) == found[1:]
+    assert post(predicting, f"/admin/jobs/{id}/retry").status == 200
+    told = events(get(predicting, path, last_event_id=found[0][1]).body)
+    assert [name for name, _, _ in told] == ["error", "done"]
+    assert "anew" in told[0][2]
+    assert said(events(get(predicting, path).body)) == said(found)
 
 
 def test_two_read_one_that_is_canceled(predicting: Running) -> None:
