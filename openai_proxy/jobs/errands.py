@@ -105,7 +105,8 @@ class Errands:
         """These, as far as they are there; those that this process runs as it knows them."""
         await self._open_shelf()
         known = {id: copy.copy(self._held[id]) for id in ids if id in self._held}
-        missing = [id for id in dict.fromkeys(ids) if id not in known]
+        # PostgreSQL takes no NUL.
+        missing = [id for id in dict.fromkeys(ids) if id not in known and "\0" not in id]
         found = await asyncio.gather(*(self._reading.find(id) for id in missing))
         return known | {errand.id: copy.copy(errand) for errand in found if errand is not None}
 

@@ -282,6 +282,8 @@ class Jobs:
         return record if work is None else work.record
 
     async def _find(self, id: str, owner: str | None) -> Record:
+        if "\0" in id:  # PostgreSQL takes none, and what others ask for at the same time would not be read either
+            raise JobNotFound
         await self.open()
         known = self.worker.works.get(id) or self._ended.get(id)
         record = await self._reading.find(id) if known is None else known.record
