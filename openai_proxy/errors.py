@@ -35,11 +35,14 @@ EdgeError
 
 from __future__ import annotations
 
+import logging
 import math
 
 from msgspec import Struct
 
 from backends import errors as engine
+
+log = logging.getLogger("openai_proxy.errors")
 
 
 class EdgeError(Exception):
@@ -163,7 +166,14 @@ class KeyReused(EdgeError):
 
 
 class StoreFailed(EdgeError):
-    """Jobs cannot be kept at the moment; try again soon."""
+    """Jobs and files cannot be kept or read at the moment."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason  # for the log alone: it may name hosts, paths and users
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class QueueTimeout(EdgeError):
@@ -269,6 +279,8 @@ def describe(error: BaseException, request_id: str) -> Fault:
         return Fault(status=500, type="server_error", code="internal_error", message=message, started=True)
     if isinstance(error, engine.Rejected):
         return _passed_on(error)
+    if isinstance(error, StoreFailed):
+        log.warning("%s (request %s)", error, request_id)
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     position, wait = (error.queue_position, error.retry_after) if isinstance(error, EdgeError) else (None, None)
     return Fault(

@@ -65,7 +65,7 @@ class Errands:
             try:
                 await self.shelf.beat(held, 0.0)
             except StoreFailed as error:
-                log.warning("errands are not given back: %s", error.message)
+                log.warning("errands are not given back: %s", error)
 
     # An errand
 
@@ -147,7 +147,7 @@ class Errands:
         try:
             await self._runs[errand.origin](errand)
         except StoreFailed as error:
-            log.warning("errand %s is tried again later: %s", errand.id, error.message)
+            log.warning("errand %s is tried again later: %s", errand.id, error)
         except Exception:
             log.exception("errand %s failed, and is tried again later", errand.id)
 
@@ -156,7 +156,7 @@ class Errands:
             try:
                 await self._once(shelf)
             except StoreFailed as error:
-                log.warning("errands: %s", error.message)
+                log.warning("errands: %s", error)
                 await asyncio.sleep(LOOK_EVERY)
             try:
                 async with asyncio.timeout(LOOK_EVERY):

@@ -65,4 +65,4 @@ async def _end(tasks: Tasks, errand: Errand, why: str | None) -> None:
             await tasks.chains.cancel(errand.id)
         await tasks.end(errand, why)
     except StoreFailed as error:
-        log.warning("the end of job %s is not written yet: %s", errand.id, error.message)
+        log.warning("the end of job %s is not written yet: %s", errand.id, error)
