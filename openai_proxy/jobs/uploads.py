@@ -1,6 +1,6 @@
 """Files that clients hand in for requests to come: in the store of files, for a while and within a bound.
 
-Who hands one in is its owner; to others it is not there. The oldest are forgotten first.
+Who hands one in is its owner; to others it is not there. The oldest are forgotten first, also where there are `MOST`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from openai_proxy.config import Config
 from openai_proxy.errors import RequestTooLarge, StoreFailed
 
 ID = re.compile(r"(?:file-)?[0-9a-f]{32}").fullmatch
+# Files that are kept, however small they are: all of them are known in memory.
+MOST = 10_000
 
 
 class Upload(Struct, frozen=True, kw_only=True):
@@ -127,9 +129,9 @@ class Uploads:
     def _put(self, upload: Upload, data: bytes, most: int) -> None:
         system, root = self._system()
         now, room = time.time(), most - len(data)
-        for each in reversed(self._all()):
+        for place, each in enumerate(reversed(self._all()), 2):
             room -= each.size
-            if room < 0 or each.expires <= now:
+            if room < 0 or place > MOST or each.expires <= now:
                 self._forget(each.id)
         system.pipe_file(f"{root}/{upload.id}.data", data)
         system.pipe_file(f"{root}/{upload.id}.json", msgspec.json.encode(upload))  # what is listed is whole

@@ -21,6 +21,8 @@ from openai_proxy.wire import JSON, Headers, Incoming, Reply
 
 FORMS = frozenset({"file", "content"})
 ANY_KIND = "application/octet-stream"
+# Characters of a file's metadata.
+METADATA = 4096
 # A browser shall take it for nothing: anybody may have written it.
 GUARDED: Headers = (
     (b"content-type", ANY_KIND.encode()),
@@ -193,6 +195,8 @@ def _gone() -> NotFound:
 
 def _metadata(text: str | None) -> dict[str, Any]:
     """Raises InvalidRequest."""
+    if text is not None and len(text) > METADATA:
+        raise InvalidRequest(f"metadata has at most {METADATA} characters.", param="metadata")
     try:
         return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:

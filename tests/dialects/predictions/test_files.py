@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import requests
 
 from openai_proxy.config import Config, Limits, Timeouts
 from openai_proxy.errors import RequestTooLarge
+from openai_proxy.jobs import uploads
 from openai_proxy.jobs.uploads import Uploads
 from tests.dialects.predictions.calls import PREDICTIONS, get, post, refusal, run
 from tests.pictures import picture
@@ -84,29 +86,47 @@ def test_a_file_can_be_an_input(predicting: Running) -> None:
     assert "expired" in refusal(post(predicting, PREDICTIONS, body), 422, "input.audio")["detail"]
 
 
-async def filled(uploads: Uploads, size: int) -> str:
-    upload = await uploads.put(b"x" * size, owner="a", name="n", media_type="text/plain")
+async def filled(held: Uploads, size: int) -> str:
+    upload = await held.put(b"x" * size, owner="a", name="n", media_type="text/plain")
     return upload.id
 
 
 async def kept(folder: Path) -> None:
     config = Config(limits=Limits(stored_files=100), timeouts=Timeouts(stored_file=0.5))
-    uploads = Uploads(str(folder), lambda: config)
-    first, second, third = [await filled(uploads, 40) for _ in range(3)]
-    assert await uploads.find(first, "a") is None
+    held = Uploads(str(folder), lambda: config)
+    first, second, third = [await filled(held, 40) for _ in range(3)]
+    assert await held.find(first, "a") is None
     assert await Uploads(str(folder), lambda: config).read(second, "a") == b"x" * 40
-    assert [each.id for each in await uploads.of("a")] == [third, second]
-    assert await uploads.find(second, "b") is None
-    assert await uploads.of("b") == []
+    assert [each.id for each in await held.of("a")] == [third, second]
+    assert await held.find(second, "b") is None
+    assert await held.of("b") == []
     with pytest.raises(RequestTooLarge):
-        await filled(uploads, 101)
+        await filled(held, 101)
     await asyncio.sleep(0.5)
-    assert await uploads.of("a") == []
-    assert await uploads.find(third, "a") is None
-    await filled(uploads, 1)
+    assert await held.of("a") == []
+    assert await held.find(third, "a") is None
+    await filled(held, 1)
     assert len(list((folder / "uploads").iterdir())) == 2
-    assert await uploads.find("../../etc/passwd", "a") is None
+    assert await held.find("../../etc/passwd", "a") is None
 
 
 def test_the_oldest_are_forgotten(tmp_path: Path) -> None:
     asyncio.run(kept(tmp_path))
+
+
+async def many(folder: Path) -> None:
+    held = Uploads(str(folder), Config)
+    ids = [await filled(held, 0) for _ in range(5)]
+    assert [each.id for each in await held.of("a")] == ids[:1:-1]
+
+
+def test_empty_files_are_forgotten_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MOST", 3)
+    asyncio.run(many(tmp_path))
+
+
+def test_metadata_is_short(predicting: Running) -> None:
+    text = json.dumps({"a": "x" * 4087})
+    assert len(text) == 4096
+    assert put(predicting, metadata=text).status_code == 201
+    assert put(predicting, metadata=text + " ").json()["error"]["param"] == "metadata"
