@@ -10,8 +10,10 @@ from msgspec import Meta, Struct
 Uint16: TypeAlias = Annotated[int, Meta(ge=0, lt=2**16)]
 Uint32: TypeAlias = Annotated[int, Meta(ge=0, lt=2**32)]
 Uint48: TypeAlias = Annotated[int, Meta(ge=0, lt=2**48)]
-Address: TypeAlias = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
-HEX = "^(0x)?([0-9a-fA-F]{2})*$"
+# A $ would let a line feed stand after it.
+END = r"\Z"
+Address: TypeAlias = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}" + END)]
+HEX = "^(0x)?([0-9a-fA-F]{2})*" + END
 
 
 class Signature(Struct):
@@ -41,7 +43,7 @@ class Interval(Struct, kw_only=True):
 class Subscription(Interval, kw_only=True):
     """`containers` is a hash of their names. What is paid, and to whom, is the chain's and not looked at here."""
 
-    containers: Annotated[str, Meta(pattern="^(0x)?[0-9a-fA-F]{64}$")]
+    containers: Annotated[str, Meta(pattern="^(0x)?[0-9a-fA-F]{64}" + END)]
     lazy: bool
     verifier: Address
     payment_amount: int

@@ -156,6 +156,8 @@ def test_those_that_are_refused(trusting: Running) -> None:
         ("signature", "r", 2**256),
         ("signature", "v", "28"),
         ("subscription", "owner", "0x12"),
+        ("subscription", "owner", OWNER + "\n"),
+        ("subscription", "verifier", OWNER + "\n"),
         ("subscription", "containers", "0x12"),
         ("subscription", "redundancy", 2**16),
         ("subscription", "payment_amount", -1),
