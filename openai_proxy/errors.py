@@ -168,12 +168,12 @@ class KeyReused(EdgeError):
 class StoreFailed(EdgeError):
     """Jobs and files cannot be kept or read at the moment."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str = "") -> None:
         super().__init__()
         self.reason = reason  # for the log alone: it may name hosts, paths and users
 
     def __str__(self) -> str:
-        return self.reason
+        return self.reason or self.message
 
 
 class QueueTimeout(EdgeError):

@@ -199,7 +199,7 @@ class Webhooks:
                 if time.time() > errand.created + YOUNG:
                     return "forgotten"
             except StoreFailed as error:
-                log.warning("webhook of job %s is tried again: %s", hook.job, error.message)
+                log.warning("webhook of job %s is tried again: %s", hook.job, error)
             except Exception:
                 log.exception("webhook of job %s failed", hook.job)
                 return "failed"
@@ -253,6 +253,6 @@ class Webhooks:
                 await self.errands.save(errand)
                 return
             except StoreFailed as error:
-                log.warning("%s is not saved yet: %s", errand.id, error.message)
+                log.warning("%s is not saved yet: %s", errand.id, error)
                 self.errands.hold(errand)
                 await asyncio.sleep(PAUSE)
