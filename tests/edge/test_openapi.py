@@ -72,7 +72,9 @@ def test_every_operation_answers_as_documented(
 ) -> None:
     response = case.call(base_url=echo_server.url, session=session)
     # An unknown query string is ignored, as everywhere; an unknown field of a body is not.
-    case.validate_response(response, checks=[*CHECKS, negative_data_rejection] if case.operation.body else CHECKS)
+    # In a form all is text: a number may stand for a text there, and a list without anything in it leaves no trace.
+    typed = case.operation.body and case.media_type == "application/json"
+    case.validate_response(response, checks=[*CHECKS, negative_data_rejection] if typed else CHECKS)
     assert response.elapsed < 5
 
 
