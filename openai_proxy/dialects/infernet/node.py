@@ -136,7 +136,8 @@ class Node:
     async def jobs(self, incoming: Incoming) -> Reply:
         """Results where ids are asked for, else ids."""
         query, caller = _query(incoming), self._caller(incoming)
-        ids = [value for name, value in query if name == "id"]
+        # Each once: an answer may be megabytes.
+        ids = list(dict.fromkeys(value for name, value in query if name == "id"))
         given = dict(query)
         if ids:
             intermediate = given.get("intermediate", "").lower() == "true"
@@ -155,8 +156,9 @@ class Node:
         status = next((each for each in STATUSES if each == report.status), None)
         if status is None:
             raise Refused(400, "Status is invalid")
-        if not 0 < len(report.id) <= LONGEST_ID or "\0" in report.id:
-            raise Refused(MALFORMED, f"{UNSTORED}: an id has 1 to {LONGEST_ID} characters")
+        # With a slash are those of subscriptions and of what else is kept on the same shelf.
+        if not 0 < len(report.id) <= LONGEST_ID or not {"\0", "/"}.isdisjoint(report.id):
+            raise Refused(MALFORMED, f"{UNSTORED}: an id has 1 to {LONGEST_ID} characters, and no slash")
         if not await self.tasks.record(caller, report.id, status, report.containers, report.data):
             raise Refused(MALFORMED, f"{UNSTORED}: this job is another caller's")
         return reply({})
