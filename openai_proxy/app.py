@@ -100,6 +100,7 @@ class Application:
         try:
             yield
         finally:
+            await self.edge.documents.close()
             await self.edge.webhooks.close()
             await self.edge.jobs.close()
             await self.edge.router.close()

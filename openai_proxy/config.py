@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from backends import Setup
+from openai_proxy.document_settings import DocumentSettings
 
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 Count = Annotated[int, Meta(ge=1, le=10**12)]
@@ -60,9 +61,9 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Media(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Pictures by address: what is fetched for clients."""
+    """Pictures and documents by address: what is fetched for clients."""
 
-    fetch: Annotated[bool, Meta(description="fetch pictures whose address a client gives")] = False
+    fetch: Annotated[bool, Meta(description="fetch pictures and documents whose address a client gives")] = False
     schemes: Annotated[tuple[Literal["https", "http"], ...], Meta(description="of addresses to fetch")] = ("https",)
     ports: Annotated[tuple[Port, ...], Meta(description="that may be connected to")] = (443, 80)
     domains: Annotated[
@@ -377,6 +378,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeouts: Timeouts = Timeouts()
     vision: Vision = Vision()
     jobs: JobSettings = JobSettings()
+    documents: DocumentSettings = DocumentSettings()
     protocols: Protocols = Protocols()
     predictions: Predictions = Predictions()
     aime: Aime = Aime()

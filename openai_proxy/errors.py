@@ -4,6 +4,7 @@ EdgeError
 ├── InvalidRequest          a field has a wrong value; `param` names it
 │   ├── InvalidJson
 │   ├── TooManyItems
+│   ├── BadDocument
 │   ├── UrlNotAllowed
 │   │   └── UrlNotListed
 │   └── UnknownParameter
@@ -14,7 +15,9 @@ EdgeError
 │   └── OriginNotAllowed
 ├── NotFound
 │   ├── ModelNotFound
-│   └── JobNotFound
+│   ├── JobNotFound
+│   ├── CollectionNotFound
+│   └── DocumentNotFound
 ├── MethodNotAllowed
 ├── WrongState
 ├── UnsupportedMediaType
@@ -26,7 +29,8 @@ EdgeError
 ├── QueueFull
 │   └── TooManyJobs
 ├── KeyReused               the idempotency key was used for something else
-├── StoreFailed             jobs cannot be kept
+├── StoreFailed             jobs, files or documents cannot be kept
+├── NotInstalled            it needs an extra
 ├── QueueTimeout
 ├── Draining
 └── ClientGone               nobody is left to tell; for logs and metrics
@@ -77,6 +81,10 @@ class TooManyItems(InvalidRequest):
     """The list is too long."""
 
 
+class BadDocument(InvalidRequest):
+    """The document cannot be read."""
+
+
 class UrlNotAllowed(InvalidRequest):
     """Nothing is fetched from this address."""
 
@@ -115,6 +123,14 @@ class ModelNotFound(NotFound):
 
 class JobNotFound(NotFound):
     """There is no such job."""
+
+
+class CollectionNotFound(NotFound):
+    """There is no such collection of documents."""
+
+
+class DocumentNotFound(NotFound):
+    """There is no such document."""
 
 
 class MethodNotAllowed(EdgeError):
@@ -176,6 +192,10 @@ class StoreFailed(EdgeError):
         return self.reason or self.message
 
 
+class NotInstalled(EdgeError):
+    """What this needs is not installed here."""
+
+
 class QueueTimeout(EdgeError):
     """The request waited too long for its turn; try again soon."""
 
@@ -226,6 +246,7 @@ TABLE: dict[type[Exception], Row] = {
     InvalidRequest: Row(400, INVALID, "invalid_value"),
     InvalidJson: Row(400, INVALID, "invalid_json"),
     TooManyItems: Row(400, INVALID, "too_many_items"),
+    BadDocument: Row(400, INVALID, "invalid_document"),
     UrlNotAllowed: Row(400, INVALID, "url_not_allowed"),
     UrlNotListed: Row(403, "permission_error", "url_not_allowed"),
     UnknownParameter: Row(400, INVALID, "unknown_parameter"),
@@ -237,6 +258,8 @@ TABLE: dict[type[Exception], Row] = {
     NotFound: Row(404, INVALID, "not_found"),
     ModelNotFound: Row(404, INVALID, "model_not_found"),
     JobNotFound: Row(404, INVALID, "job_not_found"),
+    CollectionNotFound: Row(404, INVALID, "collection_not_found"),
+    DocumentNotFound: Row(404, INVALID, "document_not_found"),
     MethodNotAllowed: Row(405, INVALID, "method_not_allowed"),
     WrongState: Row(409, INVALID, "wrong_state"),
     UnsupportedMediaType: Row(415, INVALID, "unsupported_media_type"),
@@ -249,6 +272,7 @@ TABLE: dict[type[Exception], Row] = {
     TooManyJobs: Row(429, "rate_limit_error", "too_many_jobs"),
     KeyReused: Row(409, INVALID, "idempotency_key_reused"),
     StoreFailed: Row(503, "server_error", "storage_unavailable"),
+    NotInstalled: Row(501, "server_error", "not_installed", started=True),
     QueueTimeout: Row(503, "server_error", "overloaded"),
     Draining: Row(503, "server_error", "draining"),
     ClientGone: Row(499, INVALID, "client_gone"),

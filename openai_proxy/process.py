@@ -46,6 +46,8 @@ def differences(old: Config, new: Config) -> Iterator[str]:
         yield "server.workers takes effect at the next start"
     if _places_of_jobs(new.jobs) != _places_of_jobs(old.jobs):
         yield "jobs.database, jobs.home and jobs.files take effect at the next start"
+    if (new.documents.home, new.documents.at_once) != (old.documents.home, old.documents.at_once):
+        yield "documents.home and documents.at_once take effect at the next start"
     if new.protocols != old.protocols:
         yield "protocols take effect at the next start"
 

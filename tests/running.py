@@ -35,6 +35,7 @@ class Running:
     def __init__(self, arguments: tuple[str, ...], log: Path, env: dict[str, str]) -> None:
         self.log = log
         env.setdefault("OPENAI_PROXY_JOBS_HOME", str(log.parent / "jobs"))
+        env.setdefault("OPENAI_PROXY_DOCUMENTS_HOME", str(log.parent / "documents"))
         command = [sys.executable, "-m", "openai_proxy", "serve", "--port", "0", *arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class NoDecoder(OSError):
-    """Sounds and pictures cannot be decoded here now, which says nothing against any of them."""
+    """Files cannot be decoded here now, which says nothing against any of them."""
 
 
 class Child:
@@ -88,7 +88,7 @@ class Child:
 class Nursery:
     """The process that forks, and the socket to ask it by; started anew when it is gone, or in another process.
 
-    `work` is the module whose work its children do, of this package.
+    `work` is the module whose work its children do: of this package, or any other by its full name.
     """
 
     def __init__(self, work: str) -> None:

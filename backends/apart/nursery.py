@@ -30,7 +30,7 @@ LATER = 10
 
 
 class Work(Protocol):
-    """What the children of a nursery do: a module beside this one."""
+    """What the children of a nursery do: a module beside this one, or one with dots in its name."""
 
     def warm(self) -> None:
         """Load all that they need. Raises ImportError."""
@@ -40,7 +40,7 @@ class Work(Protocol):
 
 
 def work(name: str) -> Work:
-    return cast("Work", importlib.import_module(f"backends.apart.{name}"))
+    return cast("Work", importlib.import_module(name if "." in name else f"backends.apart.{name}"))
 
 
 def main(name: str) -> None:
@@ -77,11 +77,11 @@ def _live(does: Work, asker: socket.socket) -> None:
         os._exit(0)
 
 
-def limit(seconds: float, size: int) -> None:
-    """Of now on, with `size` bytes to come and so much processor time; a child that passes a limit dies."""
+def limit(seconds: float, size: int, memory: int = MEMORY) -> None:
+    """Of now on, with `size` bytes to come, so much processor time and memory; a child that passes a limit dies."""
     with contextlib.suppress(OSError), open("/proc/self/statm", encoding="ascii") as statm:
         held = int(statm.read().split()[0]) * resource.getpagesize()
-        _set(resource.RLIMIT_AS, held + size + MEMORY)
+        _set(resource.RLIMIT_AS, held + size + memory)
     _set(resource.RLIMIT_CPU, int(seconds))
     _set(resource.RLIMIT_FSIZE, 0)
     _set(resource.RLIMIT_NOFILE, FILES)

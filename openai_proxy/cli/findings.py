@@ -24,6 +24,7 @@ from openai_proxy import __version__
 from openai_proxy.cli.ending import Ending
 from openai_proxy.cli.installation import refuse_scattered
 from openai_proxy.config import Config
+from openai_proxy.documents.documents import NEEDED
 
 OLDEST = (3, 11)
 ENOUGH_MEMORY = 1_000_000_000
@@ -120,6 +121,7 @@ def engines(config: Config) -> Iterator[Finding]:
     yield from vllm(config)
     yield diffusers(needed="diffusers" in needed)
     yield remote()
+    yield documents()
     yield from ray(config)
     yield from voices(config)
 
@@ -184,6 +186,16 @@ def voices(config: Config) -> Iterator[Finding]:
             yield Finding(name, "ok", "speech")
     found = shutil.which("espeak-ng")
     yield Finding("espeak", "ok" if found else "note", f"speech: {found or 'the program espeak-ng is not installed'}")
+
+
+def documents() -> Finding:
+    """What searches documents."""
+    text = "documents that are searched"
+    absent = [package for package in NEEDED if importlib.util.find_spec(package) is None]
+    if absent:
+        text += f": {', '.join(absent)} not installed"
+        return Finding("documents", "note", text, install("openai-proxy[documents]"))
+    return Finding("documents", "ok", f"{text}: sqlite-vec {importlib.metadata.version('sqlite-vec')}")
 
 
 def import_problem(module: str) -> str | None:

@@ -14,6 +14,7 @@ from backends import Backend, Setup, check_together, discovered, lacking, resolv
 from backends.options import WrongSettings
 from backends.wording import shown
 from openai_proxy.config import Auth, Config, ModelConfig, Server
+from openai_proxy.configure.documents import check_documents
 from openai_proxy.configure.infernet import check_infernet
 from openai_proxy.configure.jobs import check_jobs, check_protocols
 from openai_proxy.configure.media import check_media
@@ -26,6 +27,7 @@ def check(config: Config, report: Report, whole: bool) -> None:
     check_key_file(config.auth, report)
     check_media(config.media, report)
     check_jobs(config, report)
+    check_documents(config, report)
     check_protocols(config.protocols, report)
     check_infernet(config, report)
     check_names(config, report)

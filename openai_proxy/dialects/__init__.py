@@ -17,6 +17,7 @@ from openai_proxy.auth import Caller
 from openai_proxy.bodies.asking import Asking
 from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
+from openai_proxy.documents.documents import Documents
 from openai_proxy.faults import Shape
 from openai_proxy.fetching.fetcher import Fetcher
 from openai_proxy.image_files import ImageFiles
@@ -39,6 +40,7 @@ Admit: TypeAlias = Callable[[Scope, Mapping[bytes, bytes]], Caller | None]
 DIALECTS = {
     "predictions": "openai_proxy.dialects.predictions:build",
     "openai": "openai_proxy.dialects.openai:build",
+    "vector_stores": "openai_proxy.dialects.vector_stores:build",
     "operator": "openai_proxy.dialects.operator:build",
     "upstreams": "openai_proxy.dialects.upstreams:build",
     "jobs": "openai_proxy.dialects.jobs:build",
@@ -65,6 +67,7 @@ class Edge:
         self.fetcher = Fetcher(lambda: self.config, self._fetched)
         self.asking = Asking(self.router, self.fetcher, lambda: self.config)
         self.jobs = jobs_of(self.router, self.lifecycle, self.metrics, lambda: self.config)
+        self.documents = Documents(self.router, lambda: self.config)
         self.webhooks = Webhooks(self.jobs, self.metrics, lambda: self.config)
         self.reload: Callable[[], Awaitable[None]] | None = None
         self.fleet: Fleet | None = None

@@ -60,7 +60,7 @@ class Fetcher:
             found, problem = None, str(error)
         media = config.media
         if not (media.local_dir if isinstance(found, LocalFile) else media.fetch or upstream):
-            raise UrlNotAllowed(f"{param}: fetching is not enabled here; send the picture as a data URL.", param=param)
+            raise UrlNotAllowed(f"{param}: fetching is not enabled here; send it in the request.", param=param)
         if found is None:
             raise UrlNotAllowed(f"{param}: the address {problem}.", param=param)
         if isinstance(found, Address):

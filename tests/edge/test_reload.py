@@ -52,9 +52,11 @@ def test_a_change_is_noticed_and_a_problem_told_once(listen: Listen) -> None:
 def test_what_a_running_server_cannot_take_is_told(listen: Listen) -> None:
     listener = listen()
     good = listener.config.read_text()
-    listener.config.write_text('jobs.files = "elsewhere"\nprotocols.aime = false\njobs.keep = 60\n' + good)
+    changed = 'jobs.files = "elsewhere"\nprotocols.aime = false\njobs.keep = 60\ndocuments.at_once = 2\n'
+    listener.config.write_text(changed + good)
     listener.signal(signal.SIGHUP)
-    for said in ("jobs.database, jobs.home and jobs.files take", "protocols take"):
+    told = ("jobs.database, jobs.home and jobs.files take", "documents.home and documents.at_once take")
+    for said in (*told, "protocols take"):
         wait_for(lambda said=said: len(message(listener, f"{said} effect at the next start")) == 1)  # type: ignore[misc]
     listener.config.write_text("jobs.keep = 90\n" + good)
     listener.signal(signal.SIGHUP)

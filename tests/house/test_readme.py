@@ -32,6 +32,7 @@ from openai_proxy.config import (
     Vision,
     WebhookSettings,
 )
+from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.errors import TABLE
 from openai_proxy.keys import Keys
 from tests.house.source import PACKAGES, ROOT, files
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "timeouts": Timeouts,
     "vision": Vision,
     "jobs": JobSettings,
+    "documents": DocumentSettings,
     "protocols": Protocols,
     "predictions": Predictions,
     "aime": Aime,

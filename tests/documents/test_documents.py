@@ -1,0 +1,345 @@
+"""Collections of documents: kept, found again, deleted, and never seen by others."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from openai_proxy.documents import MY, USER, documents, papers
+from openai_proxy.documents.documents import Documents
+from openai_proxy.documents.finding import fused
+from openai_proxy.errors import (
+    BadDocument,
+    CollectionNotFound,
+    DocumentNotFound,
+    Forbidden,
+    InvalidRequest,
+    NotInstalled,
+    QueueFull,
+    RequestTooLarge,
+    TooManyItems,
+    WrongState,
+)
+from tests.documents.keeping import ANN, BOB, TEXT, found, with_documents
+from tests.documents.library import LAKE, data
+
+
+def test_what_is_handed_in_is_found_also_by_a_later_process(tmp_path: Path) -> None:
+    async def hand_in(kept: Documents) -> None:
+        document = await kept.add(ANN, MY, "../secret/a.txt", TEXT)
+        assert (document.name, document.state, document.media_type) == ("a.txt", "ready", "text/plain")
+        assert (document.passages, document.characters, document.size) == (1, 53, len(TEXT))
+        whole = await kept.add(ANN, MY, "lake.txt", data(LAKE))
+        assert (whole.media_type, whole.pages) == ("application/pdf", 3)
+
+    async def look(kept: Documents) -> None:
+        [passage] = await found(kept, ANN, MY, "kumquat")
+        assert (passage.source, passage.page) == ("a.txt", None)
+        assert 0 <= passage.score <= 1
+        [passage] = await found(kept, ANN, MY, "krypton")
+        assert (passage.source, passage.page) == ("lake.txt", 2)
+        texts = await kept.passages(ANN, [MY])
+        assert texts[0].text.startswith("The word kumquat")
+        assert [each.source for each in texts] == ["a.txt", *["lake.txt"] * (len(texts) - 1)]
+        assert (await kept.passages(ANN, [MY], document=texts[0].document)) == texts[:1]
+
+    with_documents(tmp_path, hand_in)
+    with_documents(tmp_path, look)
+
+
+def test_a_text_is_found_by_its_vector_alone(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        for number in range(20):
+            await kept.add(ANN, MY, f"{number}.txt", f"Sentence {number}.".encode())
+        [passage] = await kept.search(ANN, [MY], "Sentence 7.", 1, by_words=False)
+        assert passage.text == "Sentence 7."
+        assert passage.score == pytest.approx(1.0)
+
+    with_documents(tmp_path, work)
+
+
+def test_ways_are_fused_by_their_ranks() -> None:
+    assert fused([[1, 2, 3], [3, 4]]) == [3, 1, 2, 4]
+    assert fused([[], []]) == []
+
+
+@pytest.mark.parametrize("query", ['"', "a OR", "NEAR(", "c1", "text : x", "* ^", "'; DROP TABLE passage; --", "𝔘 \0"])
+def test_no_query_is_taken_for_an_operator(tmp_path: Path, query: str) -> None:
+    async def work(kept: Documents) -> None:
+        await kept.add(ANN, MY, "a.txt", TEXT)
+        assert len(await kept.search(ANN, [MY], query, 5)) == 1
+
+    with_documents(tmp_path, work)
+
+
+# Whose they are
+
+
+def test_two_users_never_see_each_others_documents(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        mine = await kept.add(ANN, MY, "a.txt", b"Ann's kumquat.")
+        await kept.add(BOB, MY, "b.txt", b"Bob's kumquat.")
+        own = await kept.create(ANN, "plans")
+        other = await kept.add(ANN, own.id, "c.txt", b"Ann's quokka.")
+        assert [each.source for each in await kept.search(BOB, [MY], "kumquat", 50)] == ["b.txt"]
+        assert [each.source for each in await kept.passages(BOB, [MY, USER])] == ["b.txt"]
+        assert [each.id for each in await kept.collections(BOB)] == [MY, USER]
+        for name in (own.id, "plans"):
+            for refused in (
+                kept.search(BOB, [name], "quokka", 5),
+                kept.search(BOB, [MY, name], "quokka", 5),
+                kept.passages(BOB, [name]),
+                kept.documents(BOB, name),
+                kept.add(BOB, name, "x.txt", TEXT),
+                kept.drop(BOB, name, admin=True),
+                kept.delete(BOB, name, other.id, admin=True),
+                kept.change(BOB, name, "x", None),
+            ):
+                with pytest.raises(CollectionNotFound):
+                    await refused
+        for name, document in ((MY, mine.id), (USER, mine.id)):
+            with pytest.raises(DocumentNotFound):
+                await kept.document(BOB, name, document)
+            assert await kept.passages(BOB, [name], document=document) == []
+        assert await kept.search(BOB, [MY], "kumquat", 5, documents=[mine.id]) == []
+        assert len(await kept.passages(ANN, [MY, "plans"])) == 2
+
+    with_documents(tmp_path, work)
+
+
+def test_what_is_shared_is_seen_by_all_and_deleted_by_its_owner(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        shared = await kept.add(ANN, USER, "a.txt", TEXT)
+        assert len(await found(kept, BOB, USER, "kumquat")) == 1
+        assert (await kept.document(BOB, USER, shared.id)).owner == ANN
+        for refused in (
+            kept.delete(BOB, USER, shared.id),
+            kept.change_document(BOB, USER, shared.id, {"a": 1}),
+            kept.drop(BOB, USER),
+            kept.change(BOB, USER, "Mine", None),
+        ):
+            with pytest.raises(Forbidden):
+                await refused
+        await kept.delete(ANN, USER, shared.id)
+        assert await kept.passages(BOB, [USER]) == []
+        another = await kept.add(ANN, USER, "b.txt", TEXT)
+        await kept.delete(BOB, USER, another.id, admin=True)
+        await kept.add(ANN, USER, "c.txt", TEXT)
+        await kept.drop(BOB, USER, admin=True)
+        assert await kept.passages(ANN, [USER]) == []
+
+    with_documents(tmp_path, work)
+
+
+def test_who_may_share(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        with pytest.raises(Forbidden):
+            await kept.add(ANN, USER, "a.txt", TEXT)
+        assert (await kept.add(ANN, USER, "a.txt", TEXT, admin=True)).state == "ready"
+        assert (await kept.add(ANN, MY, "a.txt", TEXT)).state == "ready"
+
+    with_documents(tmp_path, work, shared="admins")
+
+
+# Deleting
+
+
+def test_nothing_is_left_of_what_was_deleted(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        document = await kept.add(ANN, MY, "a.txt", TEXT)
+        await kept.delete(ANN, MY, document.id)
+        assert await kept.search(ANN, [MY], "kumquat", 5) == []
+        with pytest.raises(DocumentNotFound):
+            await kept.delete(ANN, MY, document.id)
+        own = await kept.create(ANN, "plans")
+        await kept.add(ANN, "plans", "a.txt", TEXT)
+        assert (await kept.drop(ANN, "plans")).id == own.id
+        with pytest.raises(CollectionNotFound):
+            await kept.search(ANN, [own.id], "kumquat", 5)
+        await kept.add(ANN, MY, "b.txt", TEXT)
+        await kept.drop(ANN, MY)
+        assert (await kept.collection(ANN, MY)).ready == 0
+
+    with_documents(tmp_path, work)
+    import apsw
+
+    database = apsw.Connection(str(tmp_path / "documents.db"))
+    for table in ("document", "passage", "vector"):
+        assert database.execute(f"SELECT count(*) FROM {table}").get == 0
+    assert database.execute("SELECT count(*) FROM words WHERE words MATCH 'kumquat'").get == 0
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    assert b"kumquat stands" not in (tmp_path / "documents.db").read_bytes()
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"count": 2}, "You have 2 documents"),
+        ({"total_bytes": 2 * len(TEXT)}, "they would have more than"),
+        ({"total_characters": 106}, "they would have more than 106"),
+    ],
+)
+def test_what_one_may_have(tmp_path: Path, setting: dict[str, int], message: str) -> None:
+    async def work(kept: Documents) -> None:
+        first = await kept.add(ANN, MY, "a.txt", TEXT)
+        await kept.add(ANN, USER, "b.txt", TEXT)
+        with pytest.raises((TooManyItems, BadDocument), match=message):
+            await kept.add(ANN, MY, "c.txt", TEXT)
+        await kept.add(BOB, MY, "a.txt", TEXT)
+        for each in await kept.documents(ANN, MY):
+            await kept.delete(ANN, MY, each.id)
+        assert (await kept.add(ANN, MY, "c.txt", TEXT)).id != first.id
+
+    with_documents(tmp_path, work, **setting)
+
+
+def test_collections_have_a_limit(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        await kept.create(ANN, "one")
+        await kept.create(ANN, "two")
+        with pytest.raises(TooManyItems, match="2 collections"):
+            await kept.create(ANN, "three")
+        await kept.create(BOB, "one")
+
+    with_documents(tmp_path, work, collections=2)
+
+
+def test_one_document_has_limits(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        await kept.add(ANN, MY, "a.txt", b"x" * 60)
+        with pytest.raises(RequestTooLarge, match="at most 8000 bytes"):
+            await kept.add(ANN, MY, "a.txt", b"x" * 8001)
+        with pytest.raises(BadDocument, match="more than 60 characters"):
+            await kept.add(ANN, MY, "a.txt", b"x" * 61)
+        with pytest.raises(BadDocument, match="has 3 pages; at most 2"):
+            await kept.add(ANN, MY, "a.pdf", data(LAKE))
+        [*failed, ready] = await kept.documents(ANN, MY)
+        assert ([each.state for each in failed], ready.state) == (["failed", "failed"], "ready")
+        assert failed[0].code == "invalid_file"
+
+    with_documents(tmp_path, work, document_bytes=8000, characters=60, pages=2)
+
+
+@pytest.mark.parametrize(("chunk", "passages"), [(50, 20), (200, 5)])
+def test_passages_have_the_size_that_is_set(tmp_path: Path, chunk: int, passages: int) -> None:
+    async def work(kept: Documents) -> None:
+        document = await kept.add(ANN, MY, "a.txt", b"One more sentence of a text that is forty.\n" * 20)
+        assert passages <= document.passages <= 2 * passages
+        assert all(len(each.text) <= chunk for each in await kept.passages(ANN, [MY]))
+
+    with_documents(tmp_path, work, chunk=chunk)
+
+
+# Models
+
+
+def test_a_collection_remembers_its_model(tmp_path: Path) -> None:
+    async def hand_in(kept: Documents) -> None:
+        await kept.add(ANN, MY, "a.txt", TEXT)
+        assert (await kept.collection(ANN, MY)).model == "one"
+
+    async def change(kept: Documents) -> None:
+        for refused in (kept.search(ANN, [MY], "kumquat", 1), kept.add(ANN, MY, "b.txt", TEXT)):
+            with pytest.raises(WrongState, match="by the model one, which is not served here any more"):
+                await refused
+        assert len(await kept.passages(ANN, [MY])) == 1
+        await kept.drop(ANN, MY)
+        await kept.add(ANN, MY, "a.txt", TEXT)
+        assert (await kept.collection(ANN, MY)).model == "two"
+
+    async def both(kept: Documents) -> None:
+        assert len(await found(kept, ANN, MY, "kumquat")) == 1
+        assert (await kept.collection(ANN, MY)).model == "two"
+        await kept.add(BOB, MY, "a.txt", TEXT)
+        assert (await kept.collection(BOB, MY)).model == "three"
+
+    with_documents(tmp_path, hand_in, "one")
+    with_documents(tmp_path, change, "two")
+    with_documents(tmp_path, both, "one", "two", "three", model="three")
+
+
+def test_another_model_of_the_same_name_is_noticed(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        await kept.add(ANN, MY, "a.txt", TEXT)
+
+        async def one(model: str, text: str) -> bytes:
+            return bytes(4 * 8)
+
+        kept.vectors.one = one  # type: ignore[method-assign]
+        with pytest.raises(WrongState, match="have 8 dimensions now, those of this collection 16"):
+            await kept.search(ANN, [MY], "kumquat", 1)
+
+    with_documents(tmp_path, work)
+
+
+def test_a_server_without_vectors_says_so(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        with pytest.raises(InvalidRequest, match="No model is served here that makes vectors"):
+            await kept.add(ANN, MY, "a.txt", TEXT)
+
+    with_documents(tmp_path, work, model="absent")
+
+
+def test_what_is_not_installed_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "apsw" else find(name))
+
+    async def work(kept: Documents) -> None:
+        with pytest.raises(NotInstalled, match=r"\(apsw\): pip install 'openai-proxy\[documents\]'"):
+            await kept.collections(ANN)
+
+    with_documents(tmp_path, work)
+
+
+def test_a_server_without_documents_loads_none_of_it() -> None:
+    code = "import sys, openai_proxy.app; print(sorted({'apsw', 'sqlite_vec', 'pypdfium2'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_collection_that_is_deleted_in_between_is_not_made_again(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        own = await kept.create(ANN, "plans")
+        document = structs.replace(await kept.add(ANN, own.id, "a.txt", TEXT), id="late")
+        await kept.drop(ANN, own.id)
+        settings = kept.settings
+        with pytest.raises(CollectionNotFound):
+            await kept._write(lambda database: papers.begin(database, document, settings))
+        assert len(await kept.collections(ANN)) == 2
+
+    with_documents(tmp_path, work)
+
+
+def test_a_search_is_written_down_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(kept: Documents) -> None:
+        await kept.add(ANN, MY, "a.txt", TEXT)
+        used = [(await kept.collection(ANN, MY)).used]
+        for seconds in (60.0, 60.0, -1.0):
+            monkeypatch.setattr(documents, "TOUCHED", seconds)
+            await kept.search(ANN, [MY], "kumquat", 1)
+            used.append((await kept.collection(ANN, MY)).used)
+        assert used[0] < used[1] == used[2] < used[3]
+
+    with_documents(tmp_path, work)
+
+
+def test_documents_that_wait_have_a_limit(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        await kept.begin(ANN, MY, "a.txt", TEXT, id="one")
+        with pytest.raises(QueueFull, match="Too many documents wait"):
+            await kept.begin(BOB, MY, "b.txt", TEXT)
+        while kept._tasks:
+            await asyncio.sleep(0.01)
+        assert (await kept.add(BOB, MY, "b.txt", TEXT)).state == "ready"
+
+    with_documents(tmp_path, work, waiting_bytes=2 * len(TEXT) - 1)
