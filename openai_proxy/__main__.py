@@ -21,6 +21,7 @@ COMMANDS = {
     "jobs": "list, follow and cancel the jobs of a server",
     "check": "check the configuration",
     "keys": "make, list and revoke API keys",
+    "users": "add, list and remove accounts",
     "ray": "put models and the server on a Ray cluster, and take them away",
     "doctor": "see what can run on this machine, and what is missing",
     "fake-upstream": "serve OpenAI's API without a model, well or badly, for tests",

@@ -60,6 +60,18 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
+class AccountSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may call by name and password."""
+
+    file: Annotated[
+        str | None, Meta(description="file of hashed passwords, made by `openai-proxy users add`; absent: no accounts")
+    ] = None
+    access: Annotated[
+        Literal["closed", "open"],
+        Meta(description="closed: everybody needs an account; open: only who sends one is checked"),
+    ] = "closed"
+
+
 class Media(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pictures and documents by address: what is fetched for clients."""
 
@@ -373,6 +385,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     server: Server = Server()
     auth: Auth = Auth()
+    accounts: AccountSettings = AccountSettings()
     media: Media = Media()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()

@@ -10,7 +10,9 @@ EdgeError
 │   └── UnknownParameter
 ├── BadHead                 the HTTP head is ambiguous
 ├── Unauthorized
-│   └── MissingKey
+│   ├── MissingKey
+│   └── WrongAccount        a name or a password
+│       └── MissingAccount
 ├── Forbidden
 │   └── OriginNotAllowed
 ├── NotFound
@@ -20,6 +22,7 @@ EdgeError
 │   └── DocumentNotFound
 ├── MethodNotAllowed
 ├── WrongState
+├── TooManyTries            wrong passwords
 ├── UnsupportedMediaType
 ├── RequestTimeout
 ├── RequestTooLarge
@@ -109,6 +112,14 @@ class MissingKey(Unauthorized):
     """No API key was given: send it as `Authorization: Bearer KEY`."""
 
 
+class WrongAccount(Unauthorized):
+    """The name or the password is not valid."""
+
+
+class MissingAccount(WrongAccount):
+    """An account is needed: send `user` as "name:password", or HTTP Basic."""
+
+
 class Forbidden(EdgeError):
     """This key may not do that."""
 
@@ -139,6 +150,10 @@ class MethodNotAllowed(EdgeError):
 
 class WrongState(EdgeError):
     """The model is not in a state in which that can be done."""
+
+
+class TooManyTries(EdgeError):
+    """Too many wrong passwords; try again later."""
 
 
 class UnsupportedMediaType(EdgeError):
@@ -253,6 +268,8 @@ TABLE: dict[type[Exception], Row] = {
     BadHead: Row(400, INVALID, "bad_request"),
     Unauthorized: Row(401, INVALID, "invalid_api_key"),
     MissingKey: Row(401, INVALID, "missing_api_key"),
+    WrongAccount: Row(401, INVALID, "invalid_user"),
+    MissingAccount: Row(401, INVALID, "missing_user"),
     Forbidden: Row(403, "permission_error", "insufficient_scope"),
     OriginNotAllowed: Row(403, "permission_error", "origin_not_allowed"),
     NotFound: Row(404, INVALID, "not_found"),
@@ -262,6 +279,7 @@ TABLE: dict[type[Exception], Row] = {
     DocumentNotFound: Row(404, INVALID, "document_not_found"),
     MethodNotAllowed: Row(405, INVALID, "method_not_allowed"),
     WrongState: Row(409, INVALID, "wrong_state"),
+    TooManyTries: Row(429, "rate_limit_error", "rate_limit_exceeded"),
     UnsupportedMediaType: Row(415, INVALID, "unsupported_media_type"),
     RequestTimeout: Row(408, "timeout_error", "request_timeout"),
     RequestTooLarge: Row(413, INVALID, "request_too_large"),

@@ -16,8 +16,6 @@ import hmac
 import os
 import re
 import secrets
-import stat
-import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +24,7 @@ from msgspec import Struct
 
 from openai_proxy.auth import Caller
 from openai_proxy.config import Auth
+from openai_proxy.rewriting import rewrite
 
 SCOPES = frozenset({"user", "admin"})
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
@@ -128,7 +127,7 @@ def listed(path: Path) -> list[Key]:
 
 def add(path: Path, line: str) -> None:
     """Append a line made by `new`; the file is made, for its owner only, when it is not there. Raises OSError."""
-    _write(path, [*(_lines(path) if path.exists() else [HEADER]), line])
+    rewrite(path, [*(_lines(path) if path.exists() else [HEADER]), line])
 
 
 def revoke(path: Path, name: str) -> int:
@@ -136,13 +135,8 @@ def revoke(path: Path, name: str) -> int:
     lines = _lines(path)
     gone = {number for number, line in enumerate(lines, 1) if _is_key(line) and _parse(path, number, line).name == name}
     if gone:
-        _write(path, [line for number, line in enumerate(lines, 1) if number not in gone])
+        rewrite(path, [line for number, line in enumerate(lines, 1) if number not in gone])
     return len(gone)
-
-
-def exposed(path: Path) -> bool:
-    """Whether others than its owner may read the key file. Raises OSError."""
-    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
 def digest_of(token: str) -> bytes:
@@ -195,19 +189,3 @@ def _from_entry(variable: str, number: int, entry: str) -> Key:
         return _checked(name, frozenset({"user", scope or "user"}), digest_of(token), "")
     except KeyProblem as error:
         raise KeyProblem(f"{variable}, key {number}: {error}") from None
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    """Replace the file in one step, readable by its owner only; a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(line if line.endswith("\n") else line + "\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

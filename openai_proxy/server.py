@@ -19,9 +19,10 @@ from openai_proxy import logs, process
 from openai_proxy.app import Application, create_app
 from openai_proxy.config import Config, Server
 from openai_proxy.door import Door, raise_descriptors
-from openai_proxy.keys import Keys, exposed
+from openai_proxy.keys import Keys
 from openai_proxy.origins import is_loopback
 from openai_proxy.process import BACKLOG, Process, Read, listening
+from openai_proxy.rewriting import exposed
 from openai_proxy.workers.supervisor import Supervisor
 from openai_proxy.workers.worker import prepare, serve
 
@@ -154,8 +155,9 @@ def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
 def _warn(config: Config, remarks: Iterable[str]) -> None:
     for remark in remarks:
         log.warning("%s", remark)
-    if config.auth.key_file and exposed(Path(os.path.expanduser(config.auth.key_file))):
-        log.warning("others can read the key file %s: chmod 600 it", config.auth.key_file)
+    for kind, file in (("key file", config.auth.key_file), ("accounts file", config.accounts.file)):
+        if file and exposed(Path(os.path.expanduser(file))):
+            log.warning("others can read the %s %s: chmod 600 it", kind, file)
 
 
 def _give_up(reason: str, code: int) -> int:

@@ -32,7 +32,7 @@ def banner(application: Application, sockets: Sequence[socket.socket]) -> None:
     rows += [("model", model(served, edge.config)) for served in edge.router.models.values()]
     if edge.config.server.workers > 1:
         rows += [("workers", str(edge.config.server.workers))]
-    rows += [("keys", who_may_call(len(edge.keys), edge.config.server))]
+    rows += [("keys", who_may_call(len(edge.keys), edge.config.server, edge.config.accounts))]
     rows += [("docs", f"{url}/docs")]
     rows += [("try", example(edge.router.models.values(), url, edge.config.default_model, locked=bool(edge.keys)))]
     with contextlib.suppress(OSError):

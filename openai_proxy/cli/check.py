@@ -109,7 +109,7 @@ def summarise(config: Config, keys: int, file: pathlib.Path | None) -> None:
         also = f", also called {', '.join(model.aliases)}" if model.aliases else ""
         mark = ", serves requests that name no model" if name == config.default_model else ""
         print(f"model {name}: {model.backend}{also}{mark}")
-    print(f"keys: {who_may_call(keys, config.server)}")
+    print(f"keys: {who_may_call(keys, config.server, config.accounts)}")
     print(f"jobs: {where_jobs_are(config.jobs)}")
     for remark in remarks(config):
         print(f"note: {remark}")

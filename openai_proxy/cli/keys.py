@@ -13,6 +13,7 @@ import platformdirs
 from openai_proxy import configure, keys
 from openai_proxy.cli.ending import MISUSED, Ending
 from openai_proxy.cli.table import print_json, print_table
+from openai_proxy.rewriting import exposed
 
 DESCRIPTION = """\
 Make, list and revoke API keys. The key file holds digests, never keys.
@@ -85,12 +86,12 @@ def new(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
     with told(file):
-        known, exposed = keys.listed(file), keys.exposed(file)
+        known, open_to_others = keys.listed(file), exposed(file)
     if args.json:
         print_json([{"name": key.name, "scopes": sorted(key.scopes), "created": key.created} for key in known])
         return
     print_table([(key.name, ",".join(sorted(key.scopes)), key.created) for key in known])
-    if exposed:
+    if open_to_others:
         print(f"others can read {file}: chmod 600 {file}", file=sys.stderr)
 
 

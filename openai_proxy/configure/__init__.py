@@ -15,17 +15,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from backends.pinned import FETCHED
 from backends.wording import shown
-from openai_proxy.config import Auth, Config, ModelConfig
+from openai_proxy.config import AccountSettings, Auth, Config, ModelConfig
 from openai_proxy.configure.layers import Layers
 from openai_proxy.configure.problems import ConfigError, Problem
 from openai_proxy.configure.rules import check
 from openai_proxy.configure.shape import build
 from openai_proxy.configure.webhooks import check_webhooks
 
-__all__ = ["ConfigError", "Problem", "file_of", "key_file", "read"]
+__all__ = ["ConfigError", "Problem", "accounts_file", "file_of", "key_file", "read"]
 
 FOLDERS = {"home": "OPENAI_PROXY_HOME", "wheels": "OPENAI_PROXY_WHEELS"}
 
@@ -54,13 +55,25 @@ def file_of(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.Pa
 
 def key_file(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.Path | None:
     """The file of keys that is configured, whether it is there or not. Raises ConfigError."""
+    return _named(Auth, "auth", "key_file", path, environ)
+
+
+def accounts_file(path: pathlib.Path | None, environ: Mapping[str, str]) -> pathlib.Path | None:
+    """The file of accounts that is configured, whether it is there or not. Raises ConfigError."""
+    return _named(AccountSettings, "accounts", "file", path, environ)
+
+
+def _named(
+    kind: type[Struct], section: str, field: str, path: pathlib.Path | None, environ: Mapping[str, str]
+) -> pathlib.Path | None:
     layers = Layers(file_of(path, environ), environ, {})
-    auth: Auth | None = build(Auth, layers.tree.get("auth", {}), ("auth",), layers.report)
-    if auth is not None and "\0" in (auth.key_file or ""):
-        layers.report(("auth", "key_file"), f"{shown(auth.key_file)} cannot name a file")
-    if layers.problems or auth is None:
+    settings: Struct | None = build(kind, layers.tree.get(section, {}), (section,), layers.report)
+    file: str | None = getattr(settings, field, None)
+    if "\0" in (file or ""):
+        layers.report((section, field), f"{shown(file)} cannot name a file")
+    if layers.problems or settings is None:
         raise ConfigError(layers.problems)
-    return pathlib.Path(os.path.expanduser(auth.key_file)) if auth.key_file else None
+    return pathlib.Path(os.path.expanduser(file)) if file else None
 
 
 def with_folders(config: Config, environ: Mapping[str, str]) -> Config:

@@ -13,7 +13,8 @@ from typing import Any
 from backends import Backend, Setup, check_together, discovered, lacking, resolve, shareable
 from backends.options import WrongSettings
 from backends.wording import shown
-from openai_proxy.config import Auth, Config, ModelConfig, Server
+from openai_proxy.accounts.book import AccountProblem, listed, path_of
+from openai_proxy.config import AccountSettings, Auth, Config, ModelConfig, Server
 from openai_proxy.configure.documents import check_documents
 from openai_proxy.configure.infernet import check_infernet
 from openai_proxy.configure.jobs import check_jobs, check_protocols
@@ -25,6 +26,7 @@ def check(config: Config, report: Report, whole: bool) -> None:
     """Report all that does not hold between settings. `whole`: no model is absent because of its own faults."""
     check_server(config.server, report)
     check_key_file(config.auth, report)
+    check_accounts(config.accounts, report)
     check_media(config.media, report)
     check_jobs(config, report)
     check_documents(config, report)
@@ -93,6 +95,19 @@ def check_key_file(auth: Auth, report: Report) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         report(("auth", "key_file"), f'the key file "{auth.key_file}" cannot be read: {reason}')
+
+
+def check_accounts(accounts: AccountSettings, report: Report) -> None:
+    """The file is there and right: else nobody could come in, or everybody."""
+    if accounts.file is None:
+        return
+    try:
+        listed(path_of(accounts.file))
+    except AccountProblem as error:
+        report(("accounts", "file"), str(error))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        report(("accounts", "file"), f'the accounts file "{accounts.file}" cannot be read: {reason}')
 
 
 def check_names(config: Config, report: Report) -> None:

@@ -12,6 +12,7 @@ from openai_proxy import keys
 from openai_proxy.auth import Caller
 from openai_proxy.config import Auth
 from openai_proxy.keys import KeyProblem, Keys
+from openai_proxy.rewriting import exposed
 
 SECRET = "sk-this-is-a-secret-of-ours"
 
@@ -28,7 +29,7 @@ def test_a_new_key_is_found_and_kept_as_a_digest_only(tmp_path: Path) -> None:
     assert token not in line
     keys.add(path, line)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert not keys.exposed(path)
+    assert not exposed(path)
     assert token not in path.read_text()
     caller = read(path).find(token)
     assert caller is not None
@@ -60,7 +61,7 @@ def test_a_file_that_others_can_read_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("")
     path.chmod(0o640)
-    assert keys.exposed(path)
+    assert exposed(path)
 
 
 DIGEST = hashlib.sha256(SECRET.encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""`openai-proxy users`: add, list and remove accounts. Passwords are asked for, and only their hashes are kept."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import platformdirs
+
+from openai_proxy import configure
+from openai_proxy.accounts import book
+from openai_proxy.cli.ending import MISUSED, Ending
+from openai_proxy.cli.table import print_json, print_table
+from openai_proxy.rewriting import exposed
+
+DESCRIPTION = """\
+Add, list and remove accounts: names with passwords, which h2oGPT's clients send. The file holds argon2 hashes.
+
+  openai-proxy users add alice              asks for the password; for a known name it is a new one
+  openai-proxy users add alice < password   takes it from the first line of a file
+  openai-proxy users list
+  openai-proxy users remove alice
+
+A running server takes a changed file at once.
+"""
+WHERE = "accounts file (default: the configured accounts.file, or the file `accounts` in your configuration folder)"
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
+    add = actions.add_parser("add", help="add an account, or give it another password")
+    add.add_argument("name", metavar="NAME", help="1 to 64 letters, digits and . _ @ + -")
+    listing = actions.add_parser("list", help="list names and times, not hashes")
+    remove = actions.add_parser("remove", help="remove an account")
+    remove.add_argument("name", metavar="NAME")
+    for action in (add, listing, remove):
+        action.add_argument("--file", type=pathlib.Path, metavar="FILE", help=WHERE)
+        action.add_argument("--config", type=pathlib.Path, metavar="FILE", help="configuration that names the file")
+        action.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    actions = {"add": add, "list": listing, "remove": remove}
+    try:
+        file = args.file or configure.accounts_file(args.config, environ) or default_file()
+    except configure.ConfigError as error:
+        raise Ending(str(error), MISUSED) from error
+    actions[args.action](args, file)
+    return 0
+
+
+@contextmanager
+def told(file: pathlib.Path) -> Iterator[None]:
+    """Work on the file; what goes wrong there ends the command."""
+    try:
+        yield
+    except book.AccountProblem as error:
+        raise Ending(str(error)) from error
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.filename and pathlib.Path(error.filename) == file:
+            raise Ending(f"there is no accounts file {file}; `openai-proxy users add NAME` makes it") from error
+        reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise Ending(f"the accounts file {file} cannot be used: {reason}") from error
+
+
+def default_file() -> pathlib.Path:
+    return platformdirs.user_config_path("openai-proxy") / "accounts"
+
+
+def password() -> str:
+    """Asked for twice in a terminal, else the first line of the standard input. Raises Ending."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != first:
+        raise Ending("the passwords are not the same")
+    return first
+
+
+def add(args: argparse.Namespace, file: pathlib.Path) -> None:
+    with told(file):
+        book.check_name(args.name)
+        new = book.add(file, args.name, password())
+    if args.json:
+        print_json({"name": args.name, "new": new, "file": str(file)})
+        return
+    done = "added" if new else "changed the password of"
+    print(f"{done} {args.name}; {file} knows the password's hash", file=sys.stderr)
+
+
+def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
+    with told(file):
+        known, open_to_others = book.listed(file), exposed(file)
+    if args.json:
+        print_json([{"name": account.name, "created": account.created} for account in known])
+        return
+    print_table([(account.name, account.created) for account in known])
+    if open_to_others:
+        print(f"others can read {file}: chmod 600 {file}", file=sys.stderr)
+
+
+def remove(args: argparse.Namespace, file: pathlib.Path) -> None:
+    with told(file):
+        known = book.remove(file, args.name)
+    if not known:
+        raise Ending(f"{file} has no account {args.name!r}; `openai-proxy users list` lists them")
+    if args.json:
+        print_json({"name": args.name, "removed": known, "file": str(file)})
+    else:
+        print(f"removed {args.name}", file=sys.stderr)
