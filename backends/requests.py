@@ -172,7 +172,8 @@ class Form(Struct, frozen=True):
 class ChatRequest(Struct, frozen=True, kw_only=True):
     """A conversation to continue; answers with Delta, one Finish a choice, then Usage.
 
-    `repeatable`: the client does not mind if work on it is done twice, where it once came to nothing.
+    `repeatable`: the client does not mind if work on it is done twice, where it once came to nothing. The answer ends
+    where it is after so many `seconds` of work, which is the edge's doing.
     """
 
     model: str
@@ -185,6 +186,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Any] = {}
     form: Form | None = None
     repeatable: bool = False
+    seconds: float | None = None
 
 
 class CompletionRequest(Struct, frozen=True, kw_only=True):
@@ -200,6 +202,7 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     extra: Mapping[str, Any] = {}
     form: Form | None = None
     repeatable: bool = False
+    seconds: float | None = None
 
 
 class EmbeddingRequest(Struct, frozen=True, kw_only=True):

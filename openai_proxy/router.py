@@ -12,9 +12,10 @@ from backends import Setup, State, apart, check_together
 from backends.errors import BackendError, Busy, ContextExceeded, Overloaded, Unavailable
 from backends.events import Answering, Delta, Event, Relayed, Usage
 from backends.looking.looker import Looker
-from backends.requests import Request, SpeechRequest
+from backends.requests import ChatRequest, CompletionRequest, Request, SpeechRequest
 from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config, ModelConfig
+from openai_proxy.cut import within
 from openai_proxy.errors import Draining, EdgeError, ModelNotFound, QueueFull, QueueTimeout
 from openai_proxy.metrics import Metrics
 from openai_proxy.names import Names
@@ -227,9 +228,7 @@ class Router:
             if served.config.vision is not None:
                 request = await self.looker.told(request, served.model)
             while True:
-                events = served.backend.run(request)
-                if type(request) is SpeechRequest:
-                    events = paced(events, served.counted)
+                events = _events(served, request)
                 try:
                     async for event in events:
                         if not turn.steps:
@@ -260,3 +259,13 @@ class Router:
             raise
         served.counted.queue_seconds.observe(slot - began)
         return slot
+
+
+def _events(served: Served, request: Request) -> AsyncGenerator[Event, None]:
+    """What the engine says."""
+    events = served.backend.run(request)
+    if type(request) is SpeechRequest:
+        return paced(events, served.counted)
+    if isinstance(request, ChatRequest | CompletionRequest) and request.seconds is not None:
+        return within(events, request, request.seconds, estimate(request))
+    return events

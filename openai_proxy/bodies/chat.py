@@ -42,11 +42,14 @@ def chat_request(body: ChatBody, fields: Given, name: str, model: Model, limits:
         reasoning_effort=body.reasoning_effort,
         extra=options(body, fields, model, limits),
         form=_form(body, fields, model),
+        seconds=body.max_time,
     )
 
 
 def _form(body: ChatBody, fields: Given, model: Model) -> Form | None:
     if not model.relays or body.include_reasoning is False:  # what the model thinks is taken out here
+        return None
+    if body.max_time is not None:  # no other server knows it
         return None
     return mended(Form(fields, bool(body.stream), fields.body), body.messages)
 

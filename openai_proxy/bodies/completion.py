@@ -66,7 +66,8 @@ def completion_request(
         ),
         echo=bool(body.echo),
         extra=options(body, fields, model, limits),
-        form=Form(fields, bool(body.stream), fields.body) if model.relays else None,
+        form=Form(fields, bool(body.stream), fields.body) if model.relays and body.max_time is None else None,
+        seconds=body.max_time,
     )
 
 
