@@ -61,6 +61,7 @@ class Application:
         served = {name: pkgutil.resolve_name(DIALECTS[name]) for name, place in places.items() if place is not None}
         dialects = [placed(build(self.edge), places[name] or "") for name, build in served.items()]
         self.edge.admits = tuple(dialect.admit for dialect in dialects if dialect.admit is not None)
+        self.edge.asks = tuple(dialect.asks for dialect in dialects if dialect.asks is not None)
         self.edge.shapes = tuple(shape for dialect in dialects for shape in dialect.shapes)
         return dialects
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -12,6 +14,8 @@ CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 # Below these lie pictures, and what jobs made, by names that nobody can guess.
 IMAGE_FILES, JOB_FILES = "/v1/images/files/", "/v1/jobs/files/"
 KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
+# What clients send that have to send a key, and have none.
+PLACEHOLDER = b"Bearer EMPTY"
 
 
 class Caller(Struct, frozen=True):
@@ -23,6 +27,8 @@ class Caller(Struct, frozen=True):
 
 
 NOBODY = Caller("anonymous", frozenset({"user", "admin"}))
+# Where there are no keys, but accounts.
+ANYBODY = Caller("anonymous")
 STRANGER = Caller("anonymous", frozenset())
 
 
@@ -40,6 +46,27 @@ def presented(head: Mapping[bytes, bytes]) -> str:
     if not token:
         raise Unauthorized("The Authorization header must be `Bearer KEY`.", headers=CHALLENGE)
     return token
+
+
+def without_login(head: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    """The headers but for an `Authorization: Basic`, which carries no key."""
+    if head.get(b"authorization", b"")[:6].lower() != b"basic ":
+        return head
+    return {name: value for name, value in head.items() if name != b"authorization"}
+
+
+def login(head: Mapping[bytes, bytes]) -> tuple[str, str] | None:
+    """The name and the password of a request with `Authorization: Basic` (RFC 7617). Raises BadHead."""
+    scheme, _, value = head.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        name, colon, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        colon = ""
+    if not colon:
+        raise BadHead("The Authorization header is not that of HTTP Basic.")
+    return name, password
 
 
 def _token(name: bytes, value: bytes) -> str:

@@ -14,7 +14,22 @@ from typing import Any, Protocol
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openai_proxy.auth import CHALLENGE, IMAGE_FILES, JOB_FILES, KEY_HEADERS, NOBODY, STRANGER, Caller, presented
+from openai_proxy.accounts import Accounts, excused
+from openai_proxy.accounts.checking import CHALLENGE as LOGIN
+from openai_proxy.auth import (
+    ANYBODY,
+    CHALLENGE,
+    IMAGE_FILES,
+    JOB_FILES,
+    KEY_HEADERS,
+    NOBODY,
+    PLACEHOLDER,
+    STRANGER,
+    Caller,
+    login,
+    presented,
+    without_login,
+)
 from openai_proxy.config import Config
 from openai_proxy.door import Edge as DoorEdge
 from openai_proxy.errors import (
@@ -24,6 +39,7 @@ from openai_proxy.errors import (
     Forbidden,
     HostNotAllowed,
     MethodNotAllowed,
+    MissingAccount,
     NotFound,
     OriginNotAllowed,
     Unauthorized,
@@ -48,12 +64,16 @@ OPENAI = Shape(render_fault)
 
 
 class Edge(DoorEdge, Protocol):
-    """The part of a server's edge that the gate needs: what the listener does, `keys`, which may be replaced, who
-    `admits` callers of other protocols, and the `shapes` of their errors.
+    """The part of a server's edge that the gate needs: what the listener does, `keys`, which may be replaced,
+    `accounts` and who `asks` for them itself, who `admits` callers of other protocols, the `shapes` of their errors.
     """
 
     @property
     def keys(self) -> Keys: ...
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def asks(self) -> Sequence[Callable[[Scope], bool]]: ...
     @property
     def admits(self) -> Sequence[Callable[[Scope, Mapping[bytes, bytes]], Caller | None]]: ...
     @property
@@ -110,6 +130,8 @@ class Gate:
 
         try:
             if self._enter(scope, head, added):
+                if self.edge.accounts:
+                    await self._identify(scope, head)
                 await self.app(scope, receive, reply)
             else:
                 await _preflight(reply)
@@ -149,27 +171,45 @@ class Gate:
         """Who calls, if they may. Raises EdgeError."""
         if TWICE in head:
             raise BadHead(f"The header {head[TWICE].decode()} is given twice.")
-        caller = (self._invited(scope, head) or self._known(scope, head)) if self.edge.keys else NOBODY
+        if self.edge.keys or self.edge.accounts.closed:
+            keyed = without_login(head) if self.edge.accounts else head
+            caller = self._invited(scope, keyed) or self._known(scope, keyed)
+        else:
+            caller = NOBODY
         if self.edge.lifecycle.phase == "draining" and scope["path"] not in SPARED:
             raise Draining(retry_after=COME_BACK)
         return caller
 
     def _invited(self, scope: Scope, head: Mapping[bytes, bytes]) -> Caller | None:
         """Who may come in without a key in the head, because a protocol asks for one elsewhere."""
-        if not head.keys().isdisjoint(KEY_HEADERS):
+        if not self.edge.keys or any(head.get(name, PLACEHOLDER) != PLACEHOLDER for name in KEY_HEADERS):
             return None
         return next((caller for admit in self.edge.admits if (caller := admit(scope, head))), None)
 
-    def _known(self, scope: Scope, head: dict[bytes, bytes]) -> Caller:
+    def _known(self, scope: Scope, head: Mapping[bytes, bytes]) -> Caller:
         path: str = scope["path"]
         if scope["method"] in ("GET", "HEAD") and (path in OPEN or self._is_open_file(path)):
             return STRANGER
-        caller = self.edge.keys.find(presented(head))
+        caller = self.edge.keys.find(presented(head)) if self.edge.keys else ANYBODY
         if caller is None:
             raise Unauthorized(headers=CHALLENGE)
         if (path == "/metrics" or path.startswith("/admin")) and "admin" not in caller.scopes:
             raise Forbidden("This needs a key with the scope `admin`.")
         return caller
+
+    async def _identify(self, scope: Scope, head: Mapping[bytes, bytes]) -> None:
+        """Note whose account it is by HTTP Basic. Raises EdgeError, also where everybody needs one and nobody asks for
+        it later.
+        """
+        state, accounts = scope["state"], self.edge.accounts
+        if state["caller"] is STRANGER:
+            return
+        given = login(head)
+        if given is not None:
+            peer = scope["client"][0] if scope.get("client") else ""
+            state["caller"] = await accounts.check(*given, peer, state["caller"])
+        elif accounts.closed and not excused(state["caller"]) and not any(asks(scope) for asks in self.edge.asks):
+            raise MissingAccount(headers=LOGIN)
 
     async def _fail(self, error: Exception, scope: Scope, reply: Send, status: int) -> None:
         if not isinstance(error, EdgeError):

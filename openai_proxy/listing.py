@@ -4,7 +4,8 @@ Source: https://platform.openai.com/docs/api-reference/models. Beside OpenAI's f
 is: `root` is the model behind an alias or an adapter, `state` whether it can answer now,
 `modalities` what a chat with it may hold, and `vision` "ocr" that pictures are read for it, since it cannot look. One
 that draws says, as far as it knows, which `sizes` it draws, or what `sides` may have, and how many `steps` a picture
-takes by its quality. To another server of our kind, which comes with a `Via`, it says through
+takes by its quality. `base_model`, `display_name` and `max_seq_len` are h2oGPT's names for what is loaded, the id and
+the context. To another server of our kind, which comes with a `Via`, it says through
 whom the model is known, so that two that list one another do not keep a name alive that nobody has any more.
 """
 
@@ -31,6 +32,9 @@ class ModelEntry(Struct):
     context_length: int | None
     dimensions: int | None
     description: str
+    base_model: str
+    display_name: str
+    max_seq_len: int | None
     vision: str | UnsetType = UNSET
     sizes: list[str] | UnsetType = UNSET
     sides: Sides | UnsetType = UNSET
@@ -54,6 +58,9 @@ def entry(name: str, served: Served) -> ModelEntry:
         context_length=model.context,
         dimensions=model.dimensions,
         description=model.description,
+        base_model=name if served.discovers else served.name,
+        display_name=name,
+        max_seq_len=model.context,
         vision=served.config.vision or UNSET,
         sizes=[f"{width}x{height}" for width, height in model.sizes] or UNSET,
         sides=model.sides or UNSET,

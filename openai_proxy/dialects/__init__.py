@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 from starlette.routing import BaseRoute, Route, compile_path
 from starlette.types import Scope
 
+from openai_proxy.accounts import Accounts
 from openai_proxy.auth import Caller
 from openai_proxy.bodies.asking import Asking
 from openai_proxy.company import Company, FindCompany, Fleet
@@ -64,6 +65,7 @@ class Edge:
         self.router = Router(config, self.metrics, self.ticker, company)
         self.images = ImageFiles(lambda: self.config)
         self.logins = Logins(lambda: self.config)
+        self.accounts = Accounts(lambda: self.config)
         self.fetcher = Fetcher(lambda: self.config, self._fetched)
         self.asking = Asking(self.router, self.fetcher, lambda: self.config)
         self.jobs = jobs_of(self.router, self.lifecycle, self.metrics, lambda: self.config)
@@ -72,6 +74,7 @@ class Edge:
         self.reload: Callable[[], Awaitable[None]] | None = None
         self.fleet: Fleet | None = None
         self.admits: tuple[Admit, ...] = ()
+        self.asks: tuple[Callable[[Scope], bool], ...] = ()
         self.shapes: tuple[tuple[str, Shape], ...] = ()
         self.routes: tuple[BaseRoute, ...] = ()
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
@@ -100,15 +103,17 @@ class Dialect(Struct):
     """A protocol's routes, how it shows an error, and its operations as `/openapi.json` describes them.
 
     A protocol whose clients carry their keys elsewhere than in a header, or have none, says by `admit` who may come in
-    without one: given a request's scope and head, the caller, whose key its handler then checks, or None. `shapes` are
-    its errors below paths of its own, also of requests that are refused before they come to it. `remarks` are what an
-    operator should know of it at the start, once all dialects are built.
+    without one: given a request's scope and head, the caller, whose key its handler then checks, or None. Where its
+    clients have accounts elsewhere than in HTTP Basic, it says by `asks` for which requests `edge.accounts` is asked.
+    `shapes` are its errors below paths of its own, also of requests that are refused before they come to it. `remarks`
+    are what an operator should know of it at the start, once all dialects are built.
     """
 
     routes: tuple[BaseRoute, ...]
     render_fault: RenderFault = render_fault
     operations: tuple[Operation, ...] = ()
     admit: Admit | None = None
+    asks: Callable[[Scope], bool] | None = None
     shapes: tuple[tuple[str, Shape], ...] = ()
     remarks: Callable[[], Iterable[str]] = tuple
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from openai_proxy.accounts import Accounts
 from openai_proxy.config import Config, Server
 from openai_proxy.door import PLENTY, Door, raise_descriptors
 from openai_proxy.gate import Gate
@@ -26,7 +27,9 @@ class Edge:
         self.keys = Keys()
         self.metrics = Metrics()
         self.lifecycle = Lifecycle()
+        self.accounts = Accounts(lambda: self.config)
         self.admits = ()
+        self.asks = ()
         self.shapes = ()
 
 

@@ -12,10 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from backends.events import Outcome
-from openai_proxy.bodies.checks import served_model
+from openai_proxy.bodies.checks import model_of_kind
 from openai_proxy.bodies.embedding import EmbeddingBody, embedding_request
 from openai_proxy.decode import decode
 from openai_proxy.dialects import Edge
+from openai_proxy.errors import ModelNotFound
+from openai_proxy.served import Served
 from openai_proxy.wire import Incoming, Reply
 
 
@@ -52,9 +54,9 @@ class Embeddings:
     async def __call__(self, incoming: Incoming) -> Reply:
         body, fields = await decode(incoming.body, EmbeddingBody)
         limits = self.edge.config.limits
-        served = served_model(self.edge.router, body.model, "embedding", limits)
+        served, name = self._model(body.model)
         incoming.note_model(served.name)
-        request = embedding_request(body, fields, served.called(body.model), served.model, limits)
+        request = embedding_request(body, fields, name, served.model, limits)
         outcome = await Outcome.of(self.edge.router.run(request))
         if outcome.relayed is not None:
             return Reply(outcome.relayed)
@@ -62,6 +64,21 @@ class Embeddings:
         data = [EmbeddingItem(index, shown(vector)) for index, vector in enumerate(outcome.vectors)]
         counted = EmbeddingUsage(outcome.usage.prompt, outcome.usage.prompt)
         return Reply(msgspec.json.encode(EmbeddingList(data, request.model, counted)))
+
+    def _model(self, name: str | None) -> tuple[Served, str]:
+        """The model of that name; for one that is not served the only one that embeds, as for h2oGPT's clients.
+
+        Raises ModelNotFound or InvalidRequest.
+        """
+        router, limits = self.edge.router, self.edge.config.limits
+        try:
+            return model_of_kind(router, name, "embedding", limits)
+        except ModelNotFound:
+            known = {served.name: served.model.kinds for _, served in router.names}
+            embedding = [each for each, kinds in known.items() if "embedding" in kinds and "chat" not in kinds]
+            if len(embedding) != 1:
+                raise
+            return model_of_kind(router, embedding[0], "embedding", limits)
 
 
 def _vector(data: bytes) -> array.array[float]:

@@ -16,7 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from backends import Model
 from backends.events import Outcome
 from backends.requests import ScoreRequest
-from openai_proxy.bodies.checks import all_able, at_most, served_model
+from openai_proxy.bodies.checks import all_able, at_most, model_of_kind
 from openai_proxy.bodies.fields import Label, NotNegative, Truncation
 from openai_proxy.config import Limits
 from openai_proxy.decode import Given, decode
@@ -153,11 +153,11 @@ async def scored(
 ) -> tuple[ScoreRequest, Outcome]:
     """What the engine was asked and how it ended."""
     limits = edge.config.limits
-    served = served_model(edge.router, body.model, "score", limits)
+    served, name = model_of_kind(edge.router, body.model, "score", limits)
     incoming.note_model(served.name)
     _check(queries, documents, names, limits)
     request = ScoreRequest(
-        model=served.called(body.model),
+        model=name,
         queries=queries,
         documents=documents,
         names=names,

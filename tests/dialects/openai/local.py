@@ -13,7 +13,8 @@ from msgspec import Struct
 from starlette.types import Message
 
 from openai_proxy.app import create_app
-from openai_proxy.config import Config, Limits, ModelConfig
+from openai_proxy.config import AccountSettings, Config, Limits, ModelConfig
+from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.keys import Keys
 
 CHAT = "/v1/chat/completions"
@@ -87,33 +88,50 @@ def ask(port: int, method: str, path: str, body: bytes | None = None, **headers:
 class Local:
     """The application with the model `echo` if no others are given, to be used in a `with`."""
 
+    keys = Keys()
+
     def __init__(
         self,
         limits: Limits | None = None,
         default_model: str | None = None,
         models: Mapping[str, ModelConfig] | None = None,
+        accounts: AccountSettings | None = None,
+        keys: Keys | None = None,
+        documents: DocumentSettings | None = None,
     ) -> None:
+        self.keys = keys or self.keys
         self.runner = asyncio.Runner()
         models = models or {"echo": ModelConfig(backend="echo", aliases=("parrot",))}
-        self.config = Config(models=models, limits=limits or Limits(), default_model=default_model)
+        self.config = Config(
+            models=models,
+            limits=limits or Limits(),
+            default_model=default_model,
+            accounts=accounts or AccountSettings(),
+            documents=documents or DocumentSettings(),
+        )
         self.runner.run(self._start())
 
     async def _start(self) -> None:
-        self.app = create_app(self.config, Keys())
+        self.app = create_app(self.config, self.keys)
         self.app.edge.router.start()
         await asyncio.sleep(0)
+
+    async def _close(self) -> None:
+        await self.app.edge.documents.close()
+        await self.app.edge.router.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.runner.run(self.app.edge.router.close())
+        self.runner.run(self._close())
         self.runner.close()
 
-    def post(self, path: str, body: Any) -> Answer:
-        """POST bytes as they are, anything else as JSON."""
+    def post(self, path: str, body: Any, **headers: str) -> Answer:
+        """POST bytes as they are, anything else as JSON; an underscore in a header's name means a hyphen."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.send("POST", path, data, [(b"content-type", b"application/json")])
+        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        return self.send("POST", path, data, [(b"content-type", b"application/json"), *named])
 
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = (), pieces: int = 1

@@ -127,7 +127,6 @@ REFUSALS = [
     ({"use_activation": False}, "use_activation", "unsupported_parameter"),
     ({"max_chunks_per_doc": 1}, "max_chunks_per_doc", "unknown_parameter"),
     ({"user": "u" * 513}, "user", "invalid_value"),
-    ({"model": None}, "model", "invalid_value"),
 ]
 
 
