@@ -48,12 +48,16 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind)
 
 
-async def decode(body: bytes, kind: type[T]) -> tuple[T, Given]:
+class Foreign(Exception):
+    """The body is that of another protocol's client."""
+
+
+async def decode(body: bytes, kind: type[T], foreign: Callable[[bytes], bool] = lambda _: False) -> tuple[T, Given]:
     """The body as `kind`, and the fields it sets; large bodies are decoded off the event loop.
 
-    Raises InvalidJson or InvalidRequest.
+    Raises InvalidJson or InvalidRequest; or Foreign for what is not of that kind, but `foreign`.
     """
-    return await beside(body, decode_now, body, kind)
+    return await beside(body, decode_now, body, kind, foreign)
 
 
 async def beside(body: bytes, work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
@@ -63,12 +67,14 @@ async def beside(body: bytes, work: Callable[P, R], *args: P.args, **named: P.kw
     return work(*args, **named)
 
 
-def decode_now(body: bytes, kind: type[T]) -> tuple[T, Given]:
+def decode_now(body: bytes, kind: type[T], foreign: Callable[[bytes], bool] = lambda _: False) -> tuple[T, Given]:
     """The same, on the spot."""
     try:
         value: T = _decoder(kind).decode(body)
         top = TOP.decode(body)
     except msgspec.ValidationError:
+        if foreign(body):  # before the search for what is wrong, which takes its time
+            raise Foreign from None
         raise _located(body, kind) from None
     except RecursionError:
         raise _too_deep() from None

@@ -70,8 +70,6 @@ REFUSALS = [
     ({"verbosity": "loud"}, "verbosity", "invalid_value"),
     ({"stream": "yes"}, "stream", "invalid_value"),
     ({"temprature": 1}, "temprature", "unknown_parameter"),
-    ({"model": ""}, "model", "invalid_value"),
-    ({"model": None}, "model", "invalid_value"),
     ({"model": 5}, "model", "invalid_value"),
     ({"model": "nobody"}, "model", "model_not_found"),
     ({"model": "m" * 201}, "model", "invalid_value"),

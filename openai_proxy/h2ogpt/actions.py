@@ -1,0 +1,62 @@
+"""A wish over passages -> the action that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from openai_proxy.documents.actions import Extract, Query, Summarize
+from openai_proxy.documents.documents import Documents, check_installed
+from openai_proxy.documents.passage import Passage
+from openai_proxy.errors import InvalidRequest, NotInstalled
+from openai_proxy.h2ogpt.wish import Wish
+
+SOURCE = "text_context"
+FOUND = 10
+
+
+@cache
+def documents_kept() -> bool:
+    """Whether this server can keep documents, so that `langchain_mode` means something."""
+    try:
+        check_installed()
+    except NotInstalled:
+        return False
+    return True
+
+
+def action_of(wish: Wish) -> Query | Summarize | Extract:
+    """What is to be done, in the client's words where it gave some. Raises InvalidRequest for a wish without action."""
+    own = {name: value for name, value in _words(wish).items() if value is not None}
+    match wish.action:
+        case "Query":
+            return Query(wish.instruction, **own)
+        case "Summarize":
+            return Summarize(wish.instruction, **own)
+        case "Extract":
+            return Extract(wish.instruction, **own)
+        case None:
+            raise InvalidRequest("There is nothing to be done over passages.")
+
+
+async def passages_of(wish: Wish, documents: Documents, owner: str) -> Sequence[Passage]:
+    """The passages it is done over: the client's texts, or the best of its collections for a Query, else all of them.
+
+    Raises CollectionNotFound and what else `Documents` raises.
+    """
+    if wish.texts:
+        return [Passage(text, SOURCE) for text in wish.texts]
+    if wish.action == "Query":
+        return await documents.search(owner, wish.collections, wish.instruction, wish.limit or FOUND)
+    return await documents.passages(owner, wish.collections)
+
+
+def _words(wish: Wish) -> dict[str, str | None]:
+    prompts = wish.prompts
+    match wish.action:
+        case "Query":
+            return {"before": prompts.pre_prompt_query, "after": prompts.prompt_query}
+        case "Summarize":
+            return {"before": prompts.pre_prompt_summary, "after": prompts.prompt_summary}
+        case _:
+            return {"after": prompts.prompt_extraction}

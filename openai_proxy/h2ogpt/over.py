@@ -1,0 +1,87 @@
+"""`langchain_action`, `langchain_mode`, `text_context_list` and the prompts -> what is done over which passages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from msgspec import Struct
+
+from backends.errors import Unsupported
+from openai_proxy.errors import TooManyItems
+from openai_proxy.h2ogpt.wish import Action, Prompts
+
+# Modes of h2oGPT that name no documents.
+NO_COLLECTION = frozenset({"", "LLM", "Disabled", "None"})
+TEXTS = 2048
+# The keys that have an effect on an action; `top_k_docs` where there is a search.
+EFFECT: Mapping[Action | None, frozenset[str]] = {
+    None: frozenset(),
+    "Query": frozenset({"pre_prompt_query", "prompt_query"}),
+    "Summarize": frozenset({"pre_prompt_summary", "prompt_summary"}),
+    "Extract": frozenset({"prompt_extraction"}),
+}
+
+
+class Over(Struct, kw_only=True):
+    """The keys about passages."""
+
+    text_context_list: str | list[str] | None = None
+    langchain_mode: str | list[str] | None = None
+    langchain_action: str | None = None
+    top_k_docs: int | None = None
+    pre_prompt_query: str | None = None
+    prompt_query: str | None = None
+    pre_prompt_summary: str | None = None
+    prompt_summary: str | None = None
+    prompt_extraction: str | None = None
+
+    @property
+    def prompts(self) -> Prompts:
+        """The client's words."""
+        return Prompts(
+            pre_prompt_query=self.pre_prompt_query,
+            prompt_query=self.prompt_query,
+            pre_prompt_summary=self.pre_prompt_summary,
+            prompt_summary=self.prompt_summary,
+            prompt_extraction=self.prompt_extraction,
+        )
+
+    def texts(self) -> Sequence[str]:
+        """The client's own passages. Raises TooManyItems: the tokens of each are counted."""
+        given = self.text_context_list
+        if isinstance(given, list) and len(given) > TEXTS:
+            message = f"text_context_list has {len(given)} items; at most {TEXTS} are taken."
+            raise TooManyItems(message, param="text_context_list")
+        return [each for each in ([given] if isinstance(given, str) else given or ()) if each.strip()]
+
+    def collections(self) -> Sequence[str]:
+        """The collections that are named."""
+        given = self.langchain_mode
+        return [each for each in ([given] if isinstance(given, str) else given or ()) if each not in NO_COLLECTION]
+
+    def action(self) -> Action:
+        """What is to be done, were there passages. Raises Unsupported."""
+        for action in get_args(Action):
+            if (self.langchain_action or "Query") == action:
+                return action  # type: ignore[no-any-return]
+        known = ", ".join(get_args(Action))
+        raise Unsupported(f"langchain_action must be one of {known}.", param="langchain_action")
+
+    def idle(self, action: Action | None, *, searched: bool, texts: bool) -> set[str]:
+        """Those of these keys that say something, and have no effect on that action."""
+        honoured = set(EFFECT[action])
+        if action is not None or self.langchain_action == "Query":
+            honoured.add("langchain_action")
+        if searched:
+            honoured.add("langchain_mode")
+            honoured |= {"top_k_docs"} if action == "Query" else set()
+        said = {name for name in self.__struct_fields__ if getattr(self, name) not in (None, "", [])}
+        if not self.collections():
+            said.discard("langchain_mode")
+        return said - honoured - ({"text_context_list"} if texts else set())
+
+
+def none_of(value: Any) -> bool:
+    """Whether a key's value says nothing."""
+    return value is None or value in ("", [], {})

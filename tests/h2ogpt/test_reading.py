@@ -1,0 +1,117 @@
+"""h2oGPT's keys as its Gradio clients send them, in one dict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backends import Model
+from backends.errors import Unsupported
+from openai_proxy.documents.actions import EXTRACTION, Extract, Query, Summarize
+from openai_proxy.errors import InvalidRequest, TooManyItems
+from openai_proxy.h2ogpt import over
+from openai_proxy.h2ogpt.actions import action_of
+from openai_proxy.h2ogpt.reading import is_theirs, read
+from openai_proxy.h2ogpt.wish import Prompts, Wish
+
+MODEL = Model(kinds=frozenset({"chat"}), parameters=frozenset({"max_tokens", "temperature", "min_tokens"}))
+TEXTS = ["one", "two"]
+
+
+def wish(documents: bool = True, **given: Any) -> Wish:
+    return read(given, "chat", MODEL, documents=documents)
+
+
+def test_an_instruction_is_a_message() -> None:
+    found = wish(instruction_nochat="Who?", iinput_nochat="And why?", instruction="Not this.", max_new_tokens=5)
+    assert found.fields == {"messages": [{"role": "user", "content": "Who?\nAnd why?"}], "max_tokens": 5}
+    assert (found.instruction, found.action, found.ignored) == ("Who?\nAnd why?", None, [])
+    assert found.names == {"max_tokens": "max_new_tokens"}
+    assert wish(instruction="Who?").instruction == "Who?"
+    assert wish().fields["messages"] == [{"role": "user", "content": ""}]
+
+
+def test_all_that_makes_messages() -> None:
+    found = wish(
+        instruction="Who?", system_prompt="Be brief.", chat_conversation=[("a", "b")], image_file="data:image/png,x"
+    )
+    assert [message["role"] for message in found.fields["messages"]] == ["system", "user", "assistant", "user"]
+    text, shown = found.fields["messages"][3]["content"]
+    assert (text["text"], shown["image_url"]["url"]) == ("Who?", "data:image/png,x")
+    assert found.instruction == "Who?"
+
+
+def test_who_asks_goes_nowhere() -> None:
+    secrets: dict[str, Any] = {
+        "user": "alice:wonder",
+        "h2ogpt_key": "sk-1",
+        "stream_output": True,
+        "visible_models": ["a"],
+    }
+    found = wish(instruction="Who?", **secrets)
+    assert found.fields.keys() == {"messages", "max_tokens"}
+    assert (found.ignored, found.header) == ([], b"")
+
+
+def test_what_has_no_effect_is_named() -> None:
+    found = wish(
+        instruction="Who?", chunk=True, top_k=4, top_p=0.5, min_new_tokens=3, hyde_template="", prompt_query="x"
+    )
+    assert found.ignored == ["chunk", "prompt_query", "top_k", "top_p"]
+    assert found.header == b"chunk,prompt_query,top_k,top_p"
+    assert found.fields["min_tokens"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "action"),
+    [
+        ({}, Query("Who?")),
+        ({"pre_prompt_query": "a", "prompt_query": ""}, Query("Who?", "a", "")),
+        ({"langchain_action": "Summarize", "prompt_summary": "b"}, Summarize("Who?", after="b")),
+        ({"langchain_action": "Summarize", "pre_prompt_summary": "a"}, Summarize("Who?", "a")),
+        ({"langchain_action": "Extract"}, Extract("Who?", after=EXTRACTION)),
+        ({"langchain_action": "Extract", "prompt_extraction": "c"}, Extract("Who?", after="c")),
+    ],
+)
+def test_actions_in_the_clients_words(given: dict[str, Any], action: Any) -> None:
+    found = wish(instruction="Who?", text_context_list=TEXTS, **given)
+    assert (action_of(found), found.texts, found.ignored) == (action, TEXTS, [])
+
+
+def test_passages_are_the_clients_or_those_of_collections() -> None:
+    found = wish(instruction="Who?", langchain_mode="MyData", top_k_docs=3)
+    assert (found.action, found.collections, found.limit, found.ignored) == ("Query", ["MyData"], 3, [])
+    assert wish(langchain_mode=["MyData", "LLM"], top_k_docs=-1).limit is None
+    both = wish(text_context_list=TEXTS, langchain_mode="MyData")
+    assert (both.texts, both.collections, both.ignored) == (TEXTS, (), ["langchain_mode"])
+    none = wish(documents=False, langchain_mode="MyData", langchain_action="Extract")
+    assert (none.action, none.collections, none.ignored) == (None, (), ["langchain_action", "langchain_mode"])
+    with pytest.raises(InvalidRequest):
+        action_of(none)
+
+
+def test_what_is_refused_names_the_key() -> None:
+    with pytest.raises(Unsupported) as refused:
+        wish(use_agent=True)
+    assert refused.value.param == "use_agent"
+    with pytest.raises(Unsupported) as refused:
+        wish(langchain_action="ImageGen")
+    assert refused.value.param == "langchain_action"
+    with pytest.raises(InvalidRequest) as invalid:
+        wish(system_prompt=5)
+    assert invalid.value.param == "system_prompt"
+
+
+def test_texts_are_bounded() -> None:
+    assert len(wish(text_context_list=["a"] * over.TEXTS).texts) == over.TEXTS
+    with pytest.raises(TooManyItems) as refused:
+        wish(text_context_list=["a"] * (over.TEXTS + 1))
+    assert refused.value.param == "text_context_list"
+
+
+def test_whose_keys_they_are() -> None:
+    assert is_theirs({"langchain_mode": None})
+    assert is_theirs({"model": "a", "system_prompt": "b"})
+    assert not is_theirs({"model": "a", "user": "b:c", "chat_template": "d", "h2ogpt_key": "e", "max_time": 1})
+    assert Prompts() == Prompts(prompt_query=None)
