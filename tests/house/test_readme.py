@@ -15,6 +15,7 @@ from backends.vllm.figures import OWN
 from openai_proxy import __version__
 from openai_proxy.app import create_app
 from openai_proxy.config import (
+    AccountSettings,
     Aime,
     AimeEndpoint,
     Auth,
@@ -41,6 +42,7 @@ README = (ROOT / "README.md").read_text()
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": Server,
     "auth": Auth,
+    "accounts": AccountSettings,
     "media": Media,
     "limits": Limits,
     "timeouts": Timeouts,
