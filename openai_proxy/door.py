@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -23,7 +24,9 @@ DESCRIPTORS = Path("/dev/fd")
 
 
 class Edge(Protocol):
-    """The part of a server's edge that the listener needs. `config` may be replaced while the server runs."""
+    """The part of a server's edge that the listener needs. `config` may be replaced while the server runs; `sockets`
+    are the paths of WebSockets.
+    """
 
     @property
     def config(self) -> Config: ...
@@ -31,6 +34,8 @@ class Edge(Protocol):
     def metrics(self) -> Metrics: ...
     @property
     def lifecycle(self) -> Lifecycle: ...
+    @property
+    def sockets(self) -> Collection[str]: ...
 
 
 class Door:

@@ -97,20 +97,12 @@ class Gate:
         if scope["type"] == "http":
             return self._exchange(scope, receive, send)
         if scope["type"] == "websocket":
-            return send({"type": "websocket.close", "code": 1008})
+            return self._converse(scope, receive, send)
         return self.app(scope, receive, send)
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        server = self.edge.config.server
-        if server is not self.origins.server:
-            self._prepare(self.edge.config)
-        head = read_head(scope["headers"])
-        identity = request_id(head.get(b"x-request-id"))
-        state: dict[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = identity
-        state["head"] = head
-        added: Headers = [(b"x-request-id", identity.encode())]
+        head, added = self._look(scope)
         status = 0
         size: int | None = None
 
@@ -129,7 +121,7 @@ class Gate:
             return send(message)
 
         try:
-            if self._enter(scope, head, added):
+            if self._enter(scope, head, added, scope["method"]):
                 if self.edge.accounts:
                     await self._identify(scope, head)
                 await self.app(scope, receive, reply)
@@ -142,12 +134,47 @@ class Gate:
         finally:
             self.record(scope, status, size, time.perf_counter() - began)
 
-    def _enter(self, scope: Scope, head: dict[bytes, bytes], added: Headers) -> bool:
+    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: every web page may open one, so that the origin counts as it does for what changes something."""
+        began = time.perf_counter()
+        scope["method"] = "GET"
+        head, added = self._look(scope)
+        status = 0
+
+        def reply(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if not status:
+                status = message.get("status", 101 if message["type"] == "websocket.accept" else 403)
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            return send(message)
+
+        try:
+            self._enter(scope, head, added, "CONNECT")
+            if self.edge.accounts:
+                await self._identify(scope, head)
+            await self.app(scope, receive, reply)
+        except EdgeError as error:
+            await _decline(error, scope, reply, self._shape(scope))
+        finally:
+            self.record(scope, status, None, time.perf_counter() - began)
+
+    def _look(self, scope: Scope) -> tuple[dict[bytes, bytes], Headers]:
+        """Read the head, which the state of the scope then has; also what every answer to it carries."""
+        if self.edge.config.server is not self.origins.server:
+            self._prepare(self.edge.config)
+        head = read_head(scope["headers"])
+        identity = request_id(head.get(b"x-request-id"))
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = identity
+        state["head"] = head
+        return head, [(b"x-request-id", identity.encode())]
+
+    def _enter(self, scope: Scope, head: dict[bytes, bytes], added: Headers, method: str) -> bool:
         """Note who calls; False for a browser's preflight, which carries no key. Raises EdgeError."""
         if self.proxies and scope.get("client"):
             peer = self.proxies.caller(scope["client"][0], head.get(b"x-forwarded-for"))
             scope["client"] = (peer, scope["client"][1])
-        if self._check_web(scope["method"], head, added):
+        if self._check_web(method, head, added):
             return False
         scope["state"]["caller"] = self._admit(scope, head)
         return True
@@ -247,6 +274,15 @@ async def answer(error: Exception, scope: Scope, reply: Send, shape: Shape, *mor
     fault = shape.reword(describe(error, scope["state"]["request_id"]))
     scope["state"].setdefault("outcome", fault.code)
     await send_whole(scope, reply, fault.status, [*fault_headers(fault, shape.media_type), *more], shape.render(fault))
+
+
+async def _decline(error: EdgeError, scope: Scope, reply: Send, shape: Shape) -> None:
+    """Answer the handshake of a WebSocket with a fault."""
+    fault = shape.reword(describe(error, scope["state"]["request_id"]))
+    scope["state"].setdefault("outcome", fault.code)
+    headers = [*fault_headers(fault, shape.media_type), CLOSE]
+    await reply({"type": "websocket.http.response.start", "status": fault.status, "headers": headers})
+    await reply({"type": "websocket.http.response.body", "body": shape.render(fault)})
 
 
 async def _preflight(reply: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import chain
 
 import httptools
@@ -58,3 +59,17 @@ def _check_target(method: bytes, target: bytes, host: bytes) -> EdgeError | None
     if url.path is None or authority.lower() != host.lower():
         return BadHead("The request's target names another host than its Host header.")
     return None
+
+
+def asks_for_socket(method: bytes, url: bytes, headers: Headers, paths: Collection[str]) -> bool:
+    """Whether this head asks to become a WebSocket, at one of the paths where that can be."""
+    upgrade = dict(headers).get(b"upgrade", b"")
+    return method == b"GET" and upgrade.lower() == b"websocket" and url.partition(b"?")[0].decode("latin-1") in paths
+
+
+def written(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """A head as it goes over the wire."""
+    lines = [method, b" ", url, b" HTTP/", version.encode(), b"\r\n"]
+    for name, value in headers:
+        lines += [name, b": ", value, b"\r\n"]
+    return b"".join([*lines, b"\r\n"])

@@ -2,14 +2,16 @@
 
 What uvicorn lacks: a bounded head in size and time, bounded trailers and pipelines, refusals in OpenAI's shape, a
 close that lets the client read the answer, an end for clients that take nothing, `Upgrade` ignored without losing the
-body, a way to cut an answer short (`scope["extensions"]["openai_proxy.abort"]["abort"]()`), one to send a whole answer
-as one write instead of two (`scope["extensions"]["openai_proxy.whole"]["send"](status, headers, body)`), and one to
-send a piece without a message and a coroutine (`scope["extensions"]["openai_proxy.piece"]["write"](body)`).
+body where there is no WebSocket, a way to cut an answer short
+(`scope["extensions"]["openai_proxy.abort"]["abort"]()`), one to send a whole answer as one write instead of two
+(`scope["extensions"]["openai_proxy.whole"]["send"](status, headers, body)`), and one to send a piece without a message
+and a coroutine (`scope["extensions"]["openai_proxy.piece"]["write"](body)`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,7 +23,7 @@ from uvicorn.server import ServerState
 from backends.errors import BackendError, Overloaded
 from openai_proxy.door import Door, Reason
 from openai_proxy.errors import BadHead, EdgeError, HeadersTooLarge
-from openai_proxy.heads import check_head
+from openai_proxy.heads import asks_for_socket, check_head, written
 from openai_proxy.outlet import Header, Outlet, rendered, unsent
 from openai_proxy.refusal import refusal
 
@@ -53,16 +55,13 @@ class Protocol(HttpToolsProtocol):
         self.timeouts = settings.timeouts
         self.timeout_keep_alive = settings.server.keep_alive  # type: ignore[assignment]  # call_later takes fractions
         self.over: Reason | None = None
-        self.last = False
         self.active: RequestResponseCycle | None = None
-        self.in_head = False
-        self.in_body = False
+        self.last = self.in_head = self.in_body = self.lingering = False
         self.held = 0
         self.resting: float | None = None
         self.url = b""
         self.problem: EdgeError | BackendError | None = None
         self.refused: EdgeError | BackendError | None = None
-        self.lingering = False
         self.head_timer: asyncio.TimerHandle | None = None
         self.write_timer: asyncio.TimerHandle | None = None
         self.linger_timer: asyncio.TimerHandle | None = None
@@ -87,14 +86,17 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.leave(self.peer, self.over)
-        for timer in (self.head_timer, self.write_timer, self.linger_timer, self.timeout_keep_alive_task):
-            if timer is not None:
-                timer.cancel()
+        self._stop_timers()
         if self.active is not None and not self.active.response_complete:
             self._disconnect(self.active)
         super().connection_lost(exc)
         self.pipeline.clear()
         self.extensions = {}
+
+    def _stop_timers(self) -> None:
+        for timer in (self.head_timer, self.write_timer, self.linger_timer, self.timeout_keep_alive_task):
+            if timer is not None:
+                timer.cancel()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -151,7 +153,7 @@ class Protocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self.problem or BadHead())
         else:
@@ -167,15 +169,24 @@ class Protocol(HttpToolsProtocol):
         idle = self.active is None or self.active.response_complete
         return self.in_head or (idle and not self.in_body and self.resting is None)
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Serve the request as if it had not asked: the parser gave up on its body, so a new one starts again."""
-        lines = [self.parser.get_method(), b" ", self.url, b" HTTP/", self.parser.get_http_version().encode(), b"\r\n"]
-        for name, value in self.headers:
-            if name != b"upgrade":
-                lines += [name, b": ", value, b"\r\n"]
+    def _upgrade(self, rest: bytes) -> None:
+        """Become a WebSocket where one is asked for and served, unless an answer is still under way; `rest` follows."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        idle = self.active is None or self.active.response_complete
+        if idle and not self.pipeline and asks_for_socket(method, self.url, self.headers, self.door.edge.sockets):
+            self._become_socket(written(method, self.url, version, self.headers) + rest)
+            return
+        # As if it had not asked: the parser gave up on its body, so a new one starts again.
+        plain = [header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"".join([*lines, b"\r\n", rest]))
+        self.data_received(written(method, self.url, version, plain) + rest)
+
+    def _become_socket(self, data: bytes) -> None:
+        from openai_proxy.upgrade import take_over  # few servers ever need it
+
+        self._stop_timers()
+        take_over(self, data, self.limits.body_bytes, functools.partial(self.door.leave, self.peer, self.over))
 
     # The parser's callbacks
 

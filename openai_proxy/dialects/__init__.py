@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, structs
-from starlette.routing import BaseRoute, Route, compile_path
+from starlette.routing import BaseRoute, Route, WebSocketRoute, compile_path
 from starlette.types import Scope
 
 from openai_proxy.accounts import Accounts
@@ -28,6 +28,7 @@ from openai_proxy.logins import Logins
 from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
 from openai_proxy.router import Router
+from openai_proxy.sockets import Converse, SocketEndpoint
 from openai_proxy.ticker import Ticker
 from openai_proxy.webhooks.webhooks import Webhooks
 from openai_proxy.wire import Endpoint, Handle, RenderFault, Showing, Wire, render_fault
@@ -98,6 +99,15 @@ class Edge:
         """
         return Endpoint(self.wire, handle, render, form=form, fields=fields)
 
+    def socket(self, converse: Converse) -> SocketEndpoint:
+        """An ASGI application for a WebSocket, whose conversation is `converse`."""
+        return SocketEndpoint(self.wire, converse)
+
+    @property
+    def sockets(self) -> frozenset[str]:
+        """The paths of WebSockets."""
+        return frozenset(route.path for route in self.routes if isinstance(route, WebSocketRoute))
+
 
 class Dialect(Struct):
     """A protocol's routes, how it shows an error, and its operations as `/openapi.json` describes them.
@@ -128,13 +138,13 @@ def placed(dialect: Dialect, prefix: str) -> Dialect:
     """The dialect with all of its paths below `prefix`."""
     if not prefix:
         return dialect
-    routes = [_placed(each, prefix) for each in dialect.routes if isinstance(each, Route)]
+    routes = [_placed(each, prefix) for each in dialect.routes if isinstance(each, Route | WebSocketRoute)]
     operations = [structs.replace(each, path=prefix + each.path) for each in dialect.operations]
     shapes = tuple((prefix + path, shape) for path, shape in dialect.shapes)
     return structs.replace(dialect, routes=tuple(routes), operations=tuple(operations), shapes=shapes)
 
 
-def _placed(route: Route, prefix: str) -> Route:
+def _placed(route: Route | WebSocketRoute, prefix: str) -> Route | WebSocketRoute:
     """The same kind of route below `prefix`."""
     moved = copy.copy(route)
     moved.path = prefix + route.path

@@ -31,6 +31,7 @@ class Edge:
         self.admits = ()
         self.asks = ()
         self.shapes = ()
+        self.sockets = ()
 
 
 class Call:
@@ -119,11 +120,20 @@ def test_no_answer_is_counted_as_a_client_that_left() -> None:
     assert [outcome_of(status) for status in (200, 404, 499)] == ["ok", "error", "client_gone"]
 
 
-def test_websockets_are_refused() -> None:
+def test_websockets_pass_the_same_checks() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        raise AssertionError
+        assert scope["state"]["caller"].name == "anonymous"
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1000})
 
-    assert Call(app, type="websocket").sent == [{"type": "websocket.close", "code": 1008}]
+    answer = Call(app, type="websocket").sent
+    assert answer[0] == {"type": "websocket.accept", "headers": [(b"x-request-id", b"abc")]}
+    assert len(answer) == 2
+    for header, status in (((b"host", b"evil.example"), 421), ((b"origin", b"https://evil.example"), 403)):
+        head = [(b"host", b"localhost"), header] if header[0] == b"origin" else [header]
+        start, body = Call(app, type="websocket", headers=head).sent
+        assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
+        assert json.loads(body["body"])["error"]["message"]
 
 
 def test_settings_that_change_take_effect() -> None:

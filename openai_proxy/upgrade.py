@@ -1,0 +1,72 @@
+"""A connection that has become a WebSocket: uvicorn's protocol on `websockets`, with our counts and limits.
+
+What uvicorn lacks: that it is still one of the door's connections, a log without addresses, a head that makes no
+handshake answered, and a way to cut it (`scope["extensions"]["openai_proxy.abort"]["abort"]()`). Nothing is compressed:
+a short message could unpack to a long one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+# What uvicorn would say here holds whole addresses, and is in our own log of exchanges.
+quiet = logging.getLogger("openai_proxy.upgrade")
+quiet.setLevel(logging.WARNING)
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """One WebSocket. A message has at most `limit` bytes; `left` is called once it is closed."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        limit: int,
+        left: Callable[[], None],
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop)
+        self.logger = quiet
+        self.conn = ServerProtocol(max_size=limit, logger=quiet)
+        self.left = left
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.left()
+        super().connection_lost(exc)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"]["openai_proxy.abort"] = {"abort": self.transport.abort}
+
+    def retire(self) -> None:
+        """Answer what runs and end then: that is what it does anyway."""
+
+
+def take_over(connection: HttpToolsProtocol, data: bytes, limit: int, left: Callable[[], None]) -> None:
+    """Have a connection go on as a WebSocket: `data` is its head, read already, and what came after it."""
+    transport: asyncio.Transport = connection.transport
+    connection.connections.discard(connection)
+    socket = WebSocket(
+        connection.config, connection.server_state, connection.app_state, connection.loop, limit=limit, left=left
+    )
+    socket.connection_made(transport)
+    transport.set_protocol(socket)
+    socket.data_received(data)
+    if not socket.handshake_initiated:
+        transport.write(MALFORMED)
+        transport.close()
