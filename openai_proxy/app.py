@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openai_proxy.company import Company, FindCompany
 from openai_proxy.config import Config
-from openai_proxy.dialects import DIALECTS, Dialect, Edge, place_of, placed
+from openai_proxy.dialects import DIALECTS, Choosing, Dialect, Edge, place_of, placed
 from openai_proxy.docs import POLICY, page
 from openai_proxy.gate import Gate
 from openai_proxy.keys import Keys
@@ -52,7 +52,9 @@ class Application:
         self.edge.routes = tuple(routes)
         self.starlette = Site(routes=routes, lifespan=self._lifespan)
         self.starlette.router.redirect_slashes = False
-        plain = [each for each in routes if isinstance(each, Route) and not each.param_convertors]
+        chosen = {each.path for each in routes if isinstance(each, Choosing)}
+        fixed = [each for each in routes if isinstance(each, Route) and not each.param_convertors]
+        plain = [each for each in fixed if each.path not in chosen]
         self.plain = {(method, route.path): route for route in reversed(plain) for method in route.methods or ()}
         self.gate = Gate(self._route, self.edge)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -77,6 +77,11 @@ class Fleet(Protocol):
 
     def login(self, session: str) -> Awaitable[Login | None]:
         """The login of that key, if one of the others gave it."""
+
+    def ask(self, what: str, content: object) -> Awaitable[Sequence[Any]]:
+        """What each of the others answers by what a dialect has put there under that name (see `Edge.answering`); None
+        for one that did not in time.
+        """
 
     def restart(self) -> Awaitable[None]:
         """Begin to replace each by a new one, without losing a request. Raises WrongState."""

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from backends import Setup
 from openai_proxy.document_settings import DocumentSettings
+from openai_proxy.gradio_settings import GradioSettings
 
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 Count = Annotated[int, Meta(ge=1, le=10**12)]
@@ -165,6 +166,7 @@ class Protocols(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     predictions: Annotated[Place, Meta(description="the predictions API of Replicate's clients")] = True
     aime: Annotated[Place, Meta(description="the API of AIME's clients")] = True
     infernet: Annotated[Place, Meta(description="the node API of Infernet's clients")] = True
+    gradio: Annotated[Place, Meta(description="the Gradio API of h2oGPT's clients")] = True
 
 
 class Predictions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -397,5 +399,6 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     aime: Aime = Aime()
     infernet: Infernet = Infernet()
     webhooks: WebhookSettings = WebhookSettings()
+    gradio: GradioSettings = GradioSettings()
     models: Annotated[Mapping[str, ModelConfig], Meta(description="the models, by the id that clients send")] = {}
     default_model: Annotated[str | None, Meta(description="model that serves requests which name none")] = None

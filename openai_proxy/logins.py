@@ -6,6 +6,7 @@ Where several processes serve, each keeps those that it gave.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 import uuid
 from collections import OrderedDict
@@ -17,25 +18,45 @@ from openai_proxy.config import Config
 
 
 class Login(Struct, frozen=True):
-    """Whose key it was, by the digest of that, and the one endpoint that it is for; "": for all."""
+    """Whose key it was, by the digest of that, and the one endpoint that it is for; "": for all. Or whose account it
+    was: `user`.
+    """
 
     key: bytes
     endpoint: str = ""
+    user: str = ""
+
+
+class Manner(Struct, frozen=True):
+    """How a protocol has its logins: `bounds` are how many are known at once, and after how many seconds without use
+    one ends; `key` makes a fresh key, of 122 random bits at least.
+    """
+
+    bounds: Callable[[Config], tuple[int, float]]
+    key: Callable[[], str]
+
+
+AIME = Manner(lambda config: (config.aime.logins, config.aime.login_idle), lambda: str(uuid.uuid4()))
+GRADIO = Manner(lambda config: (config.gradio.logins, config.gradio.login_idle), lambda: secrets.token_urlsafe(24))
 
 
 class Logins:
     """The logins of this process. `config` is asked each time: it may be reloaded."""
 
-    def __init__(self, config: Callable[[], Config], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, config: Callable[[], Config], clock: Callable[[], float] = time.monotonic, manner: Manner = AIME
+    ) -> None:
         self._config = config
         self._clock = clock
+        self._manner = manner
         self._known: OrderedDict[bytes, tuple[Login, float]] = OrderedDict()
 
     def new(self, login: Login) -> str:
         """A fresh key for a login. The one that was not used for the longest time may be forgotten for it."""
-        session = str(uuid.uuid4())
+        session = self._manner.key()
         self._keep(_digest(session), login)
-        while len(self._known) > self._config().aime.logins:
+        most, _ = self._manner.bounds(self._config())
+        while len(self._known) > most:
             self._known.popitem(last=False)
         return session
 
@@ -43,7 +64,8 @@ class Logins:
         """The login of that key, which is then good for the whole time again; None for one that is not known."""
         digest = _digest(session)
         login, used = self._known.pop(digest, (None, 0.0))
-        if login is None or used + self._config().aime.login_idle <= self._clock():
+        _, idle = self._manner.bounds(self._config())
+        if login is None or used + idle <= self._clock():
             return None
         self._keep(digest, login)
         return login

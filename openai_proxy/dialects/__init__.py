@@ -6,12 +6,12 @@ Each is `build(edge) -> Dialect`. To add one, write a file or folder here and a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct, structs
-from starlette.routing import BaseRoute, Route, WebSocketRoute, compile_path
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute, compile_path
+from starlette.types import ASGIApp, Scope
 
 from openai_proxy.accounts import Accounts
 from openai_proxy.auth import Caller
@@ -19,23 +19,25 @@ from openai_proxy.bodies.asking import Asking
 from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
 from openai_proxy.documents.documents import Documents
+from openai_proxy.errors import NotFound
 from openai_proxy.faults import Shape
 from openai_proxy.fetching.fetcher import Fetcher
 from openai_proxy.image_files import ImageFiles
 from openai_proxy.jobs.opening import jobs_of
 from openai_proxy.lifecycle import Lifecycle
-from openai_proxy.logins import Logins
+from openai_proxy.logins import GRADIO, Logins
 from openai_proxy.metrics import Metrics
 from openai_proxy.openapi import Operation
 from openai_proxy.router import Router
 from openai_proxy.sockets import Converse, SocketEndpoint
 from openai_proxy.ticker import Ticker
 from openai_proxy.webhooks.webhooks import Webhooks
-from openai_proxy.wire import Endpoint, Handle, RenderFault, Showing, Wire, render_fault
+from openai_proxy.wire import Endpoint, Flow, Handle, Incoming, RenderFault, Reply, Showing, Stream, Wire, render_fault
 
 if TYPE_CHECKING:
     from openai_proxy.keys import Keys
 
+Takes: TypeAlias = Callable[[Scope, Mapping[str, Any]], bool]
 Admit: TypeAlias = Callable[[Scope, Mapping[bytes, bytes]], Caller | None]
 
 # What comes later gets only the paths that those before it left.
@@ -46,6 +48,7 @@ DIALECTS = {
     "operator": "openai_proxy.dialects.operator:build",
     "upstreams": "openai_proxy.dialects.upstreams:build",
     "jobs": "openai_proxy.dialects.jobs:build",
+    "gradio": "openai_proxy.dialects.gradio:build",
     "infernet": "openai_proxy.dialects.infernet:build",
     "aime": "openai_proxy.dialects.aime:build",
 }
@@ -66,10 +69,13 @@ class Edge:
         self.router = Router(config, self.metrics, self.ticker, company)
         self.images = ImageFiles(lambda: self.config)
         self.logins = Logins(lambda: self.config)
+        self.sessions = Logins(lambda: self.config, manner=GRADIO)
         self.accounts = Accounts(lambda: self.config)
         self.fetcher = Fetcher(lambda: self.config, self._fetched)
         self.asking = Asking(self.router, self.fetcher, lambda: self.config)
         self.jobs = jobs_of(self.router, self.lifecycle, self.metrics, lambda: self.config)
+        # What the others of a fleet are told, by a name, of what is kept in this process; None: nothing.
+        self.answering: dict[str, Callable[[Any], Any]] = {"session": self.sessions.find}
         self.documents = Documents(self.router, lambda: self.config)
         self.webhooks = Webhooks(self.jobs, self.metrics, lambda: self.config)
         self.reload: Callable[[], Awaitable[None]] | None = None
@@ -107,6 +113,31 @@ class Edge:
     def sockets(self) -> frozenset[str]:
         """The paths of WebSockets."""
         return frozenset(route.path for route in self.routes if isinstance(route, WebSocketRoute))
+
+    async def passed_on(self, incoming: Incoming) -> Reply | Stream | Flow:
+        """What the next dialect answers that has the same path: the body says that it is meant. Raises NotFound."""
+        scope = incoming.scope
+        for route in self.routes[self.routes.index(scope["route"]) + 1 :]:
+            match, found = route.matches(scope)
+            if match is Match.FULL and isinstance(route, Route) and isinstance(route.app, Endpoint):
+                scope.update(found, route=route)
+                return await route.app.handle(incoming)
+        raise NotFound
+
+
+class Choosing(Route):
+    """A route that takes only requests of which it says so, by their scope and the path's parameters: others may have
+    the same path.
+    """
+
+    def __init__(self, path: str, app: ASGIApp, methods: Collection[str], takes: Takes) -> None:
+        super().__init__(path, app, methods=methods)
+        self.takes = takes
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        mine = match is not Match.NONE and self.takes(scope, found["path_params"])
+        return (match, found) if mine else (Match.NONE, {})
 
 
 class Dialect(Struct):

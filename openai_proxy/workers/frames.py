@@ -24,6 +24,7 @@ What: TypeAlias = Literal[
     "upstreams",  # a worker asks what the others know of a model's upstreams, maybe after an order to one
     "image",  # a worker asks the others for a picture by its name
     "login",  # a worker asks the others for a login by its key
+    "ask",  # a worker asks the others something of a dialect's, by its name
     "restart",  # a worker asks for all to be replaced
     "tend",  # the supervisor: take connections from these sockets
     "leave",  # the supervisor: drain, the port closes in so many seconds

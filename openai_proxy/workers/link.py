@@ -102,5 +102,8 @@ class Others:
     async def login(self, session: str) -> Login | None:
         return cast(Login | None, await self._link.ask("login", session))
 
+    async def ask(self, what: str, content: object) -> Sequence[Any]:
+        return cast(Sequence[Any], await self._link.ask("ask", (what, content)))
+
     async def restart(self) -> None:
         await self._link.ask("restart")

@@ -118,7 +118,7 @@ class Supervisor:
                 self._spread_order(child, message)
             case "upstreams":
                 self._ask_upstreams(child, message)
-            case "image" | "login":
+            case "image" | "login" | "ask":
                 self._find(child, message)
             case "reload":
                 self._reload(lambda outcome: self._answer(child, message, outcome))
@@ -165,6 +165,9 @@ class Supervisor:
         others = [child for child in self.crew.children if child is not asker]
 
         def done(answers: dict[Child, Any]) -> None:
+            if message.what == "ask":
+                self._answer(asker, message, [answers.get(child) for child in others])
+                return
             self._answer(asker, message, next((found for found in answers.values() if found is not None), None))
 
         self.gatherings.ask(others, message.what, message.content, ANSWER, done)

@@ -222,13 +222,17 @@ class Worker(Process):
                 self._spawn(self._take_over(message, *message.content))
             case "order":
                 self._spawn(self._carry_out(message, *message.content))
-            case "image" | "login":
+            case "image" | "login" | "ask":
                 self._tell_kept(message)
             case "upstreams":
                 self._tell_upstreams(message, *message.content)
 
     def _tell_kept(self, message: Message) -> None:
         edge = self.app.edge
+        if message.what == "ask":
+            what, content = message.content
+            self.link.answer(message, edge.answering[what](content))
+            return
         kept = edge.images if message.what == "image" else edge.logins
         self.link.answer(message, kept.find(message.content))
 

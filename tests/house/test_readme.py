@@ -35,6 +35,7 @@ from openai_proxy.config import (
 )
 from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.errors import TABLE
+from openai_proxy.gradio_settings import GradioSettings
 from openai_proxy.keys import Keys
 from tests.house.source import PACKAGES, ROOT, files
 
@@ -56,6 +57,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "infernet": Infernet,
     "webhooks": WebhookSettings,
     "infernet.containers.NAME": Container,
+    "gradio": GradioSettings,
     "models.NAME": ModelConfig,
 }
 VARIABLE = re.compile(r"\bOPENAI_PROXY_[A-Z_]*[A-Z]\b")

@@ -59,7 +59,7 @@ def test_all_lies_below_a_path_where_that_is_wanted(serve: Serve) -> None:
     client.login()
     assert client.ask(prompt="hello")["text"] == "hello"
     assert client.poll(client.begin(prompt="hello"))[-1]["job_result"]["text"] == "hello"
-    for path in ("/login", "/v1", "/v1/login", "/api/endpoints"):
+    for path in ("/get_client_session_auth_key", "/v1", "/v1/login", "/api/endpoints"):
         assert requests.get(server.url + path, timeout=30).status_code == 404
     assert server.status("/v1/models") == 200
 

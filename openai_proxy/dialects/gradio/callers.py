@@ -1,0 +1,161 @@
+"""Who calls: by a key in the head or in the dict, by a name and a password there, or by the cookie of a login."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import cookies
+from typing import Any
+
+import msgspec
+
+from openai_proxy.accounts import excused
+from openai_proxy.auth import CHALLENGE, STRANGER, Caller
+from openai_proxy.dialects import Edge, place_of
+from openai_proxy.errors import EdgeError, InvalidRequest, MissingKey, Unauthorized, WrongAccount
+from openai_proxy.forms import read_fields
+from openai_proxy.keys import digest_of
+from openai_proxy.logins import Login
+from openai_proxy.wire import Flow, Handle, Incoming, Reply, Stream
+
+COOKIE = "access-token"
+NO_KEY = "No API key was given: send it as h2ogpt_key, as `Authorization: Bearer KEY`, or log in."
+INCORRECT = {"detail": "Incorrect credentials."}
+
+
+class Callers:
+    """The keys, accounts and logins of a server."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def seek(self, incoming: Incoming) -> Caller | None:
+        """Who calls by head and cookie; None where that says nothing and something has to."""
+        caller = incoming.caller
+        session = cookie_of(incoming.scope["state"]["head"])
+        if session is not None:
+            caller = await self._logged_in(session) or caller
+        incoming.scope["state"]["caller"] = caller
+        return None if caller is STRANGER and self.edge.keys else caller
+
+    async def find(self, incoming: Incoming, given: Mapping[str, Any]) -> Caller:
+        """Who calls, also told to the log. Raises MissingKey, Unauthorized or another EdgeError."""
+        caller = await self.seek(incoming)
+        if caller is None:
+            caller = self._by_key(given.get("h2ogpt_key"))
+        if not excused(caller):
+            caller = await self.edge.accounts.of_user(given.get("user"), peer_of(incoming), caller)
+        incoming.scope["state"]["caller"] = caller
+        return caller
+
+    def _by_key(self, key: object) -> Caller:
+        if not isinstance(key, str) or not key:
+            raise MissingKey(NO_KEY, headers=CHALLENGE)
+        caller = self.edge.keys.find(key)
+        if caller is None:
+            raise Unauthorized(headers=CHALLENGE)
+        return caller
+
+    def guarded(self, handle: Handle) -> Handle:
+        """Who has shown no key is told of nothing but that, whatever else was wrong."""
+
+        async def answer(incoming: Incoming) -> Reply | Stream | Flow:
+            try:
+                return await handle(incoming)
+            except EdgeError as error:
+                if isinstance(error, Unauthorized) or await self.seek(incoming) is not None:
+                    raise
+                raise MissingKey(NO_KEY, headers=CHALLENGE) from error
+
+        return answer
+
+    async def may_look(self, incoming: Incoming) -> bool:
+        """Whether this caller may be told what there is to call: everybody, unless all need an account."""
+        if not self.edge.accounts.closed:
+            return True
+        caller = await self.seek(incoming)
+        return caller is not None and excused(caller)
+
+    # Logins
+
+    async def login(self, incoming: Incoming) -> Reply | Stream | Flow:
+        """A cookie for a name and its password, or for a key in place of that; others' logins are passed on."""
+        given = await self._fields(incoming)
+        if given is None:
+            return await self.edge.passed_on(incoming)
+        name, password = given
+        login = await self._entitled(incoming, name, password)
+        if login is None:
+            return Reply(msgspec.json.encode(INCORRECT), 400)
+        headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
+        if login.key or login.user:
+            headers.append((b"set-cookie", self._cookie(incoming, self.edge.sessions.new(login))))
+        return Reply(msgspec.json.encode({"success": True}), headers=tuple(headers))
+
+    async def _fields(self, incoming: Incoming) -> tuple[str, str] | None:
+        """The name and password; None where this is no login of Gradio's."""
+        body = incoming.body
+        try:
+            if b"json" in incoming.content_type.lower():
+                given = msgspec.json.decode(body, type=dict[str, Any])
+            else:
+                given = dict(read_fields(body, incoming.content_type, self.edge.config.limits))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidRequest):
+            return None
+        name, password = given.get("username"), given.get("password")
+        mine = isinstance(name, str) and isinstance(password, str) and "endpoint_name" not in given
+        return (str(name), str(password)) if mine else None
+
+    async def _entitled(self, incoming: Incoming, name: str, password: str) -> Login | None:
+        """What a login gives; None where name and password are wrong. Raises TooManyTries."""
+        edge = self.edge
+        if edge.keys and edge.keys.find(password) is not None:
+            return Login(digest_of(password))
+        if edge.accounts:
+            try:
+                caller = await edge.accounts.check(name, password, peer_of(incoming), incoming.caller)
+            except WrongAccount:
+                return None
+            return Login(b"", user=caller.name)
+        return None if edge.keys else Login(b"")
+
+    async def _logged_in(self, session: str) -> Caller | None:
+        """Who logged in, if that is still good."""
+        login = self.edge.sessions.find(session)
+        if login is None and self.edge.fleet is not None:
+            login = next(filter(None, await self.edge.fleet.ask("session", session)), None)
+        if login is None:
+            return None
+        return Caller(login.user) if login.user else self.edge.keys.holder(login.key)
+
+    def _cookie(self, incoming: Incoming, session: str) -> bytes:
+        config = self.edge.config
+        morsel: cookies.Morsel[str] = cookies.Morsel()
+        morsel.set(COOKIE, session, session)
+        morsel["path"] = (place_of("gradio", config) or "") + "/"
+        morsel["httponly"] = True
+        morsel["samesite"] = "Strict"
+        morsel["max-age"] = int(config.gradio.login_idle)
+        if incoming.root(config.server.public_url).startswith("https:"):
+            morsel["secure"] = True
+        return morsel.OutputString().encode()
+
+
+def has_cookie(edge: Edge, head: Mapping[bytes, bytes]) -> bool:
+    """Whether a request comes with a login that is good; others' logins may be."""
+    session = cookie_of(head)
+    return session is not None and (edge.fleet is not None or edge.sessions.find(session) is not None)
+
+
+def cookie_of(head: Mapping[bytes, bytes]) -> str | None:
+    """The session that a request brings."""
+    for pair in head.get(b"cookie", b"").decode("latin-1").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE and value:
+            return value
+    return None
+
+
+def peer_of(incoming: Incoming) -> str:
+    """The client's address."""
+    client = incoming.scope.get("client")
+    return client[0] if client else ""

@@ -1,0 +1,148 @@
+"""`/submit_nochat_api`: a prompt, or a question about passages, as a dict -> the answer as a dict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import cache, partial
+from typing import Any, Literal
+
+from msgspec import structs
+
+from backends.errors import BackendError
+from backends.events import Delta, Finish, Reason
+from backends.events import Event as EngineEvent
+from backends.requests import ChatRequest, CompletionRequest, Request
+from openai_proxy.bodies.asking import Asked
+from openai_proxy.bodies.chat_body import ChatBody
+from openai_proxy.dialects import Edge
+from openai_proxy.dialects.gradio.answers import Answer, sampling_of
+from openai_proxy.dialects.gradio.events import Event
+from openai_proxy.dialects.gradio.jobs import last, results
+from openai_proxy.documents.actions import Extract
+from openai_proxy.documents.documents import check_installed
+from openai_proxy.documents.reader import Reader
+from openai_proxy.errors import EdgeError, InvalidRequest, NotInstalled
+from openai_proxy.h2ogpt.actions import action_of, passages_of
+from openai_proxy.h2ogpt.models import model_of
+from openai_proxy.h2ogpt.reading import read
+from openai_proxy.h2ogpt.wish import Wish
+from openai_proxy.jobs.result import Result
+
+KIND: Literal["chat"] = "chat"
+# What a dict may say of OpenAI's fields; `user` may hold a password here.
+FIELDS = frozenset(ChatBody.__struct_fields__) - {"stream", "stream_options", "n", "user"}
+
+
+class Chats:
+    """The answers."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def __call__(self, event: Event) -> str:
+        """The whole answer. Raises InvalidRequest and its kin, or JobFailed."""
+        given, edge = event.given, self.edge
+        served, name = model_of(given, edge.router, KIND, edge.config.limits)
+        wish = read(given, KIND, served.known(name), documents=_kept())
+        fields = {field: finite(field, value) for field, value in wish.fields.items() if field in FIELDS}
+        asked = await self._checked(wish, {**fields, "model": name})
+        answer = Answer(
+            prompt=wish.instruction,
+            model=name,
+            kind=wish.action or KIND,
+            sampling=sampling_of(asked.request),
+            ignored=wish.ignored,
+        )
+        if wish.action is None:
+            await self._say(event, answer, asked)
+        else:
+            await self._act(event, answer, asked, wish)
+        return answer.written(whole=True)
+
+    async def _say(self, event: Event, answer: Answer, asked: Asked) -> None:
+        """Ask the model, and tell what it says as it comes."""
+        async with aclosing(results(self.edge, event, asked)) as found:
+            async for result in found:
+                event.says(partial(_partly, answer, result))
+        _whole(answer, result, event)
+
+    async def _checked(self, wish: Wish, fields: Mapping[str, Any]) -> Asked:
+        """The request. What is wrong with a field is told of the key that it came from."""
+        try:
+            return await self.edge.asking(KIND, fields)
+        except (EdgeError, BackendError) as error:
+            key = wish.names.get(error.param or "")
+            if key is None or key in error.message:
+                raise
+            raise InvalidRequest(f"{key}: {error.message}", param=key) from error
+
+    async def _act(self, event: Event, answer: Answer, asked: Asked, wish: Wish) -> None:
+        """Ask about passages."""
+        passages = await passages_of(wish, self.edge.documents, event.caller.name)
+        request = asked.request
+        assert isinstance(request, ChatRequest | CompletionRequest)
+        reader = Reader(request, asked.served, partial(self._asked, event, asked))
+        action = action_of(wish)
+        if isinstance(action, Extract):
+            await self._extract(event, answer, action.answers(reader, passages))
+            answer.passages, answer.seconds = passages, event.seconds
+            return
+        prepared = await action.prepared(reader, passages)
+        answer.prompt, answer.passages = prepared.prompt, prepared.sources
+        await self._say(event, answer, structs.replace(asked, request=reader.request(prepared.prompt)))
+
+    async def _extract(self, event: Event, answer: Answer, answers: AsyncGenerator[str, None]) -> None:
+        """The answers to all passages, as one text that is a list."""
+        made: list[str] = []
+        async with aclosing(answers):
+            async for each in answers:
+                made.append(each)
+                event.says(partial(_listed, answer, made))
+        answer.response = repr(made)
+
+    async def _asked(self, event: Event, asked: Asked, request: Request) -> AsyncGenerator[EngineEvent, None]:
+        """One question on the way to the answer: a job of its own."""
+        if not isinstance(request, ChatRequest | CompletionRequest):
+            async with aclosing(self.edge.router.run(request)) as events:
+                async for each in events:
+                    yield each
+            return
+        result = await last(self.edge, event, structs.replace(asked, request=request), main=False)
+        yield Delta(result.text)
+        yield Finish(_reason(result) or "stop")
+
+
+def finite(field: str, value: Any) -> Any:
+    """The value. Raises InvalidRequest for a number that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequest(f"{field} must be a finite number.", param=field)
+    return value
+
+
+@cache
+def _kept() -> bool:
+    """Whether this server can keep documents: without, collections that clients name are of no effect."""
+    try:
+        check_installed()
+    except NotInstalled:
+        return False
+    return True
+
+
+def _partly(answer: Answer, result: Result) -> str:
+    return structs.replace(answer, response=result.text).written(whole=False)
+
+
+def _listed(answer: Answer, made: list[str]) -> str:
+    return structs.replace(answer, response=repr(made)).written(whole=False)
+
+
+def _whole(answer: Answer, result: Result, event: Event) -> None:
+    answer.response, answer.usage, answer.reason = result.text, result.usage, _reason(result)
+    answer.seconds = event.seconds
+
+
+def _reason(result: Result) -> Reason | None:
+    return result.answers[0].reason if result.answers else None

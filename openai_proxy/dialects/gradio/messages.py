@@ -1,0 +1,79 @@
+"""How an event stands -> the messages of Gradio's queue that a client has not had yet.
+
+Source: gradio_client 2.7.2, 1.0.2 and 0.6.1. Outputs are whole in every message (protocol "sse_v1").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from openai_proxy.dialects.gradio.events import Event
+
+# Seconds between two outputs of an event: clients look that often.
+APART = 0.05
+
+
+class Telling:
+    """What was told of one event on one connection."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self._position: int | None = None
+        self._started = False
+        self._outputs = 0
+        self._last = 0.0
+        self.done = False
+
+    def news(self) -> Iterator[dict[str, Any]]:
+        """What there is to say now. Of an event that streams the last output comes twice: clients keep the first."""
+        event = self.event
+        if self._position is None or (event.phase == "waiting" and event.position != self._position):
+            self._position = event.position
+            yield self._message("estimation", **standing(event))
+        if event.phase != "waiting" and not self._started:
+            self._started = True
+            yield self._message("process_starts")
+        if event.streams and event.fault is None and self._fresh and (event.over or self.wait() <= 0):
+            self._outputs = event.outputs
+            self._last = time.monotonic()
+            yield self._message("process_generating", output=output(event, more=True), success=True)
+        if event.over and not self.done:
+            self.done = True
+            yield self._completed()
+
+    def wait(self) -> float:
+        """Seconds until there may be another output."""
+        return self._last + APART - time.monotonic()
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is an output that could not be told yet."""
+        return self.event.streams and self._fresh and not self.event.over
+
+    @property
+    def _fresh(self) -> bool:
+        return self.event.outputs > self._outputs
+
+    def _completed(self) -> dict[str, Any]:
+        event = self.event
+        if event.fault is None:
+            return self._message("process_completed", output=output(event), success=True)
+        error = {"error": event.fault.message}
+        return self._message("process_completed", output=error, success=False, title="Error")
+
+    def _message(self, what: str, **more: Any) -> dict[str, Any]:
+        return {"msg": what, "event_id": self.event.id, **more}
+
+
+def standing(event: Event) -> dict[str, Any]:
+    """Its place in the queue, counted from 0."""
+    return {"rank": max(event.position - 1, 0), "queue_size": max(event.position, 1), "rank_eta": event.eta}
+
+
+def output(event: Event, *, more: bool = False) -> dict[str, Any]:
+    """The newest output."""
+    text = "" if event.output is None else event.output()
+    seconds = round(event.seconds, 3)
+    return {"data": [text], "is_generating": more, "duration": seconds, "average_duration": seconds}

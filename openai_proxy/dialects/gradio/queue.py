@@ -1,0 +1,162 @@
+"""The queue: events are handed in, told of in one stream a session, and canceled.
+
+Events are separated by blank lines of LF alone, and nothing else is between them: gradio_client ends with an error at a
+comment, as at CRLF.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from openai_proxy.dialects import Edge
+from openai_proxy.dialects.gradio.callers import Callers
+from openai_proxy.dialects.gradio.calls import Calls
+from openai_proxy.dialects.gradio.sessions import Place, Question, Sessions
+from openai_proxy.dialects.gradio.streams import HEARTBEAT, LOOK, told
+from openai_proxy.errors import InvalidRequest, NotFound
+from openai_proxy.wire import Flow, Headers, Incoming, Reply
+
+EVENTS: Headers = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+# Seconds that a stream stays without an event: its client may just be handing in another.
+LINGER = 0.3
+PAIRS = 16
+# Whose sessions are those of clients that have a key only in the dict.
+NOBODY = ""
+# Characters of a session's name.
+LONGEST = 128
+# What a stream of one call says, by the message of the queue.
+KINDS = {"process_generating": b"generating", "process_completed": b"complete", "heartbeat": b"heartbeat"}
+
+
+class Queue:
+    """The answers."""
+
+    def __init__(self, edge: Edge, callers: Callers, calls: Calls) -> None:
+        self.edge = edge
+        self.callers = callers
+        self.calls = calls
+        self.sessions = Sessions(lambda: edge.config, self._leaving, self._elsewhere)
+        edge.answering["gradio"] = self.sessions.answer
+
+    def _leaving(self) -> bool:
+        return self.edge.lifecycle.phase == "draining"
+
+    async def _elsewhere(self, question: Question) -> Sequence[Any]:
+        fleet = self.edge.fleet
+        return () if fleet is None else await fleet.ask("gradio", question)
+
+    # Sessions
+
+    async def join(self, incoming: Incoming) -> Reply:
+        """Begin an event, whose id is the answer."""
+        body = await self.calls.read(incoming)
+        place = await self._place(incoming, session_of(body.session_hash))
+        self.sessions.check(place)
+        event = await self.calls.begin(incoming, body)
+        self.sessions.join(place, event)
+        return reply({"event_id": event.id})
+
+    async def data(self, incoming: Incoming) -> Flow:
+        """The messages of a session."""
+        try:
+            query = dict(parse_qsl(incoming.scope["query_string"].decode("latin-1"), max_num_fields=PAIRS))
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from error
+        place = owner, _ = await self._place(incoming, session_of(query.get("session_hash")))
+        if owner == NOBODY and not await self.sessions.has(place):
+            raise NotFound("There is no such session.")
+        return Flow(self._framed(place), EVENTS)
+
+    async def _framed(self, place: Place) -> AsyncGenerator[bytes, None]:
+        together = self.edge.fleet is not None
+        async with aclosing(told(self.sessions, place, LINGER, together=together)) as messages:
+            async for message in messages:
+                yield frame(message)
+
+    async def cancel(self, incoming: Incoming) -> Reply:
+        """Stop an event of a session, all of them where none is named."""
+        body = await self.calls.read(incoming)
+        if body.session_hash is None:  # gradio_client sends this a moment after the same with a session
+            return reply({"success": False})
+        found = await self.sessions.cancel(await self._place(incoming, session_of(body.session_hash)), body.event_id)
+        return reply({"success": found})
+
+    async def heartbeat(self, incoming: Incoming) -> Flow:
+        """Nothing, as long as the client wants to hear it: gradio_client 1.0.2 asks again as soon as that ends."""
+        return Flow(self._beats(), EVENTS)
+
+    async def _beats(self) -> AsyncGenerator[bytes, None]:
+        ping = self.edge.config.timeouts.ping
+        said = -ping
+        while self.edge.lifecycle.phase == "serving":
+            if time.monotonic() >= said + ping:
+                said = time.monotonic()
+                yield frame(HEARTBEAT)
+            await asyncio.sleep(LOOK)
+
+    # Calls: an event each, known by its id
+
+    async def call(self, name: str | None, incoming: Incoming) -> Reply:
+        """Begin an event, whose id is the answer."""
+        owner, _ = place = await self._place(incoming, "call")
+        self.sessions.check(place)
+        event = await self.calls.begin(incoming, await self.calls.read(incoming), name)
+        self.sessions.join((owner, f"call {event.id}"), event)
+        return reply({"event_id": event.id})
+
+    async def called(self, incoming: Incoming) -> Flow:
+        """The outputs of that event."""
+        place = await self._place(incoming, f"call {incoming.scope['path_params']['event_id']}")
+        if not await self.sessions.has(place):
+            raise NotFound("There is no such event, or it was told already.")
+        return Flow(self._call(place), EVENTS)
+
+    async def _call(self, place: Place) -> AsyncGenerator[bytes, None]:
+        together = self.edge.fleet is not None
+        async with aclosing(told(self.sessions, place, 0.0, together=together)) as messages:
+            async for message in messages:
+                kind = KINDS.get(message["msg"])
+                if kind is not None:
+                    yield of_call(kind, message)
+
+    async def _place(self, incoming: Incoming, name: str) -> Place:
+        """Where a caller's session is. Who has a key only in the dict is known by the session's name alone."""
+        caller = await self.callers.seek(incoming)
+        return (NOBODY if caller is None else caller.name), name
+
+
+def session_of(name: str | None) -> str:
+    """What a client calls its session. Raises InvalidRequest."""
+    if not name or len(name) > LONGEST:
+        raise InvalidRequest(f"session_hash must have 1 to {LONGEST} characters.", param="session_hash")
+    return name
+
+
+def of_call(kind: bytes, message: dict[str, Any]) -> bytes:
+    """A message as an event of a call's stream."""
+    if message.get("success") is False:
+        kind, told = b"error", message["output"]
+    else:
+        told = message["output"]["data"] if "output" in message else None
+    return b"event: " + kind + b"\ndata: " + msgspec.json.encode(told) + b"\n\n"
+
+
+def frame(message: object) -> bytes:
+    """A message as a server-sent event."""
+    return b"data: " + msgspec.json.encode(message) + b"\n\n"
+
+
+def reply(value: object) -> Reply:
+    """JSON."""
+    return Reply(msgspec.json.encode(value))

@@ -1,0 +1,173 @@
+"""Who may call: keys in every place, logins and their cookies, accounts."""
+
+from __future__ import annotations
+
+import http.cookies
+import json
+import time
+
+from tests.accounts.people import ALICE, BOB
+from tests.conftest import Serve
+from tests.dialects.gradio.calling import CHAT, Caller, Keyed, said, session
+from tests.dialects.gradio.conftest import LOCKED, run_script
+from tests.dialects.gradio.test_queue import kinds
+
+HELLO = "{'instruction': 'hello'}"
+NAME, _, PASSWORD = ALICE.partition(":")
+OTHER, _, OTHERS = BOB.partition(":")
+
+
+def test_a_key_counts_wherever_it_is(keyed: Keyed) -> None:
+    assert keyed.api(CHAT, HELLO).status == 401
+    assert keyed.api("model_names").status == 401
+    for headers in ({"authorization": f"Bearer {keyed.alice}"}, {"x-api-key": keyed.alice}):
+        assert keyed.by(**headers).api(CHAT, HELLO).status == 200
+        assert keyed.by(**headers).api("model_names").status == 200
+    assert keyed.api(CHAT, str({"instruction": "hello", "h2ogpt_key": keyed.alice})).status == 200
+    assert keyed.api("embed_api", "hello", keyed.bob, "False").status == 200
+    wrong = keyed.api(CHAT, str({"instruction": "hello", "h2ogpt_key": "sk-wrong"}))
+    assert wrong.status == 401
+    assert wrong.json["detail"]
+    assert b"sk-" not in wrong.body
+    assert keyed.by(authorization="Bearer wrong").api(CHAT, HELLO).status == 401
+
+
+def test_what_strangers_may_see_and_send(keyed: Keyed) -> None:
+    assert keyed.get("/config").status == keyed.get("/info?serialize=False").status == 200
+    assert keyed.api("system_hash").status == keyed.api("num_model_lock").status == 200
+    assert keyed.join(session(), HELLO).status == 401
+    assert keyed.api(CHAT, str({"iinput": "a" * 262_144, "h2ogpt_key": keyed.alice})).status == 401
+    large = str({"instruction": "hello", "client_metadata": "a" * 262_144})
+    assert keyed.by(authorization=f"Bearer {keyed.alice}").api(CHAT, large).status == 200
+
+
+def test_a_key_in_the_dict_and_the_queue(keyed: Keyed) -> None:
+    name = session()
+    keyed.event(name, instruction="hello", h2ogpt_key=keyed.alice)
+    assert said(keyed.told(name)[-2])["response"] == "hello"
+    assert keyed.alice not in keyed.server.output()
+
+
+def test_a_key_instead_of_a_password(keyed: Keyed) -> None:
+    assert keyed.login("anybody", "wrong").json == {"detail": "Incorrect credentials."}
+    assert keyed.login("anybody", "wrong").status == 400
+    alice, bob = keyed.logged_in("anybody", keyed.alice), keyed.logged_in("anybody", keyed.bob)
+    assert alice.api("model_names").status == 200
+    large = str({"instruction": "hello", "client_metadata": "a" * 262_144})
+    assert alice.api(CHAT, large).status == 200
+    name = session()
+    alice.event(name, instruction="secret")
+    assert kinds(bob.told(name)) == ["close_stream"]
+    assert said(alice.told(name)[-2])["response"] == "secret"
+    assert keyed.by(cookie="access-token=" + "a" * 32).api("model_names").status == 401
+
+
+def test_documents_are_a_users_own(keyed: Keyed) -> None:
+    text = "The lighthouse of Skerry was built in 1820."
+    with keyed.server.client(api_key=keyed.alice) as client:
+        client.vector_stores.files.upload_and_poll(vector_store_id="MyData", file=("note.txt", text.encode()))
+    alice, bob = keyed.by(authorization=f"Bearer {keyed.alice}"), keyed.by(authorization=f"Bearer {keyed.bob}")
+    for action in ("Query", "Summarize", "Extract"):
+        given = {"instruction": "When was it built?", "langchain_mode": "MyData", "langchain_action": action}
+        found = alice.chat(**given)
+        assert [each["content"] for each in found["sources"]] == [text]
+        assert found["sources"][0]["source"] == found["sources_str"] == "note.txt"
+        assert bob.chat(**given)["sources"] == []
+    assert bob.chat(**{**given, "langchain_mode": "LLM", "langchain_action": "Query"})["sources"] == []
+
+
+def test_everybody_needs_an_account(closed: Caller) -> None:
+    for path in ("/config", "/info?serialize=False", "/gradio_api/info?serialize=False"):
+        assert closed.get(path).status == 401
+        assert closed.get(path).json == {"detail": "Not authenticated"}
+    assert closed.api(CHAT, HELLO).status == 401
+    assert closed.api("system_hash").status == 401
+    assert closed.join(session(), HELLO).status == 401
+    assert closed.api(CHAT, str({"instruction": "hello", "user": ALICE})).status == 200
+    assert closed.api(CHAT, str({"instruction": "hello", "user": f"{NAME}:wrong"})).status == 401
+    alice = closed.logged_in(NAME, PASSWORD)
+    assert alice.get("/config").status == alice.get("/gradio_api/info?serialize=False").status == 200
+    assert alice.chat(instruction="hello")["response"] == "hello"
+
+
+def test_what_a_model_is_asked(closed: Caller) -> None:
+    """All that the dict says to it, and nothing of who calls."""
+    given = {
+        "instruction": "now",
+        "chat_conversation": [("before", "then")],
+        "system_prompt": "Be kind.",
+        "temperature": 0.5,
+        "stop": ("end",),
+        "user": ALICE,
+        "h2ogpt_key": "sk-of-somebody",
+        "visible_models": "mirror",
+    }
+    asked = closed.chat(**given)["response"]
+    request = json.loads(asked)
+    said = [(each["role"], each["parts"][0]["text"]) for each in request["messages"]]
+    assert said == [("system", "Be kind."), ("user", "before"), ("assistant", "then"), ("user", "now")]
+    assert request["sampling"]["temperature"] == 0.5
+    assert request["sampling"]["stop"] == ["end"]
+    assert PASSWORD not in asked
+    assert "sk-of-somebody" not in asked
+    for wrong in ("1e999", "1j", "b'a'", "1" + "0" * 40):
+        assert closed.api(CHAT, str({**given, "temperature": "HERE"}).replace("'HERE'", wrong)).status == 400, wrong
+
+
+def test_the_cookie_of_a_login(closed: Caller) -> None:
+    answer = closed.login(NAME, PASSWORD)
+    assert answer.json == {"success": True}
+    [cookie] = http.cookies.SimpleCookie(answer.headers["set-cookie"]).values()
+    assert len(cookie.value) >= 32
+    assert (cookie["httponly"], cookie["samesite"], cookie["max-age"]) == (True, "Strict", "1")
+    assert cookie["path"] == f"{closed.base}/"
+    assert closed.login(NAME, "wrong").status == 400
+    assert closed.login("nobody", PASSWORD).json == {"detail": "Incorrect credentials."}
+    assert "set-cookie" not in closed.login(NAME, "wrong").headers
+    assert closed.post("/login", {"username": NAME, "password": PASSWORD}).status == 200
+    log = closed.server.log.read_text()
+    assert PASSWORD not in log
+    assert cookie.value not in log
+
+
+def test_two_users_do_not_see_each_others_events(closed: Caller) -> None:
+    alice, bob = closed.logged_in(NAME, PASSWORD), closed.logged_in(OTHER, OTHERS)
+    name = session()
+    id = alice.event(name, instruction="secret")
+    assert kinds(bob.told(name)) == ["close_stream"]
+    assert bob.post("/cancel", {"session_hash": name, "event_id": id}).json == {"success": False}
+    assert kinds(closed.told(name)) == ["close_stream"]
+    assert said(alice.told(name)[-2])["response"] == "secret"
+
+
+def test_a_cookie_ends(closed: Caller) -> None:
+    alice = closed.logged_in(NAME, PASSWORD)
+    assert alice.get("/config").status == 200
+    time.sleep(1.3)
+    assert alice.get("/config").status == 401
+    assert alice.api(CHAT, HELLO).status == 401
+    with alice.socket() as socket:
+        assert socket.recv(timeout=5)
+
+
+def test_the_login_of_gradios_own_client(closed: Caller) -> None:
+    told = run_script("2.7.2", "login", closed, NAME, PASSWORD)
+    assert told["right"] == "hello"
+    assert "Could not login" in told["wrong"]
+    assert "credentials were not provided" in told["none"]
+
+
+def test_two_workers_know_each_others_logins_and_events(serve: Serve) -> None:
+    config = LOCKED.replace('[jobs]\ndatabase = "memory"\n', "").replace("[server]\n", "[server]\nworkers = 2\n")
+    caller = Keyed(serve(config, path="/livez", OPENAI_PROXY_KEYS=f"alice={Keyed.alice}"))
+    alice = caller.logged_in("alice", Keyed.alice)
+    for _ in range(3):
+        name = session()
+        id = alice.event(name, instruction="hello", stream_output=True)
+        messages = alice.told(name)
+        assert kinds(messages)[-2:] == ["process_completed", "close_stream"]
+        assert {message["event_id"] for message in messages[:-1]} == {id}
+        assert said(messages[-2])["response"] == "hello"
+    calls = f"/gradio_api/call/{CHAT}"
+    id = alice.post(calls, {"data": [HELLO]}).json["event_id"]
+    assert b"event: complete" in alice.get(f"{calls}/{id}").body
