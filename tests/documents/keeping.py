@@ -10,10 +10,10 @@ from typing import Any
 
 from openai_proxy.app import create_app
 from openai_proxy.config import Config, JobSettings, ModelConfig
-from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.documents.documents import Documents
 from openai_proxy.documents.passage import Passage
 from openai_proxy.keys import Keys
+from openai_proxy.settings.documents import DocumentSettings
 
 ANN, BOB = "ann", "bob"
 TEXT = b"The word kumquat stands here.\n\nAnd quokka stands there."

@@ -16,27 +16,29 @@ from openai_proxy import __version__
 from openai_proxy.app import create_app
 from openai_proxy.config import (
     AccountSettings,
-    Aime,
-    AimeEndpoint,
     Auth,
     Config,
-    Container,
-    Infernet,
     JobSettings,
     Limits,
     Media,
     ModelConfig,
-    Predictions,
-    Protocols,
     Server,
     Timeouts,
     Vision,
     WebhookSettings,
 )
-from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.errors import TABLE
-from openai_proxy.gradio_settings import GradioSettings
 from openai_proxy.keys import Keys
+from openai_proxy.settings.documents import DocumentSettings
+from openai_proxy.settings.protocols import (
+    Aime,
+    AimeEndpoint,
+    Container,
+    GradioSettings,
+    Infernet,
+    Predictions,
+    Protocols,
+)
 from tests.house.source import PACKAGES, ROOT, files
 
 README = (ROOT / "README.md").read_text()

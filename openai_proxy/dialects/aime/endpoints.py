@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from backends import Kind
 from backends.wording import shown
-from openai_proxy.config import AimeEndpoint
 from openai_proxy.dialects import Edge
 from openai_proxy.errors import ModelNotFound
 from openai_proxy.served import Served
+from openai_proxy.settings.protocols import AimeEndpoint
 
 # What an endpoint may do. Of a model that does several things the first one has an endpoint.
 Does: TypeAlias = Literal["chat", "image", "speech", "transcription", "embedding", "completion"]

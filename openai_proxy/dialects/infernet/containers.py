@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
-from openai_proxy.config import Container, Infernet
 from openai_proxy.dialects.infernet.refusals import Refused, not_served
+from openai_proxy.settings.protocols import Container, Infernet
 
 # The container of Ritual's examples, and what it is called beside that.
 DEFAULT = "openai-inference-0.0.1"

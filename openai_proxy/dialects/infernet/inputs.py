@@ -18,9 +18,9 @@ from backends.errors import BadAudio, BadImage
 from backends.errors import Refused as RefusedByEngine
 from openai_proxy import media
 from openai_proxy.bodies.asking import Asked, Asking
-from openai_proxy.config import Container
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.fetching.fetcher import Begins, Fetcher
+from openai_proxy.settings.protocols import Container
 
 ENDPOINTS: Mapping[str, Kind] = {
     **dict.fromkeys(("completion", "completions", "chat", "chat/completions"), "chat"),

@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from openai_proxy.config import Infernet
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.infernet import signatures
 from openai_proxy.dialects.infernet.chains import Chains, Failed, Work
@@ -25,6 +24,7 @@ from openai_proxy.dialects.infernet.refusals import malformed, not_served
 from openai_proxy.dialects.infernet.subscription_bodies import DelegatedRequest, OldSubscription, delegated_request
 from openai_proxy.errors import StoreFailed
 from openai_proxy.jobs.shelf import Errand
+from openai_proxy.settings.protocols import Infernet
 
 ORIGIN = "infernet.subscription"
 RUNNING = ("running",)

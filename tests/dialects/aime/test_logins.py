@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from openai_proxy import keys
-from openai_proxy.config import Aime as Settings
 from openai_proxy.config import Config
 from openai_proxy.logins import Login, Logins
+from openai_proxy.settings.protocols import Aime as Settings
 from tests.conftest import Serve
 from tests.dialects.aime.calling import VERSION, Aime, refusal
 from tests.dialects.aime.conftest import ADMIN, ALICE, BOB, LOCKED, SETTINGS

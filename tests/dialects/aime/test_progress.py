@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import requests
 
-from openai_proxy.config import Aime as Settings
-from openai_proxy.config import AimeEndpoint, Config, JobSettings, ModelConfig
+from openai_proxy.config import Config, JobSettings, ModelConfig
 from openai_proxy.jobs.job import Failure, File
 from openai_proxy.jobs.store import Bounds, Record
+from openai_proxy.settings.protocols import Aime as Settings
+from openai_proxy.settings.protocols import AimeEndpoint
 from tests.dialects.aime.calling import Aime, Json, refusal
 from tests.dialects.aime.conftest import ALICE, BOB
 from tests.dialects.openai.local import Local

@@ -10,9 +10,10 @@ import wave
 import pytest
 
 from openai_proxy.app import create_app
-from openai_proxy.config import Config, Protocols
+from openai_proxy.config import Config
 from openai_proxy.dialects.gradio.described import NAMES
 from openai_proxy.keys import Keys
+from openai_proxy.settings.protocols import Protocols
 from tests.dialects.gradio.calling import Caller
 from tests.sounds import tone
 

@@ -15,7 +15,7 @@ from openai_proxy.config import Config
 from openai_proxy.dialects.gradio.events import Event
 from openai_proxy.dialects.gradio.sessions import Session, Sessions
 from openai_proxy.errors import QueueFull
-from openai_proxy.gradio_settings import GradioSettings
+from openai_proxy.settings.protocols import GradioSettings
 from tests.dialects.gradio.calling import CHAT, Caller, Keyed, said, session
 
 WORDS = "one two three four five six seven eight nine ten"

@@ -14,8 +14,8 @@ from starlette.types import Message
 
 from openai_proxy.app import create_app
 from openai_proxy.config import AccountSettings, Config, Limits, ModelConfig
-from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.keys import Keys
+from openai_proxy.settings.documents import DocumentSettings
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from openai_proxy.config import AccountSettings, ModelConfig
-from openai_proxy.document_settings import DocumentSettings
 from openai_proxy.documents.actions import EXTRACTION, PRE_QUERY, QUERY, SUMMARY
+from openai_proxy.settings.documents import DocumentSettings
 from tests.accounts.people import ALICE, BOB, book
 from tests.dialects.openai.local import CHAT, COMPLETIONS, Answer, Local, chat, completion
 

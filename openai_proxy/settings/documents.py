@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Count = Annotated[int, Meta(ge=1, le=10**12)]
+from openai_proxy.settings.kinds import Count
 
 
 class DocumentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,1 @@
+"""Sections of the configuration, as `config` puts them together."""
