@@ -36,15 +36,16 @@ async def results(edge: Edge, event: Event, asked: Asked, *, main: bool = True) 
         id=event.id if main else str(uuid.uuid4()),
     )
     job = await _handed_in(edge, order)
-    result = Result()
     try:
-        while not job.ended:
+        while True:
             result = Result()
             async with aclosing(_followed(edge, event, job)) as found:
                 async for each in found:
                     result.take(each)
                     yield result
-            job = await edge.jobs.get(job.id, None)  # it goes on where work on it began anew
+            job = await edge.jobs.get(job.id, None)
+            if job.ended:
+                break  # else work on it began anew
         if job.state != "succeeded":
             raise JobFailed(job.failure or Failure("canceled", f"The job was {job.state}."))
         yield result
