@@ -197,7 +197,7 @@ class KeyReused(EdgeError):
 
 
 class StoreFailed(EdgeError):
-    """Jobs and files cannot be kept or read at the moment."""
+    """Jobs, files and documents cannot be kept or read at the moment."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__()

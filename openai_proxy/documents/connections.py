@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,8 @@ Database: TypeAlias = apsw.Connection
 
 # Milliseconds that SQLite waits for another process that writes.
 PATIENCE = 10_000
+# Seconds after which it is tried again to open what is busy.
+AGAIN = 0.02
 READERS = 2
 PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 
@@ -46,7 +49,11 @@ class Store:
         return await self._run(self._readers, "BEGIN", work)
 
     async def _run(self, threads: ThreadPoolExecutor, begin: str, work: Callable[[Database], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(threads, self._in_transaction, begin, work)
+        try:
+            doing = asyncio.get_running_loop().run_in_executor(threads, self._in_transaction, begin, work)
+        except RuntimeError as error:
+            raise StoreFailed("The database of documents is closed.") from error
+        return await doing
 
     def _in_transaction(self, begin: str, work: Callable[[Database], T]) -> T:
         try:
@@ -83,6 +90,17 @@ class Store:
 
 def opened(path: Path) -> Database:
     """A connection, with the tables of this version. Raises StoreFailed where a newer one made them."""
+    until = time.monotonic() + PATIENCE / 1000
+    while True:
+        try:
+            return _opened(path)
+        except apsw.BusyError:  # SQLite itself does not wait where two turn a new file's journal into WAL
+            if time.monotonic() > until:
+                raise
+            time.sleep(AGAIN)
+
+
+def _opened(path: Path) -> Database:
     database = apsw.Connection(str(path))
     database.set_busy_timeout(PATIENCE)
     database.enable_load_extension(True)

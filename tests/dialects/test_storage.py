@@ -44,7 +44,7 @@ def test_why_is_for_the_log_alone(unable: Running, path: str, body: object) -> N
     data = None if body is None else json.dumps(body).encode()
     answer = ask(unable.port, "GET" if body is None else "POST", path, data)
     assert answer.status == 503
-    assert b"Jobs and files cannot be kept or read at the moment." in answer.body
+    assert b"Jobs, files and documents cannot be kept or read at the moment." in answer.body
     assert b"rrno" not in answer.body
     assert b"127.0.0.1" not in answer.body
     told = f"refused (request {answer.headers['x-request-id']})"

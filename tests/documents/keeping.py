@@ -20,10 +20,11 @@ TEXT = b"The word kumquat stands here.\n\nAnd quokka stands there."
 
 
 @asynccontextmanager
-async def keeping(folder: Path, *models: str, **settings: Any) -> AsyncIterator[Documents]:
-    """The documents of a server with these models, `echo` if none are named."""
+async def keeping(folder: Path, *models: str, first_delay: float = 0.0, **settings: Any) -> AsyncIterator[Documents]:
+    """The documents of a server with these models, `echo` if none are named, that are as slow as this."""
+    options = {"first_delay": first_delay}
     config = Config(
-        models={name: ModelConfig(backend="echo") for name in models or ("echo",)},
+        models={name: ModelConfig(backend="echo", options=options) for name in models or ("echo",)},
         jobs=JobSettings(database="memory", home=str(folder)),
         documents=DocumentSettings(home=str(folder), **settings),
     )

@@ -8,20 +8,22 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from openai_proxy.documents import MY, documents, papers, shelves
+from openai_proxy.documents import MY, connections, documents, papers, shelves
 from openai_proxy.documents.documents import Documents
-from openai_proxy.errors import (
-    StoreFailed,
-)
+from openai_proxy.errors import StoreFailed
 from tests.documents.keeping import ANN, TEXT, found, keeping, with_documents
 from tests.documents.library import LIGHT
 from tests.running import environment
+
+MANY = 8
 
 
 def test_a_store_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
@@ -64,6 +66,18 @@ def test_several_processes_share_a_database(tmp_path: Path) -> None:
     with_documents(tmp_path, work)
 
 
+def test_many_open_a_new_database_at_once(tmp_path: Path) -> None:
+    ready = threading.Barrier(MANY)
+
+    def opens(path: Path) -> None:
+        ready.wait()
+        connections.opened(path).close()
+
+    with ThreadPoolExecutor(MANY) as threads:
+        for number in range(20):
+            list(threads.map(opens, [tmp_path / f"{number}.db"] * MANY))
+
+
 def test_what_is_read_when_the_server_stops_has_failed(tmp_path: Path) -> None:
     async def work(kept: Documents) -> None:
         await kept.begin(ANN, MY, "a.txt", TEXT, id="one")
@@ -78,7 +92,7 @@ def test_what_is_read_when_the_server_stops_has_failed(tmp_path: Path) -> None:
         [document] = await kept.documents(ANN, MY)
         assert (document.state, document.attributes) == ("ready", {"a": "b"})
 
-    with_documents(tmp_path, work)
+    with_documents(tmp_path, work, first_delay=600)
     with_documents(tmp_path, again)
 
 
