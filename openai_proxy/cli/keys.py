@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import platformdirs
 
 from openai_proxy import configure, keys
 from openai_proxy.cli.ending import MISUSED, Ending
+from openai_proxy.cli.kept import told
 from openai_proxy.cli.table import print_json, print_table
 from openai_proxy.rewriting import exposed
 
@@ -26,6 +26,7 @@ Make, list and revoke API keys. The key file holds digests, never keys.
 A running server takes a changed file on SIGHUP, or by itself when it was started with --watch.
 """
 WHERE = "key file (default: the configured auth.key_file, or the file `keys` in your configuration folder)"
+FILE = "key file", "keys new NAME", keys.KeyProblem
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -53,27 +54,13 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-@contextmanager
-def told(file: pathlib.Path) -> Iterator[None]:
-    """Work on the key file; what goes wrong there ends the command."""
-    try:
-        yield
-    except keys.KeyProblem as error:
-        raise Ending(str(error)) from error
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and error.filename and pathlib.Path(error.filename) == file:
-            raise Ending(f"there is no key file {file}; `openai-proxy keys new NAME` makes it") from error
-        reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise Ending(f"the key file {file} cannot be used: {reason}") from error
-
-
 def default_file() -> pathlib.Path:
     return platformdirs.user_config_path("openai-proxy") / "keys"
 
 
 def new(args: argparse.Namespace, file: pathlib.Path) -> None:
     scopes = f"{args.scope},user" if args.scope != "user" else "user"
-    with told(file):
+    with told(file, *FILE):
         token, line = keys.new(args.name, scopes)
         keys.add(file, line)
     if args.json:
@@ -85,7 +72,7 @@ def new(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 
 def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file):
+    with told(file, *FILE):
         known, open_to_others = keys.listed(file), exposed(file)
     if args.json:
         print_json([{"name": key.name, "scopes": sorted(key.scopes), "created": key.created} for key in known])
@@ -96,7 +83,7 @@ def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 
 def revoke(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file):
+    with told(file, *FILE):
         count = keys.revoke(file, args.name)
     if not count:
         raise Ending(f"{file} has no key of {args.name!r}; `openai-proxy keys list` lists the names")

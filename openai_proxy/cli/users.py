@@ -6,14 +6,14 @@ import argparse
 import getpass
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import platformdirs
 
 from openai_proxy import configure
 from openai_proxy.accounts import book
 from openai_proxy.cli.ending import MISUSED, Ending
+from openai_proxy.cli.kept import told
 from openai_proxy.cli.table import print_json, print_table
 from openai_proxy.rewriting import exposed
 
@@ -28,6 +28,7 @@ Add, list and remove accounts: names with passwords, which h2oGPT's clients send
 A running server takes a changed file at once.
 """
 WHERE = "accounts file (default: the configured accounts.file, or the file `accounts` in your configuration folder)"
+FILE = "accounts file", "users add NAME", book.AccountProblem
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -54,20 +55,6 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-@contextmanager
-def told(file: pathlib.Path) -> Iterator[None]:
-    """Work on the file; what goes wrong there ends the command."""
-    try:
-        yield
-    except book.AccountProblem as error:
-        raise Ending(str(error)) from error
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and error.filename and pathlib.Path(error.filename) == file:
-            raise Ending(f"there is no accounts file {file}; `openai-proxy users add NAME` makes it") from error
-        reason = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise Ending(f"the accounts file {file} cannot be used: {reason}") from error
-
-
 def default_file() -> pathlib.Path:
     return platformdirs.user_config_path("openai-proxy") / "accounts"
 
@@ -83,7 +70,7 @@ def password() -> str:
 
 
 def add(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file):
+    with told(file, *FILE):
         book.check_name(args.name)
         new = book.add(file, args.name, password())
     if args.json:
@@ -94,7 +81,7 @@ def add(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 
 def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file):
+    with told(file, *FILE):
         known, open_to_others = book.listed(file), exposed(file)
     if args.json:
         print_json([{"name": account.name, "created": account.created} for account in known])
@@ -105,7 +92,7 @@ def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 
 def remove(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file):
+    with told(file, *FILE):
         known = book.remove(file, args.name)
     if not known:
         raise Ending(f"{file} has no account {args.name!r}; `openai-proxy users list` lists them")
