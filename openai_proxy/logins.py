@@ -19,7 +19,7 @@ from openai_proxy.config import Config
 
 class Login(Struct, frozen=True):
     """Whose key it was, by the digest of that, and the one endpoint that it is for; "": for all. Or whose account it
-    was: `user`.
+    was: `user`, and `key` is then the mark of its password.
     """
 
     key: bytes

@@ -84,7 +84,7 @@ def fits(hash: str, password: str) -> bool:
 
     try:
         return argon2.PasswordHasher().verify(hash, password)
-    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError, UnicodeEncodeError):
         return False
 
 

@@ -82,6 +82,16 @@ class Accounts:
             await self._look(digest, name, password, peer)
         return structs.replace(caller, name=PREFIX + name)
 
+    def mark(self, user: str) -> bytes | None:
+        """What stands for the password of the account that a caller of that name has: with another password it is
+        another one. None where there is no such account any more.
+        """
+        if not self:
+            return None
+        self._read()
+        account = self._known.get(user.removeprefix(PREFIX))
+        return None if account is None else hashlib.sha256(account.hash.encode()).digest()
+
     async def _look(self, digest: bytes, name: str, password: str, peer: str) -> None:
         task = self._checking.get(digest)
         if task is None:

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from openai_proxy.auth import STRANGER, Caller
 from openai_proxy.dialects import Choosing, Dialect, Edge, place_of
-from openai_proxy.dialects.gradio.callers import Callers, has_cookie
+from openai_proxy.dialects.gradio.callers import UNKNOWN_BODY, Callers, has_cookie
 from openai_proxy.dialects.gradio.calls import Calls
 from openai_proxy.dialects.gradio.described import NAMES, OPERATIONS, PREFIX, config, info
 from openai_proxy.dialects.gradio.direct import Direct
@@ -28,8 +28,6 @@ from openai_proxy.wire import Endpoint, Incoming, Reply
 
 Answer: TypeAlias = Callable[[Incoming], Awaitable[Any]]
 
-# Bytes of a body that are read of somebody who has not shown a key yet.
-UNKNOWN_BODY = 262_144
 # Parameters of `/info` by which gradio_client asks.
 ASKED = (b"serialize", b"all_endpoints")
 # What stands for the API name where its number is in the body.

@@ -18,6 +18,8 @@ from openai_proxy.logins import Login
 from openai_proxy.wire import Flow, Handle, Incoming, Reply, Stream
 
 COOKIE = "access-token"
+# Bytes of a body that are read of somebody who has not shown a key yet.
+UNKNOWN_BODY = 262_144
 NO_KEY = "No API key was given: send it as h2ogpt_key, as `Authorization: Bearer KEY`, or log in."
 INCORRECT = {"detail": "Incorrect credentials."}
 
@@ -54,6 +56,11 @@ class Callers:
         if caller is None:
             raise Unauthorized(headers=CHALLENGE)
         return caller
+
+    async def check_size(self, incoming: Incoming) -> None:
+        """Raises MissingKey for a large body of somebody who has shown no key beside it."""
+        if len(incoming.body) > UNKNOWN_BODY and await self.seek(incoming) is None:
+            raise MissingKey(NO_KEY, headers=CHALLENGE)
 
     def guarded(self, handle: Handle) -> Handle:
         """Who has shown no key is told of nothing but that, whatever else was wrong."""
@@ -111,11 +118,12 @@ class Callers:
         if edge.keys and edge.keys.find(password) is not None:
             return Login(digest_of(password))
         if edge.accounts:
+            mark = edge.accounts.mark(name)
             try:
                 caller = await edge.accounts.check(name, password, peer_of(incoming), incoming.caller)
             except WrongAccount:
                 return None
-            return Login(b"", user=caller.name)
+            return Login(mark or b"", user=caller.name)
         return None if edge.keys else Login(b"")
 
     async def _logged_in(self, session: str) -> Caller | None:
@@ -125,7 +133,9 @@ class Callers:
             login = next(filter(None, await self.edge.fleet.ask("session", session)), None)
         if login is None:
             return None
-        return Caller(login.user) if login.user else self.edge.keys.holder(login.key)
+        if not login.user:
+            return self.edge.keys.holder(login.key)
+        return Caller(login.user) if self.edge.accounts.mark(login.user) == login.key else None
 
     def _cookie(self, incoming: Incoming, session: str) -> bytes:
         config = self.edge.config

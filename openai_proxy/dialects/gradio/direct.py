@@ -50,6 +50,7 @@ class Direct:
         await say(talk, {"msg": "send_data"})
         incoming = talk.incoming(await talk.hear(timeouts.body))
         try:
+            await self.calls.callers.check_size(incoming)
             event = await self.calls.begin(incoming, await self.calls.read(incoming))
         except EdgeError as error:
             fault = describe(error, incoming.request_id)

@@ -18,7 +18,7 @@ import msgspec
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.gradio.callers import Callers
 from openai_proxy.dialects.gradio.calls import Calls
-from openai_proxy.dialects.gradio.sessions import Place, Question, Sessions
+from openai_proxy.dialects.gradio.sessions import NOBODY, Place, Question, Sessions
 from openai_proxy.dialects.gradio.streams import HEARTBEAT, LOOK, told
 from openai_proxy.errors import InvalidRequest, NotFound
 from openai_proxy.wire import Flow, Headers, Incoming, Reply
@@ -31,8 +31,6 @@ EVENTS: Headers = (
 # Seconds that a stream stays without an event: its client may just be handing in another.
 LINGER = 0.3
 PAIRS = 16
-# Whose sessions are those of clients that have a key only in the dict.
-NOBODY = ""
 # Characters of a session's name.
 LONGEST = 128
 # What a stream of one call says, by the message of the queue.

@@ -25,6 +25,9 @@ from openai_proxy.errors import QueueFull
 # when that has ended; how often it is looked whose client has left.
 KNOWN, KEPT, GRACE, SWEEP = 0.15, 20.0, 1.0, 0.2
 
+# Clients that have a key only in the dict, or none, have this name and the tenth part of all sessions together.
+STRANGERS, NOBODY = 10, ""
+
 # Whose a session is, and what its client calls it.
 Place: TypeAlias = tuple[str, str]
 Messages: TypeAlias = list[dict[str, Any]]
@@ -161,12 +164,19 @@ class Sessions:
         return place in self or any(await self._elsewhere(Question("count", place)))
 
     def check(self, place: Place) -> None:
-        """Whether there is room for one event more. Raises QueueFull."""
+        """Whether there is room for one event more, which may cost its caller, and nobody else, an older session.
+
+        Raises QueueFull.
+        """
         session, settings = self._known.get(place), self.config().gradio
         if session is not None and len(session.events) >= settings.events:
             raise QueueFull(f"A session has at most {settings.events} events at once.")
-        if session is None and len(self._known) >= settings.sessions:
-            oldest = next((place for place, each in self._known.items() if each.idle), None)
+        if session is not None:
+            return
+        mine = [each for each in self._known if each[0] == place[0]]
+        most = max(1, settings.sessions // STRANGERS) if place[0] == NOBODY else settings.sessions
+        if len(self._known) >= settings.sessions or len(mine) >= most:
+            oldest = next((each for each in mine if self._known[each].idle), None)
             if oldest is None:
                 raise QueueFull("There are too many sessions at once.")
             self._known.pop(oldest).end()

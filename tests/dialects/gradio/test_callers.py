@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.cookies
 import json
 import time
+from pathlib import Path
 
-from tests.accounts.people import ALICE, BOB
+from tests.accounts.people import ALICE, BOB, book
 from tests.conftest import Serve
 from tests.dialects.gradio.calling import CHAT, Caller, Keyed, said, session
 from tests.dialects.gradio.conftest import LOCKED, run_script
@@ -148,6 +149,17 @@ def test_a_cookie_ends(closed: Caller) -> None:
     assert alice.api(CHAT, HELLO).status == 401
     with alice.socket() as socket:
         assert socket.recv(timeout=5)
+
+
+def test_a_cookie_ends_with_its_account_and_with_another_password(serve: Serve, tmp_path: Path) -> None:
+    file = book(tmp_path / "accounts", ALICE, BOB)
+    caller = Caller(serve(f'{LOCKED}[accounts]\nfile = "{file}"\n', path="/livez"))
+    alice, bob = caller.logged_in(NAME, PASSWORD), caller.logged_in(OTHER, OTHERS)
+    assert alice.get("/config").status == bob.get("/config").status == 200
+    book(file, f"{NAME}:another one")
+    assert alice.get("/config").status == bob.get("/config").status == 401
+    assert alice.api(CHAT, HELLO).status == 401
+    assert caller.logged_in(NAME, "another one").get("/config").status == 200
 
 
 def test_the_login_of_gradios_own_client(closed: Caller) -> None:

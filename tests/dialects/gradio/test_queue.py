@@ -220,6 +220,34 @@ def test_nobody_reads_the_events_of_others(keyed: Keyed) -> None:
     assert b"secret" in alice.get(f"{calls}/{id}").body
 
 
+def test_a_session_costs_nobody_else_one() -> None:
+    config = Config(gradio=GradioSettings(sessions=20))
+
+    async def nobody(question: object) -> tuple[()]:
+        return ()
+
+    async def work(event: Event) -> str:
+        return "done"
+
+    async def joined(sessions: Sessions, owner: str, name: str) -> None:
+        event = Event("system_hash", {}, NOBODY, "")
+        await event.run(work)
+        sessions.check((owner, name))
+        sessions.join((owner, name), event)
+
+    async def run() -> None:
+        sessions = Sessions(lambda: config, lambda: False, nobody)
+        await joined(sessions, "alice", "a")
+        for number in range(40):
+            await joined(sessions, "", str(number))
+        assert [("alice", "a") in sessions, ("", "38") in sessions, ("", "37") in sessions] == [True, True, False]
+        for number in range(40):
+            await joined(sessions, "bob", str(number))
+        assert ("alice", "a") in sessions
+
+    asyncio.run(run())
+
+
 def test_sessions_are_bounded_and_forgotten() -> None:
     config = Config(gradio=GradioSettings(sessions=1, events=1))
 

@@ -126,6 +126,14 @@ def test_who_has_no_key_gets_no_event(keyed: Keyed) -> None:
     with keyed.socket() as socket:
         begin(socket, str({**given, "h2ogpt_key": keyed.alice}))
         assert said(rest(socket)[-1])["response"] == "hello"
+    large = str({**given, "client_metadata": "a" * 262_144, "h2ogpt_key": keyed.alice})
+    with keyed.socket() as socket:
+        begin(socket, large)
+        [message] = rest(socket)
+        assert "No API key was given" in message["output"]["error"]
+    with keyed.socket(authorization=f"Bearer {keyed.alice}") as socket:
+        begin(socket, large)
+        assert said(rest(socket)[-1])["response"] == "hello"
     with keyed.socket(authorization=f"Bearer {keyed.bob}") as socket:
         begin(socket, str({**given, "h2ogpt_key": "wrong"}))
         assert said(rest(socket)[-1])["response"] == "hello"
