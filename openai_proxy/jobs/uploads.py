@@ -141,7 +141,7 @@ class Uploads:
         system, root = self._system()
         try:
             found = msgspec.json.decode(system.cat_file(f"{root}/{id}.json"), type=Upload)
-        except FileNotFoundError:
+        except (FileNotFoundError, msgspec.DecodeError):  # or somebody is just writing it
             self._known.pop(id, None)
             return None
         self._known[id] = found

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from openai_proxy.documents.records import Attributes
 from openai_proxy.errors import InvalidRequest
 
-DEEPEST = 5
+DEEPEST, MOST = 5, 100
 Plain: TypeAlias = bool | float | str
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
@@ -38,6 +38,18 @@ class Compound(Struct, forbid_unknown_fields=True):
 
     filters: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=20)]
     type: Literal["and", "or"]
+
+
+def check(filters: Mapping[str, Any]) -> None:
+    """Whether they can be looked at for each document. Raises InvalidRequest."""
+    waiting, count = [filters], 0
+    while waiting:
+        count += 1
+        inner = waiting.pop().get("filters", ())
+        waiting += [each for each in inner if isinstance(each, dict)] if isinstance(inner, list) else []
+        if count + len(waiting) > MOST:
+            raise InvalidRequest(f"filters has more than {MOST} parts.", param="filters")
+    matches(filters, {})
 
 
 def matches(filters: Mapping[str, Any], attributes: Attributes, depth: int = 0) -> bool:

@@ -23,7 +23,10 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-HTML = re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
+# Possessive: what was read as a comment is not tried as anything else, which would take for ever.
+HTML = re.compile(
+    r"\s*+(<\?xml[^>]*+>\s*+)?+(<!--((?!-->).)*+-->\s*+)*+<(!doctype\s+html|html|head|body)\b", re.I | re.S
+)
 MARKDOWN = re.compile(
     r"^(#{1,6} +\S|```|~~~|\[[^\]]+\]: )"
     r"|^[^\n|]*\S[^\n|]*\n(=|-){3,} *$"

@@ -125,6 +125,21 @@ def test_empty_files_are_forgotten_too(tmp_path: Path, monkeypatch: pytest.Monke
     asyncio.run(many(tmp_path))
 
 
+async def half(folder: Path) -> None:
+    held = Uploads(str(folder), Config)
+    id = await filled(held, 1)
+    whole = folder / "uploads" / f"{id}.json"
+    (folder / "uploads" / f"file-{'0' * 32}.json").write_bytes(whole.read_bytes()[:20])
+    later = Uploads(str(folder), Config)
+    assert [each.id for each in await later.of("a")] == [id]
+    await filled(later, 1)
+    assert len(await later.of("a")) == 2
+
+
+def test_what_is_just_being_written_is_not_there_yet(tmp_path: Path) -> None:
+    asyncio.run(half(tmp_path))
+
+
 def test_metadata_is_short(predicting: Running) -> None:
     text = json.dumps({"a": "x" * 4087})
     assert len(text) == 4096

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from openai_proxy.dialects.vector_stores.filters import matches
+from openai_proxy.dialects.vector_stores.filters import check, matches
 from openai_proxy.errors import InvalidRequest
 from tests.conftest import servers
 from tests.dialects.vector_stores.people import ANN, OPS, TEXT
@@ -217,6 +217,14 @@ for _ in range(5):
 def test_filters_that_are_refused(filters: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         matches(filters, {"a": 1})
+
+
+def test_filters_have_a_limit() -> None:
+    each = {"type": "eq", "key": "a", "value": 1}
+    some = [{"type": "or", "filters": [each] * 19}] * 4
+    check({"type": "and", "filters": [*some, {"type": "or", "filters": [each] * 18}]})
+    with pytest.raises(InvalidRequest, match="more than 100 parts"):
+        check({"type": "and", "filters": [*some, {"type": "or", "filters": [each] * 19}]})
 
 
 # Addresses
