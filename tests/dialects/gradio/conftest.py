@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 
 from tests.accounts.people import ALICE, BOB, book
+from tests.clients import python_of
 from tests.conftest import servers
 from tests.dialects.gradio.calling import Below, Caller, Keyed
 from tests.running import environment
@@ -81,28 +79,16 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         yield Below(start(LOCKED + accounts + below, path="/livez"))
 
 
-def python_of(version: str) -> Path:
-    """The interpreter of a client's own environment, which is made once."""
-    client = f"gradio_client=={version}"
-    folder = platformdirs.user_cache_path("openai-proxy") / "test-clients" / client.replace("==", "-")
-    python, done = folder / "bin" / "python", folder / "done"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests may run in several processes
-        if not done.exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-            words = [str(python), "-m", "pip", "install", "--quiet", client]
-            made = subprocess.run(words, capture_output=True, text=True, check=False)
-            if made.returncode:
-                pytest.skip(f"{client} cannot be installed: {made.stderr[-300:]}")
-            done.touch()
-    return python
-
-
 def run_script(version: str, name: str, caller: Caller, *arguments: str) -> Any:
     """Run a script with that version of the client; what it printed as JSON. Its arguments follow the address."""
     env = environment(HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
-    words = [str(python_of(version)), "-W", "ignore", str(SCRIPTS / f"{name}.py"), caller.server.url + caller.base]
+    words = [
+        str(python_of(f"gradio_client=={version}")),
+        "-W",
+        "ignore",
+        str(SCRIPTS / f"{name}.py"),
+        caller.server.url + caller.base,
+    ]
     done = subprocess.run([*words, *arguments], capture_output=True, text=True, timeout=120, env=env, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout)

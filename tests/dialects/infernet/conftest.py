@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import platformdirs
 import pytest
 
+from tests.clients import python_of
 from tests.conftest import servers
 from tests.dialects.infernet.calls import CHAT, VECTORS
 from tests.running import Running, environment
@@ -82,19 +80,7 @@ def walled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def client_python() -> Path:
     """The interpreter of the client's own environment, which is made once."""
-    folder = platformdirs.user_cache_path("openai-proxy") / "test-clients" / CLIENT.replace("==", "-")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    python, done = folder / "bin" / "python", folder / "done"
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-            words = [str(python), "-m", "pip", "install", "--quiet", CLIENT]
-            made = subprocess.run(words, capture_output=True, text=True, check=False)
-            if made.returncode:
-                pytest.skip(f"{CLIENT} cannot be installed: {made.stderr[-300:]}")
-            done.touch()
-    return python
+    return python_of(CLIENT)
 
 
 @pytest.fixture(scope="session")
