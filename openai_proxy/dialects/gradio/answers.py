@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from backends.events import Usage
+from backends.events import Usage, total
 from backends.requests import Request
 from openai_proxy.documents import Passage
 
@@ -16,8 +16,8 @@ OWN = "text_context"
 
 
 class Answer(Struct, kw_only=True):
-    """An answer to a prompt, as far as it is there. `prompt` is what the model was asked last, `ignored` are keys that
-    had no effect.
+    """An answer to a prompt, as far as it is there. `prompt` is what the model was asked last, `usages` are those of all
+    questions on the way, `ignored` are keys that had no effect.
     """
 
     prompt: str = ""
@@ -26,7 +26,7 @@ class Answer(Struct, kw_only=True):
     model: str = ""
     kind: str = ""
     reason: str | None = None
-    usage: Usage | None = None
+    usages: list[Usage] = field(default_factory=list)
     seconds: float = 0.0
     sampling: Mapping[str, Any] = field(default_factory=dict)
     ignored: Sequence[str] = ()
@@ -49,7 +49,7 @@ class Answer(Struct, kw_only=True):
         )
 
     def _made(self) -> dict[str, Any]:
-        usage = self.usage or Usage()
+        usage = total(self.usages)
         figures = {
             **self.sampling,
             "num_prompt_tokens": usage.prompt,

@@ -13,7 +13,7 @@ from msgspec import structs
 from backends.errors import BackendError
 from backends.events import Delta, Finish, Reason
 from backends.events import Event as EngineEvent
-from backends.requests import ChatRequest, CompletionRequest, Request
+from backends.requests import ChatRequest, Request
 from openai_proxy.bodies.asking import Asked
 from openai_proxy.bodies.chat_body import ChatBody
 from openai_proxy.dialects import Edge
@@ -82,8 +82,8 @@ class Chats:
         """Ask about passages."""
         passages = await passages_of(wish, self.edge.documents, event.caller.name)
         request = asked.request
-        assert isinstance(request, ChatRequest | CompletionRequest)
-        reader = Reader(request, asked.served, partial(self._asked, event, asked))
+        assert isinstance(request, ChatRequest)
+        reader = Reader(request, asked.served, partial(self._asked, event, answer, asked))
         action = action_of(wish)
         if isinstance(action, Extract):
             await self._extract(event, answer, action.answers(reader, passages))
@@ -102,14 +102,18 @@ class Chats:
                 event.says(partial(_listed, answer, made))
         answer.response = repr(made)
 
-    async def _asked(self, event: Event, asked: Asked, request: Request) -> AsyncGenerator[EngineEvent, None]:
+    async def _asked(
+        self, event: Event, answer: Answer, asked: Asked, request: Request
+    ) -> AsyncGenerator[EngineEvent, None]:
         """One question on the way to the answer: a job of its own."""
-        if not isinstance(request, ChatRequest | CompletionRequest):
+        if not isinstance(request, ChatRequest):
             async with aclosing(self.edge.router.run(request)) as events:
                 async for each in events:
                     yield each
             return
         result = await last(self.edge, event, structs.replace(asked, request=request), main=False)
+        answer.prompt = request.messages[-1].text
+        _count(answer, result)
         yield Delta(result.text)
         yield Finish(_reason(result) or "stop")
 
@@ -140,8 +144,13 @@ def _listed(answer: Answer, made: list[str]) -> str:
 
 
 def _whole(answer: Answer, result: Result, event: Event) -> None:
-    answer.response, answer.usage, answer.reason = result.text, result.usage, _reason(result)
-    answer.seconds = event.seconds
+    answer.response, answer.reason, answer.seconds = result.text, _reason(result), event.seconds
+    _count(answer, result)
+
+
+def _count(answer: Answer, result: Result) -> None:
+    if result.usage is not None:
+        answer.usages.append(result.usage)
 
 
 def _reason(result: Result) -> Reason | None:

@@ -110,6 +110,10 @@ def test_keys_of_a_chat_have_their_effect(opened: Caller) -> None:
     assert query["sources_str"] == "text_context"
     extract = opened.chat(instruction="what?", langchain_action="Extract", text_context_list=texts)
     assert len(ast.literal_eval(extract["response"])) == 2
+    assert "second text" in extract["prompt_raw"]  # without one clients take a streamed answer for a failure
+    figures = extract["save_dict"]["extra_dict"]
+    assert figures["num_prompt_tokens"] > len(texts)
+    assert figures["ntokens"] > 0
     summary = opened.chat(langchain_action="Summarize", text_context_list=texts, prompt_summary="Shortly.")
     assert "Shortly." in summary["prompt_raw"]
 
