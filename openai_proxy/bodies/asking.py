@@ -60,8 +60,10 @@ class Asking:
         translate. Raises InvalidRequest, ModelNotFound, Unsupported and their kin, each naming OpenAI's field.
         """
         fields = {name: value for name, value in fields.items() if value is not None}
-        limits = self.config().limits
-        served, name = model_of_kind(self.router, fields.get("model"), kind, limits)
+        limits, model = self.config().limits, fields.get("model")
+        if not isinstance(model, str | None):
+            raise InvalidRequest("model must be a text.", param="model")
+        served, name = model_of_kind(self.router, model, kind, limits)
         match kind:
             case "chat":
                 return await self._chat(fields, served, name, limits)

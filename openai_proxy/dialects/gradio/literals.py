@@ -32,6 +32,8 @@ PIECE = re.compile(
 ).match
 # What JSON means otherwise than Python does: halves of a character, and escapes that Python has not.
 OTHERWISE = re.compile(r"""(?<!\\)(?:\\\\)*+\\(?:u[dD][89a-fA-F]|[^\\'"abfnrtvxuUN0-7\n])""").search
+HALF = re.compile(r"[\ud800-\udfff]").search
+SIMPLE = (bool, int, float, bytes)
 NOT_READ = "This is neither a dict as Python writes it nor a JSON object"
 
 
@@ -48,12 +50,24 @@ async def read_dict(text: object) -> dict[str, Any]:
 def read(text: str) -> Any:
     """The value that a text is. Raises InvalidRequest."""
     check(text)
-    if OTHERWISE(text):
-        return _json(text)
     try:
-        return ast.literal_eval(text.strip())
+        value = _json(text) if OTHERWISE(text) else ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return _json(text)
+        value = _json(text)
+    if not plain(value):
+        raise InvalidRequest(
+            "The dict may hold texts, bytes, numbers, True, False, None, lists, tuples and dicts alone."
+        )
+    return value
+
+
+def plain(value: Any) -> bool:
+    """Whether it is of those kinds of values, and all texts in it are characters, not halves of one."""
+    if isinstance(value, str):
+        return value.isascii() or not HALF(value)
+    if isinstance(value, dict):
+        return all(map(plain, value)) and all(map(plain, value.values()))
+    return all(map(plain, value)) if isinstance(value, list | tuple) else value is None or isinstance(value, SIMPLE)
 
 
 def check(text: str) -> None:

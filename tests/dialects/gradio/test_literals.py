@@ -75,6 +75,18 @@ def test_nothing_is_executed(text: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize("value", ["{1, 2}", "'\\U0000d800'", "'\\udc00'", '"\\ud800"', "'\ud800'", "1j", "-1j"])
+def test_what_json_could_not_say_is_refused(value: str) -> None:
+    for text in (value, f"{{'a': {value}}}", f"{{'a': [({value},)]}}", f"{{{value}: 1}}"):
+        with pytest.raises(InvalidRequest):
+            read(text)
+
+
+def test_what_is_next_to_that_is_read() -> None:
+    text = "{'a': ['\\ud7ff', '\\ue000', '\\U0001f600', b'\\xff', {'': ()}, 1.5, -1, None, True]}"
+    assert read(text) == {"a": ["\ud7ff", "\ue000", "😀", b"\xff", {"": ()}, 1.5, -1, None, True]}
+
+
 BOMBS = {
     "brackets": "[" * 1_000_000,
     "braces": "{'a':" * 200_000 + "1" + "}" * 200_000,
@@ -108,6 +120,21 @@ def test_limits_on_both_sides() -> None:
 def test_it_has_to_be_a_dict(value: object) -> None:
     with pytest.raises(InvalidRequest):
         asyncio.run(read_dict(value))
+
+
+def test_values_of_odd_kinds_fail_the_event(opened: Caller) -> None:
+    for text in (
+        "{'instruction': 'a', 'text_context_list': ['\\U0000d800'], 'langchain_action': 'Query'}",
+        "{'instruction': 'a', 'langchain_mode': '\\U0000dfff'}",
+    ):
+        assert opened.api(CHAT, text).status == 400, text
+    for model in ("{'a'}", "b'a'", "['a']", "('a',)", "{'a': 1}", "1", "True"):
+        answer = opened.api("speak_text_plain_api", f"{{'text': 'a', 'model': {model}}}")
+        assert answer.status in (400, 404), (model, answer.body)
+    for value in ("{'a'}", "b'a'", "[b'a']", "{'a': b'b'}"):
+        for key in ("instruction", "langchain_mode", "text_context_list", "visible_models", "image_file", "stop"):
+            answer = opened.api(CHAT, f"{{'instruction': 'a', '{key}': {value}}}")
+            assert answer.status < 500, (key, value, answer.body)
 
 
 def test_a_server_that_is_given_bombs_answers_others(opened: Caller) -> None:
