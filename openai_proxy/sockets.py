@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backends.errors import BackendError
 from openai_proxy.errors import ClientGone, ClientSlow, EdgeError, RequestTimeout, describe
-from openai_proxy.wire import Incoming, Wire
+from openai_proxy.wire import ABORT_WAIT, Incoming, Wire
 
 NORMAL, GOING_AWAY, POLICY, FAILED = 1000, 1001, 1008, 1011
 LONGEST_REASON = 120
@@ -72,16 +72,29 @@ class Talk:
             raise RequestTimeout from None
         return _content(message)
 
-    async def say(self, text: bytes) -> None:
-        """Send a message of text, in UTF-8. Raises ClientGone or ClientSlow."""
+    async def say(self, pieces: Iterable[bytes]) -> None:
+        """Send a message of text, in UTF-8, each piece when the one before was taken. Raises ClientGone, or ClientSlow
+        where a piece is not taken in time.
+        """
+        rest = iter(pieces)
+        piece, first = next(rest, None), True
+        while piece is not None:
+            following = next(rest, None)
+            await self._say(piece, first=first, last=following is None)
+            piece, first = following, False
+
+    async def _say(self, piece: bytes, *, first: bool, last: bool) -> None:
         try:
             async with asyncio.timeout(self.wire.config().timeouts.send):
-                await self.send({"type": "websocket.send", "text": text.decode()})
+                await self.scope["extensions"]["openai_proxy.part"]["send"](piece, first=first, last=last)
         except TimeoutError:
-            self.scope["extensions"]["openai_proxy.abort"]["abort"]()
+            self._abort()
             raise ClientSlow from None
         except OSError:
             raise ClientGone from None
+
+    def _abort(self) -> None:
+        self.scope["extensions"]["openai_proxy.abort"]["abort"]()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -126,6 +139,7 @@ class Talk:
         fault = describe(error, self.state["request_id"])
         self.state["outcome"] = fault.code
         if isinstance(error, ClientGone):
+            self._abort()
             self.wire.canceled(self.state.get("model", "-"), fault.code)
             return
         if not isinstance(error, EdgeError | BackendError):
@@ -134,9 +148,15 @@ class Talk:
         await self._close(code, fault.message)
 
     async def _close(self, code: int, reason: str = "") -> None:
+        """End it in the client's sight. What it does not take in time is lost."""
+        timeouts, loop = self.wire.config().timeouts, self.wire.ticker.loop
+        loop.call_later(timeouts.send, self.scope["extensions"]["openai_proxy.abort"]["abort"])
         short = reason.encode()[:LONGEST_REASON].decode(errors="ignore")
         try:
-            await self.send({"type": "websocket.close", "code": code, "reason": short})
+            async with asyncio.timeout(ABORT_WAIT):
+                await self.send({"type": "websocket.close", "code": code, "reason": short})
+        except TimeoutError:
+            self._abort()
         except OSError as error:
             log.debug("it was closed already: %s", error)
 

@@ -1,8 +1,9 @@
 """A connection that has become a WebSocket: uvicorn's protocol on `websockets`, with our counts and limits.
 
 What uvicorn lacks: that it is still one of the door's connections, a log without addresses, a head that makes no
-handshake answered, and a way to cut it (`scope["extensions"]["openai_proxy.abort"]["abort"]()`). Nothing is compressed:
-a short message could unpack to a long one.
+handshake answered, a way to cut it (`scope["extensions"]["openai_proxy.abort"]["abort"]()`), and one to send a message
+in parts (`scope["extensions"]["openai_proxy.part"]["send"](text, first=..., last=...)`). Nothing is compressed: a short
+message could unpack to a long one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -52,6 +54,17 @@ class WebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.response.status_code == 101:
             self.scope["extensions"]["openai_proxy.abort"] = {"abort": self.transport.abort}
+            self.scope["extensions"]["openai_proxy.part"] = {"send": self.send_part}
+
+    async def send_part(self, text: bytes, *, first: bool, last: bool) -> None:
+        """Send a part of a message, whole characters, and wait until nearly all of it is taken. Raises OSError."""
+        if self.conn.state is not State.OPEN:
+            raise ConnectionResetError
+        (self.conn.send_text if first else self.conn.send_continuation)(text, fin=last)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        await self.writable.wait()
+        if self.disconnected:
+            raise ConnectionResetError
 
     def retire(self) -> None:
         """Answer what runs and end then: that is what it does anyway."""

@@ -97,6 +97,10 @@ class GradioSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The Gradio API of h2oGPT's clients."""
 
     sessions: Annotated[Count, Meta(description="clients with events at once, in each process")] = 1000
+    key_sessions: Annotated[Count, Meta(description="of these, with one key or account, or all who need none")] = 250
     events: Annotated[Count, Meta(description="events of one client at once")] = 64
+    output_bytes: Annotated[
+        Count, Meta(description="of outputs that wait to be read, in each process; a key may have the fourth part")
+    ] = 256_000_000
     logins: Annotated[Count, Meta(description="logins that are known at once")] = 10_000
     login_idle: Annotated[Seconds, Meta(description="a login that was not used for so long ends")] = 86_400.0

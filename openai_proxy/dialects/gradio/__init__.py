@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from openai_proxy.auth import STRANGER, Caller
 from openai_proxy.dialects import Choosing, Dialect, Edge, place_of
-from openai_proxy.dialects.gradio.callers import UNKNOWN_BODY, Callers, has_cookie
+from openai_proxy.dialects.gradio.callers import NOT_LOGGED_IN, UNKNOWN_BODY, Callers, has_cookie
 from openai_proxy.dialects.gradio.calls import Calls
 from openai_proxy.dialects.gradio.described import NAMES, OPERATIONS, PREFIX, config, info
 from openai_proxy.dialects.gradio.direct import Direct
@@ -32,7 +32,6 @@ Answer: TypeAlias = Callable[[Incoming], Awaitable[Any]]
 ASKED = (b"serialize", b"all_endpoints")
 # What stands for the API name where its number is in the body.
 NUMBERED = "predict"
-NOT_LOGGED_IN = {"detail": "Not authenticated"}
 
 
 def render_fault(fault: Fault) -> bytes:

@@ -21,6 +21,7 @@ COOKIE = "access-token"
 # Bytes of a body that are read of somebody who has not shown a key yet.
 UNKNOWN_BODY = 262_144
 NO_KEY = "No API key was given: send it as h2ogpt_key, as `Authorization: Bearer KEY`, or log in."
+NOT_LOGGED_IN = {"detail": "Not authenticated"}
 INCORRECT = {"detail": "Incorrect credentials."}
 
 
@@ -34,16 +35,21 @@ class Callers:
         """Who calls by head and cookie; None where that says nothing and something has to."""
         caller = incoming.caller
         session = cookie_of(incoming.scope["state"]["head"])
-        if session is not None:
-            caller = await self._logged_in(session) or caller
-        incoming.scope["state"]["caller"] = caller
+        found = None if session is None else await self._logged_in(session)
+        if found is not None:
+            caller = incoming.scope["state"]["caller"] = found
         return None if caller is STRANGER and self.edge.keys else caller
+
+    async def known(self, incoming: Incoming) -> Caller | None:
+        """Who calls by head and cookie, where that is enough to be served."""
+        caller = await self.seek(incoming)
+        return None if caller is None or (self.edge.accounts.closed and not excused(caller)) else caller
 
     async def find(self, incoming: Incoming, given: Mapping[str, Any]) -> Caller:
         """Who calls, also told to the log. Raises MissingKey, Unauthorized or another EdgeError."""
         caller = await self.seek(incoming)
         if caller is None:
-            caller = self._by_key(given.get("h2ogpt_key"))
+            caller = incoming.scope["state"]["caller"] = self._by_key(given.get("h2ogpt_key"))
         if not excused(caller):
             caller = await self.edge.accounts.of_user(given.get("user"), peer_of(incoming), caller)
         incoming.scope["state"]["caller"] = caller
@@ -69,7 +75,9 @@ class Callers:
             try:
                 return await handle(incoming)
             except EdgeError as error:
-                if isinstance(error, Unauthorized) or await self.seek(incoming) is not None:
+                found = incoming.scope["state"]["caller"]  # maybe by a key in the dict
+                shown = found is not STRANGER or await self.seek(incoming) is not None
+                if shown or isinstance(error, Unauthorized):
                     raise
                 raise MissingKey(NO_KEY, headers=CHALLENGE) from error
 
@@ -77,10 +85,7 @@ class Callers:
 
     async def may_look(self, incoming: Incoming) -> bool:
         """Whether this caller may be told what there is to call: everybody, unless all need an account."""
-        if not self.edge.accounts.closed:
-            return True
-        caller = await self.seek(incoming)
-        return caller is not None and excused(caller)
+        return not self.edge.accounts.closed or await self.known(incoming) is not None
 
     # Logins
 

@@ -14,6 +14,7 @@ from openai_proxy.dialects.gradio.callers import Callers, peer_of
 from openai_proxy.dialects.gradio.described import SIGNATURES, Called, numbered
 from openai_proxy.dialects.gradio.events import Event
 from openai_proxy.dialects.gradio.literals import read_dict
+from openai_proxy.dialects.gradio.outputs import Room
 from openai_proxy.dialects.gradio.works import FALSE, Works
 from openai_proxy.errors import EdgeError, InvalidRequest, NotFound, describe
 from openai_proxy.wire import Incoming
@@ -26,41 +27,48 @@ class Calls:
         self.edge = edge
         self.callers = callers
         self.works = Works(edge)
+        self.room = Room(lambda: edge.config.gradio.output_bytes)
 
     async def read(self, incoming: Incoming) -> Called:
         """Raises InvalidJson or InvalidRequest."""
         body, _ = await decode(incoming.body, Called)
         return body
 
-    async def begin(self, incoming: Incoming, body: Called, name: str | None = None) -> Event:
-        """An event that is worked on from now on, of the API name or the number of one in the body.
-
-        An argument that cannot be read is told by the event. Raises NotFound, or what `Callers.find` raises.
+    async def made(self, incoming: Incoming, body: Called, name: str | None = None) -> Event:
+        """An event that may `begin`, of the API name or the number of one in the body. An argument that cannot be read
+        is told by the event. Raises what `Callers.find` raises, and then NotFound.
         """
         name = name or numbered(body.fn_index)
-        if name is None or name not in SIGNATURES:
-            raise NotFound("There is no such API name.")
         wrong: EdgeError | None = None
         given: dict[str, Any] = {}
         try:
-            given = await self._given(name, complete(name, body.data or []))
+            given = await self._given(name, body.data or [])
         except InvalidRequest as error:
             wrong = error
-        event = Event(name, given, await self._caller(incoming, name, given), peer_of(incoming))
+        caller = await self._caller(incoming, name, given)
+        if name is None:
+            raise NotFound("There is no such API name.")
+        event = Event(name, given, caller, peer_of(incoming), self.room)
         event.streams = name != "submit_nochat_plain_api" and given.get("stream_output") not in FALSE
         if wrong is not None:
             event.fail(describe(wrong, event.id))
-        else:
-            event.begin(self.works.named[name])
         return event
 
-    async def _given(self, name: str, arguments: list[Any]) -> dict[str, Any]:
-        """What a call says by name, in the dict or beside it."""
+    def begin(self, event: Event) -> None:
+        """Have it worked on, unless it failed already."""
+        if not event.over:
+            event.begin(self.works.named[event.name])
+
+    async def _given(self, name: str | None, arguments: list[Any]) -> dict[str, Any]:
+        """What a call says by name, in the dict or beside it; without an API name there may be a dict all the same."""
+        if name is None:
+            return await read_dict(arguments[0] if arguments else None)
+        arguments = complete(name, arguments)
         if name in Works.dicts:
             return await read_dict(arguments[0])
         return {each.name: value for each, value in zip(SIGNATURES[name].parameters, arguments, strict=True)}
 
-    async def _caller(self, incoming: Incoming, name: str, given: Mapping[str, Any]) -> Caller:
+    async def _caller(self, incoming: Incoming, name: str | None, given: Mapping[str, Any]) -> Caller:
         if name in Works.open and not self.edge.accounts.closed:
             return incoming.caller
         return await self.callers.find(incoming, given)

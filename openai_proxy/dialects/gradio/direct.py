@@ -13,7 +13,7 @@ from openai_proxy.dialects.gradio.calls import Calls
 from openai_proxy.dialects.gradio.described import Called
 from openai_proxy.dialects.gradio.events import Event
 from openai_proxy.dialects.gradio.messages import Telling, output
-from openai_proxy.dialects.gradio.queue import reply
+from openai_proxy.dialects.gradio.outputs import written
 from openai_proxy.errors import EdgeError, describe
 from openai_proxy.sockets import Talk
 from openai_proxy.wire import Incoming, Reply, fault_headers
@@ -30,7 +30,8 @@ class Direct:
 
     async def called(self, name: str | None, incoming: Incoming) -> Reply:
         """Wait for the last output. A client that leaves stops its event."""
-        event = await self.calls.begin(incoming, await self.calls.read(incoming), name)
+        event = await self.calls.made(incoming, await self.calls.read(incoming), name)
+        self.calls.begin(event)
         try:
             if event.task is not None:
                 await asyncio.wait([event.task])
@@ -39,7 +40,7 @@ class Direct:
         if event.fault is not None:
             body = msgspec.json.encode({"error": event.fault.message})
             return Reply(body, event.fault.status, tuple(fault_headers(event.fault)))
-        return reply(output(event))
+        return Reply(b"".join(written(output(event))))
 
     async def converse(self, talk: Talk) -> None:
         """One event: the client is asked for its session, then for the arguments."""
@@ -51,12 +52,13 @@ class Direct:
         incoming = talk.incoming(await talk.hear(timeouts.body))
         try:
             await self.calls.callers.check_size(incoming)
-            event = await self.calls.begin(incoming, await self.calls.read(incoming))
+            event = await self.calls.made(incoming, await self.calls.read(incoming))
         except EdgeError as error:
             fault = describe(error, incoming.request_id)
             talk.state["outcome"] = fault.code
             await say(talk, {"msg": "process_completed", "output": {"error": fault.message}, "success": False})
             return
+        self.calls.begin(event)
         try:
             with talk.watched():
                 await self._tell(talk, event)
@@ -78,4 +80,4 @@ class Direct:
 
 async def say(talk: Talk, message: dict[str, Any]) -> None:
     """A message of the queue."""
-    await talk.say(msgspec.json.encode(message))
+    await talk.say(written(message))

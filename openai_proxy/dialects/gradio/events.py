@@ -1,7 +1,7 @@
 """Events: one call of an API name each, and how it stands, for whoever tells its client.
 
 Every output is the whole of what there is by now, so that the newest one stands for those before it: whoever tells of
-an event looks at it when it can, and nothing piles up for a client that is slow.
+an event looks at it when it can, and nothing piles up for a client that is slow. Each is made once, when it is wanted.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from openai_proxy.auth import Caller
+from openai_proxy.dialects.gradio.outputs import Output, Room
 from openai_proxy.errors import TABLE, Fault, describe
 from openai_proxy.jobs.job import Failure
 
 Phase: TypeAlias = Literal["waiting", "running", "succeeded", "failed"]
+UNTAKEN = Fault(
+    status=503, type="", code="overloaded", message="Too much waited to be read: the output is in the job of the event."
+)
 STATUSES: Mapping[str, int] = {row.code: row.status for row in reversed(TABLE.values())}
 
 log = logging.getLogger("openai_proxy.gradio")
@@ -42,17 +46,19 @@ class Event:
     streams = False
     position = 0
     eta: float | None = None
-    fault: Fault | None = None
     ended: float | None = None
-    output: Callable[[], str] | None = None
     task: asyncio.Task[None] | None = None
+    _fault: Fault | None = None
+    _make: Callable[[], str] | None = None
+    _output: Output | None = None
 
-    def __init__(self, name: str, given: dict[str, Any], caller: Caller, address: str) -> None:
+    def __init__(self, name: str, given: dict[str, Any], caller: Caller, address: str, room: Room) -> None:
         self.id = str(uuid.uuid4())
         self.name = name
         self.given = given
         self.caller = caller
         self.address = address
+        self.room = room
         self.began = time.monotonic()
         self.outputs = 0
         self._watchers: set[asyncio.Event] = set()
@@ -89,7 +95,8 @@ class Event:
                 log.exception("event %s failed", self.id)
             self.fail(fault)
         else:
-            self.says(lambda: last)
+            self.outputs += 1
+            self._output = self.room.hold(self.caller.name, last)
             self._end("succeeded")
 
     def waits(self, position: int, eta: float | None) -> None:
@@ -106,23 +113,38 @@ class Event:
 
     def says(self, output: Callable[[], str]) -> None:
         """What it amounts to by now; the text is made only when somebody wants it."""
-        self.output = output
+        self._make, self._output = output, None
         self.outputs += 1
         self.phase = "running"
         self._stir()
 
     def fail(self, fault: Fault) -> None:
         """It ends without a result."""
-        self.fault = fault
+        self._fault = fault
+        self._output = None
         self._end("failed")
 
     def _end(self, phase: Phase) -> None:
         self.phase = phase
         self.ended = time.monotonic()
         self.given = {}
+        self._make = None
         self._stir()
 
     # For whoever tells of it
+
+    @property
+    def output(self) -> Output | None:
+        """The newest one; None before the first."""
+        if self._make is not None and (self._output is None or self._output.dropped):
+            self._output = self.room.hold(self.caller.name, self._make())
+        return self._output
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why there is no last output."""
+        untaken = self.over and self._output is not None and self._output.dropped
+        return UNTAKEN if untaken else self._fault
 
     def cancel(self) -> None:
         """Stop it, and its job with it."""

@@ -6,10 +6,11 @@ Source: gradio_client 2.7.2, 1.0.2 and 0.6.1. Outputs are whole in every message
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from openai_proxy.dialects.gradio.events import Event
+from openai_proxy.dialects.gradio.outputs import Output, Room
 
 # Seconds between two outputs of an event: clients look that often.
 APART = 0.05
@@ -67,6 +68,22 @@ class Telling:
         return {"msg": what, "event_id": self.event.id, **more}
 
 
+def plain(message: dict[str, Any]) -> dict[str, Any]:
+    """A message for another process, which has a room of its own."""
+    return _with_text(message, lambda found: found.text if isinstance(found, Output) else found)
+
+
+def held(message: dict[str, Any], room: Room, owner: str) -> dict[str, Any]:
+    """A message of another process."""
+    return _with_text(message, lambda text: room.hold(owner, text))
+
+
+def _with_text(message: dict[str, Any], made: Callable[[Any], Any]) -> dict[str, Any]:
+    if "data" not in message.get("output", ()):
+        return message
+    return {**message, "output": {**message["output"], "data": [made(each) for each in message["output"]["data"]]}}
+
+
 def standing(event: Event) -> dict[str, Any]:
     """Its place in the queue, counted from 0."""
     return {"rank": max(event.position - 1, 0), "queue_size": max(event.position, 1), "rank_eta": event.eta}
@@ -74,6 +91,5 @@ def standing(event: Event) -> dict[str, Any]:
 
 def output(event: Event, *, more: bool = False) -> dict[str, Any]:
     """The newest output."""
-    text = "" if event.output is None else event.output()
     seconds = round(event.seconds, 3)
-    return {"data": [text], "is_generating": more, "duration": seconds, "average_duration": seconds}
+    return {"data": [event.output or ""], "is_generating": more, "duration": seconds, "average_duration": seconds}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.gradio.callers import Callers
+from openai_proxy.dialects.gradio.callers import NOT_LOGGED_IN, Callers
 from openai_proxy.dialects.gradio.calls import Calls
+from openai_proxy.dialects.gradio.outputs import written
 from openai_proxy.dialects.gradio.sessions import NOBODY, Place, Question, Sessions
 from openai_proxy.dialects.gradio.streams import HEARTBEAT, LOOK, told
-from openai_proxy.errors import InvalidRequest, NotFound
+from openai_proxy.errors import InvalidRequest, MissingKey, NotFound
 from openai_proxy.wire import Flow, Headers, Incoming, Reply
 
 EVENTS: Headers = (
@@ -33,6 +34,7 @@ LINGER = 0.3
 PAIRS = 16
 # Characters of a session's name.
 LONGEST = 128
+BEAT = b"".join(written(HEARTBEAT, b"data: ", b"\n\n"))
 # What a stream of one call says, by the message of the queue.
 KINDS = {"process_generating": b"generating", "process_completed": b"complete", "heartbeat": b"heartbeat"}
 
@@ -44,7 +46,7 @@ class Queue:
         self.edge = edge
         self.callers = callers
         self.calls = calls
-        self.sessions = Sessions(lambda: edge.config, self._leaving, self._elsewhere)
+        self.sessions = Sessions(lambda: edge.config, calls.room, self._leaving, self._elsewhere)
         edge.answering["gradio"] = self.sessions.answer
 
     def _leaving(self) -> bool:
@@ -59,10 +61,9 @@ class Queue:
     async def join(self, incoming: Incoming) -> Reply:
         """Begin an event, whose id is the answer."""
         body = await self.calls.read(incoming)
-        place = await self._place(incoming, session_of(body.session_hash))
-        self.sessions.check(place)
-        event = await self.calls.begin(incoming, body)
-        self.sessions.join(place, event)
+        event = await self.calls.made(incoming, body)
+        self.sessions.join(await self._place(incoming, session_of(body.session_hash)), event)
+        self.calls.begin(event)
         return reply({"event_id": event.id})
 
     async def data(self, incoming: Incoming) -> Flow:
@@ -80,7 +81,8 @@ class Queue:
         together = self.edge.fleet is not None
         async with aclosing(told(self.sessions, place, LINGER, together=together)) as messages:
             async for message in messages:
-                yield frame(message)
+                for piece in frame(message):
+                    yield piece
 
     async def cancel(self, incoming: Incoming) -> Reply:
         """Stop an event of a session, all of them where none is named."""
@@ -90,27 +92,32 @@ class Queue:
         found = await self.sessions.cancel(await self._place(incoming, session_of(body.session_hash)), body.event_id)
         return reply({"success": found})
 
-    async def heartbeat(self, incoming: Incoming) -> Flow:
-        """Nothing, as long as the client wants to hear it: gradio_client 1.0.2 asks again as soon as that ends."""
-        return Flow(self._beats(), EVENTS)
+    async def heartbeat(self, incoming: Incoming) -> Reply | Flow:
+        """Nothing, as long as the client wants to hear it: gradio_client 1.0.2 asks again as soon as that ends, but not
+        once it was cut, as it is for who has shown no key.
+        """
+        if not await self.callers.may_look(incoming):
+            return Reply(msgspec.json.encode(NOT_LOGGED_IN), 401)
+        return Flow(self._beats(known=await self.callers.known(incoming) is not None), EVENTS)
 
-    async def _beats(self) -> AsyncGenerator[bytes, None]:
+    async def _beats(self, *, known: bool) -> AsyncGenerator[bytes, None]:
         ping = self.edge.config.timeouts.ping
         said = -ping
         while self.edge.lifecycle.phase == "serving":
             if time.monotonic() >= said + ping:
                 said = time.monotonic()
-                yield frame(HEARTBEAT)
+                yield BEAT
+            if not known:
+                raise MissingKey
             await asyncio.sleep(LOOK)
 
     # Calls: an event each, known by its id
 
     async def call(self, name: str | None, incoming: Incoming) -> Reply:
         """Begin an event, whose id is the answer."""
-        owner, _ = place = await self._place(incoming, "call")
-        self.sessions.check(place)
-        event = await self.calls.begin(incoming, await self.calls.read(incoming), name)
-        self.sessions.join((owner, f"call {event.id}"), event)
+        event = await self.calls.made(incoming, await self.calls.read(incoming), name)
+        self.sessions.join(await self._place(incoming, f"call {event.id}"), event)
+        self.calls.begin(event)
         return reply({"event_id": event.id})
 
     async def called(self, incoming: Incoming) -> Flow:
@@ -126,11 +133,12 @@ class Queue:
             async for message in messages:
                 kind = KINDS.get(message["msg"])
                 if kind is not None:
-                    yield of_call(kind, message)
+                    for piece in of_call(kind, message):
+                        yield piece
 
     async def _place(self, incoming: Incoming, name: str) -> Place:
         """Where a caller's session is. Who has a key only in the dict is known by the session's name alone."""
-        caller = await self.callers.seek(incoming)
+        caller = await self.callers.known(incoming)
         return (NOBODY if caller is None else caller.name), name
 
 
@@ -141,18 +149,18 @@ def session_of(name: str | None) -> str:
     return name
 
 
-def of_call(kind: bytes, message: dict[str, Any]) -> bytes:
+def of_call(kind: bytes, message: dict[str, Any]) -> Iterator[bytes]:
     """A message as an event of a call's stream."""
     if message.get("success") is False:
         kind, told = b"error", message["output"]
     else:
         told = message["output"]["data"] if "output" in message else None
-    return b"event: " + kind + b"\ndata: " + msgspec.json.encode(told) + b"\n\n"
+    return written(told, b"event: " + kind + b"\ndata: ", b"\n\n")
 
 
-def frame(message: object) -> bytes:
+def frame(message: object) -> Iterator[bytes]:
     """A message as a server-sent event."""
-    return b"data: " + msgspec.json.encode(message) + b"\n\n"
+    return written(message, b"data: ", b"\n\n")
 
 
 def reply(value: object) -> Reply:

@@ -9,6 +9,7 @@ again for what there is to say.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
@@ -18,12 +19,13 @@ from msgspec import Struct
 
 from openai_proxy.config import Config
 from openai_proxy.dialects.gradio.events import Event
-from openai_proxy.dialects.gradio.messages import Telling
-from openai_proxy.errors import QueueFull
+from openai_proxy.dialects.gradio.messages import Telling, held, plain
+from openai_proxy.dialects.gradio.outputs import Room
+from openai_proxy.errors import Draining, QueueFull
 
-# Seconds: until a client surely knows the id of its event; that events wait for their first stream, and for another one
-# when that has ended; how often it is looked whose client has left.
-KNOWN, KEPT, GRACE, SWEEP = 0.15, 20.0, 1.0, 0.2
+# Seconds: until a client surely knows the id of its event; that events wait to be told of; that they go on whose stream
+# was left, as its client may not have known of them; how often it is looked what was left.
+KNOWN, KEPT, GRACE, SWEEP = 0.15, 20.0, 0.3, 0.1
 
 # Clients that have a key only in the dict, or none, have this name and the tenth part of all sessions together.
 STRANGERS, NOBODY = 10, ""
@@ -35,12 +37,12 @@ Messages: TypeAlias = list[dict[str, Any]]
 
 class Question(Struct, frozen=True):
     """What a process asks another one: to say what there is of a session, to cancel an event (all without an `id`), or
-    to count them.
+    to count them. `left` tells that the stream is not there any more.
 
     `heard` are the names of the answers that arrived for that `stream`: what was in others is said again.
     """
 
-    what: Literal["news", "cancel", "count"]
+    what: Literal["news", "cancel", "count", "left"]
     place: Place
     id: str | None = None
     stream: str = ""
@@ -56,22 +58,23 @@ class News(Struct, frozen=True):
 
 
 class Session:
-    """One client's events. `stream` is the one that tells of them now; without one it is over `until` there is one."""
+    """One client's events. `stream` is the one that tells of them now; without one each waits for a while only."""
 
     def __init__(self) -> None:
         self.events: dict[str, Event] = {}
         self.stream: object | None = None
-        self.until = time.monotonic() + KEPT
         self.changed = asyncio.Event()
+        self._waits: dict[str, float] = {}
         self._tellings: dict[str, Telling] = {}
         self._sent = News()
         self._sent_to = ""
         self._first: Event | None = None
+        self._until = 0.0
 
     def add(self, event: Event) -> None:
         """One event more, for which there may soon be a stream."""
         self.events[event.id] = event
-        self.until = time.monotonic() + KEPT
+        self._waits[event.id] = time.monotonic() + KEPT
         event.watch(self.changed)
         self.changed.set()
 
@@ -93,7 +96,7 @@ class Session:
         arrived = stream != self._sent_to or self._sent.name in heard
         self._sent_to = stream
         missing = [] if arrived else self._sent.messages
-        messages = [*missing, *self.news()]
+        messages = [*missing, *map(plain, self.news())]
         self._sent = News(messages, len(self.events), str(uuid.uuid4()) if messages else "")
         return self._sent
 
@@ -117,21 +120,34 @@ class Session:
             event.cancel()
         return len(found)
 
-    def end(self) -> None:
-        """Nobody listens any more."""
-        self.cancel(None)
+    def leave(self, stream: str) -> None:
+        """That stream elsewhere has ended."""
+        if stream == self._sent_to:
+            self.go_on(GRACE)
+
+    def go_on(self, seconds: float) -> None:
+        """What was told of goes on for so long, if no stream tells of it again."""
+        until = time.monotonic() + seconds
+        self._waits.update(dict.fromkeys(self._tellings, until))
+        self._until = until
+
+    def end(self, *, late: bool = False) -> None:
+        """Nobody listens any more: stop and forget all events, or those that it is too late for."""
+        now = time.monotonic()
         for event in tuple(self.events.values()):
-            self._forget(event)
+            if not late or now > self._waits[event.id]:
+                event.cancel()
+                self._forget(event)
 
     def _forget(self, event: Event) -> None:
         event.leave(self.changed)
-        self.events.pop(event.id, None)
-        self._tellings.pop(event.id, None)
+        for known in (self.events, self._tellings, self._waits):
+            known.pop(event.id, None)
 
     @property
     def left(self) -> bool:
-        """Whether nobody has been listening for so long that nobody will."""
-        return self.stream is None and (time.monotonic() > self.until or not (self.events or self._sent.messages))
+        """Whether there is nothing to say, and nobody to hear it."""
+        return self.stream is None and not self.events and (not self._sent.messages or time.monotonic() > self._until)
 
     @property
     def idle(self) -> bool:
@@ -140,52 +156,57 @@ class Session:
 
 
 class Sessions:
-    """The sessions of this process. `config` is asked each time; `elsewhere` asks the other processes, if there are
-    any, and `leaving` says whether this one is about to end.
+    """The sessions of this process. `config` is asked each time; outputs are in the `room`; `leaving` says whether this
+    process is about to end, and `elsewhere` asks the others, if there are any.
     """
 
     def __init__(
         self,
         config: Callable[[], Config],
+        room: Room,
         leaving: Callable[[], bool],
         elsewhere: Callable[[Question], Awaitable[Sequence[Any]]],
     ) -> None:
         self.config = config
+        self.room = room
         self.leaving = leaving
         self._elsewhere = elsewhere
         self._known: dict[Place, Session] = {}
         self._sweeping: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
 
     def __contains__(self, place: Place) -> bool:
         return place in self._known
 
     async def has(self, place: Place) -> bool:
         """Whether there are events of that session, here or elsewhere."""
-        return place in self or any(await self._elsewhere(Question("count", place)))
+        return place in self or await self.has_elsewhere(place)
 
-    def check(self, place: Place) -> None:
-        """Whether there is room for one event more, which may cost its caller, and nobody else, an older session.
-
-        Raises QueueFull.
-        """
-        session, settings = self._known.get(place), self.config().gradio
-        if session is not None and len(session.events) >= settings.events:
-            raise QueueFull(f"A session has at most {settings.events} events at once.")
-        if session is not None:
-            return
-        mine = [each for each in self._known if each[0] == place[0]]
-        most = max(1, settings.sessions // STRANGERS) if place[0] == NOBODY else settings.sessions
-        if len(self._known) >= settings.sessions or len(mine) >= most:
-            oldest = next((each for each in mine if self._known[each].idle), None)
-            if oldest is None:
-                raise QueueFull("There are too many sessions at once.")
-            self._known.pop(oldest).end()
+    async def has_elsewhere(self, place: Place) -> bool:
+        """Whether other processes have events of that session, as of now; who does not answer may have one."""
+        return any(count != 0 for count in await self._elsewhere(Question("count", place)))
 
     def join(self, place: Place, event: Event) -> None:
-        """Add an event."""
-        self._known.setdefault(place, Session()).add(event)
+        """Add an event. That may cost its caller, and nobody else, an older session. Raises QueueFull."""
+        if place not in self._known:
+            self._make_room(place[0])
+        session, most = self._known.setdefault(place, Session()), self.config().gradio.events
+        if len(session.events) >= most:
+            raise QueueFull(f"A session has at most {most} events at once.")
+        session.add(event)
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = asyncio.create_task(self._sweep(), name="sweep gradio sessions")
+
+    def _make_room(self, owner: str) -> None:
+        settings = self.config().gradio
+        mine = [each for each in self._known if each[0] == owner]
+        most = max(1, settings.sessions // STRANGERS) if owner == NOBODY else settings.key_sessions
+        if len(self._known) < settings.sessions and len(mine) < most:
+            return
+        oldest = next((each for each in mine if self._known[each].idle), None)
+        if oldest is None:
+            raise QueueFull("There are too many sessions at once.")
+        self._known.pop(oldest).end()
 
     def open(self, place: Place, stream: object) -> Session:
         """Have a stream tell of a session; an earlier one ends."""
@@ -198,10 +219,21 @@ class Sessions:
         """A stream has ended; its session waits for another one for a moment."""
         session = self._known.get(place)
         if session is not None and session.stream is stream:
-            session.stream, session.until = None, time.monotonic() + GRACE
+            session.stream = None
+            session.go_on(GRACE)
             if self.leaving() or not session.events:
                 session.end()
                 del self._known[place]
+
+    def left_elsewhere(self, place: Place, stream: str) -> None:
+        """Tell the other processes that a stream has ended."""
+        task = asyncio.create_task(self._tell_left(Question("left", place, stream=stream)), name="gradio stream left")
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell_left(self, question: Question) -> None:
+        with contextlib.suppress(Draining):  # then they end as well
+            await self._elsewhere(question)
 
     async def news_elsewhere(self, place: Place, stream: str, heard: set[str]) -> tuple[Messages, int]:
         """What other processes have to say of a session, and how many events they have. `heard` learns the answers."""
@@ -212,7 +244,7 @@ class Sessions:
             heard.clear()
         heard.update(news.name for news in fresh)
         events = sum(1 if news is None else news.events for news in answers)  # who does not answer may have one
-        return [message for news in fresh for message in news.messages], events
+        return [held(message, self.room, place[0]) for news in fresh for message in news.messages], events
 
     async def cancel(self, place: Place, id: str | None) -> bool:
         """Stop an event of a session, or all; whether there was one."""
@@ -229,14 +261,20 @@ class Sessions:
             return 0 if session is None else len(session.events)
         if session is None or session.stream is not None:  # which is a newer one
             return News()
-        session.until = time.monotonic() + GRACE
-        return session.sent(question.stream, question.heard)
+        if question.what == "left":
+            session.leave(question.stream)
+            return News()
+        # Its reader may be slow: that it does not ask says nothing, but for a process that is gone.
+        news = session.sent(question.stream, question.heard)
+        session.go_on(self.config().timeouts.send)
+        return news
 
     async def _sweep(self) -> None:
         """A session whose client has left is ended, as long as there are sessions."""
         while self._known:
             await asyncio.sleep(SWEEP)
             for place, session in tuple(self._known.items()):
-                if session.left or (session.stream is None and self.leaving()):
-                    session.end()
+                if session.stream is None:
+                    session.end(late=not self.leaving())
+                if session.left:
                     del self._known[place]

@@ -37,7 +37,7 @@ async def told(
             now = time.monotonic()
             if session.events or (others is not None and others.events):
                 busy = now
-            elif now >= busy + linger or sessions.leaving():
+            elif sessions.leaving() or (now >= busy + linger and not await sessions.has_elsewhere(place)):
                 yield CLOSE
                 return
             if now >= said + sessions.config().timeouts.ping:
@@ -47,6 +47,8 @@ async def told(
             await _change(session, min(LOOK if others is None else ASK, max(until, ASK)))
     finally:
         sessions.close(place, stream)
+        if others is not None:
+            others.leave()
 
 
 class Others:
@@ -60,6 +62,11 @@ class Others:
         self._heard: set[str] = set()
         self._due = 0.0
         self._pause = ASK
+
+    def leave(self) -> None:
+        """Tell those that have something to say that nobody hears it here any more."""
+        if self.events or self._heard:
+            self.sessions.left_elsewhere(self.place, self._stream)
 
     async def news(self) -> Messages:
         """What they have to say, if it is time to ask."""

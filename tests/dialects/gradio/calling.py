@@ -116,10 +116,10 @@ class Caller:
         with self.stream(session, at) as stream:
             return list(stream)
 
-    def socket(self, **headers: str) -> ClientConnection:
-        """A WebSocket, as gradio_client 0.6.1 opens it."""
-        url = f"ws://127.0.0.1:{self.server.port}{self.base}/queue/join"
-        return connect(url, additional_headers={**self.headers, **headers}, proxy=None, open_timeout=10)
+    def socket(self, *, max_size: int = 2**20, **headers: str) -> ClientConnection:
+        """A WebSocket, as gradio_client 0.6.1 opens it, for messages of at most so many bytes."""
+        url, headers = f"ws://127.0.0.1:{self.server.port}{self.base}/queue/join", {**self.headers, **headers}
+        return connect(url, additional_headers=headers, proxy=None, open_timeout=10, max_size=max_size)
 
 
 class Below(Caller):

@@ -70,6 +70,15 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
 
 
 @pytest.fixture(scope="session")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    """A server with keys and room for few sessions."""
+    more = '[gradio]\nsessions = 10\nkey_sessions = 3\nevents = 2\n[models.stalled]\nbackend = "echo"\n'
+    with servers(tmp_path_factory.mktemp("gradio-crowded")) as start:
+        keys = f"alice={Keyed.alice},bob={Keyed.bob}"
+        yield Keyed(start(f"{LOCKED}{more}options = {{ stall = true }}", path="/livez", OPENAI_PROXY_KEYS=keys))
+
+
+@pytest.fixture(scope="session")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """A server where everybody needs an account; logins end when they were not used for a second."""
     folder = tmp_path_factory.mktemp("gradio-accounts")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import http.cookies
 import json
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.accounts.people import ALICE, BOB, book
 from tests.conftest import Serve
 from tests.dialects.gradio.calling import CHAT, Caller, Keyed, said, session
 from tests.dialects.gradio.conftest import LOCKED, run_script
-from tests.dialects.gradio.test_queue import kinds
+from tests.dialects.gradio.test_queue import kinds, until
 
 HELLO = "{'instruction': 'hello'}"
 NAME, _, PASSWORD = ALICE.partition(":")
@@ -47,6 +50,65 @@ def test_a_key_in_the_dict_and_the_queue(keyed: Keyed) -> None:
     keyed.event(name, instruction="hello", h2ogpt_key=keyed.alice)
     assert said(keyed.told(name)[-2])["response"] == "hello"
     assert keyed.alice not in keyed.server.output()
+
+
+def test_a_key_in_the_dict_is_seen_before_what_else_is_wrong(crowded: Keyed) -> None:
+    right, wrong = ({"instruction": "hello", "h2ogpt_key": key} for key in (crowded.alice, "sk-wrong"))
+    for path in ("/queue/join", "/api/predict/", "/gradio_api/call/predict"):
+        for given, status in ((right, 404), (wrong, 401), ({}, 401)):
+            body = {"data": [str(given)], "fn_index": 99, "session_hash": session()}
+            assert crowded.post(path, body).status == status, (path, given)
+    for given, status in ((right, 400), (wrong, 401)):
+        assert crowded.join("", str(given)).status == status
+    name = session()
+    for _ in range(2):
+        crowded.event(name, **right, visible_models="stalled")
+    assert crowded.join(name, str(right)).status == 503
+    assert crowded.join(name, str(wrong)).status == 401
+    assert crowded.join(session(), str(right)).status == 503  # no other session of those without a key in the head
+    assert crowded.by(authorization=f"Bearer {crowded.bob}").join(session(), str(right)).status == 200
+    assert crowded.post("/cancel", {"session_hash": name}).status == 200
+
+
+def test_sessions_of_a_key_are_others_not(crowded: Keyed) -> None:
+    alice, bob = crowded.by(authorization=f"Bearer {crowded.alice}"), crowded.by(authorization=f"Bearer {crowded.bob}")
+    names = [session() for _ in range(4)]
+    for name in names[:3]:
+        alice.event(name, instruction="hello", visible_models="stalled")
+    answer = alice.join(names[3], HELLO)
+    assert (answer.status, "too many sessions" in answer.json["detail"]) == (503, True)
+    assert bob.join(names[3], HELLO).status == 200
+    for name in names[:3]:
+        alice.post("/cancel", {"session_hash": name})
+    until(lambda: alice.join(names[3], HELLO).status == 200)
+
+
+def test_heartbeats_are_for_who_has_shown_a_key(keyed: Keyed, closed: Caller) -> None:
+    beat = b'data: {"msg":"heartbeat"}\n\n'
+    connection = keyed.connection()
+    connection.request("GET", f"/heartbeat/{session()}")
+    response = connection.getresponse()
+    with pytest.raises(http.client.IncompleteRead) as cut:
+        response.read()
+    assert cut.value.partial == beat
+    connection.close()
+    connection.request("GET", f"/heartbeat/{session()}", headers={"authorization": f"Bearer {keyed.alice}"})
+    assert connection.getresponse().read(len(beat)) == beat
+    connection.close()
+    assert closed.get(f"/heartbeat/{session()}").status == 401
+    assert closed.get(f"/queue/data?session_hash={session()}").status == 404
+    alice = closed.logged_in(NAME, PASSWORD)
+    assert kinds(alice.told(session())) == ["close_stream"]
+    connection = alice.connection()
+    connection.request("GET", f"{alice.base}/heartbeat/{session()}", headers=alice.headers)
+    assert connection.getresponse().read(len(beat)) == beat
+    connection.close()
+
+
+def test_an_account_in_the_dict_and_the_queue(closed: Caller) -> None:
+    name = session()
+    closed.event(name, instruction="hello", user=ALICE)
+    assert said(closed.told(name)[-2])["response"] == "hello"
 
 
 def test_a_key_instead_of_a_password(keyed: Keyed) -> None:
@@ -111,7 +173,7 @@ def test_what_a_model_is_asked(closed: Caller) -> None:
     assert request["sampling"]["stop"] == ["end"]
     assert PASSWORD not in asked
     assert "sk-of-somebody" not in asked
-    for wrong in ("1e999", "1j", "b'a'", "1" + "0" * 40):
+    for wrong in ("1e999", "b'a'", "1" + "0" * 40):
         assert closed.api(CHAT, str({**given, "temperature": "HERE"}).replace("'HERE'", wrong)).status == 400, wrong
 
 
@@ -137,7 +199,7 @@ def test_two_users_do_not_see_each_others_events(closed: Caller) -> None:
     id = alice.event(name, instruction="secret")
     assert kinds(bob.told(name)) == ["close_stream"]
     assert bob.post("/cancel", {"session_hash": name, "event_id": id}).json == {"success": False}
-    assert kinds(closed.told(name)) == ["close_stream"]
+    assert closed.get(f"/queue/data?session_hash={name}").status == 404
     assert said(alice.told(name)[-2])["response"] == "secret"
 
 

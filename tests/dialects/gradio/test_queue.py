@@ -13,7 +13,9 @@ import pytest
 from openai_proxy.auth import NOBODY
 from openai_proxy.config import Config
 from openai_proxy.dialects.gradio.events import Event
-from openai_proxy.dialects.gradio.sessions import Session, Sessions
+from openai_proxy.dialects.gradio.outputs import Room
+from openai_proxy.dialects.gradio.sessions import GRACE, SWEEP, News, Question, Session, Sessions
+from openai_proxy.dialects.gradio.streams import told
 from openai_proxy.errors import QueueFull
 from openai_proxy.settings.protocols import GradioSettings
 from tests.dialects.gradio.calling import CHAT, Caller, Keyed, said, session
@@ -138,7 +140,7 @@ def test_the_job_of_a_client_that_left_is_stopped(opened: Caller) -> None:
     with opened.stream(name) as stream:
         assert any(message["msg"] == "process_generating" for message in stream)
         assert state(opened, id) == "running"
-    until(lambda: state(opened, id) == "canceled")
+    until(lambda: state(opened, id) == "canceled", 2)
 
 
 def test_heartbeats_while_nothing_happens(opened: Caller) -> None:
@@ -220,68 +222,133 @@ def test_nobody_reads_the_events_of_others(keyed: Keyed) -> None:
     assert b"secret" in alice.get(f"{calls}/{id}").body
 
 
+async def nobody(question: object) -> tuple[()]:
+    """The other processes, where there are none."""
+    return ()
+
+
+async def work(event: Event) -> str:
+    return "done"
+
+
+def sessions_of(**settings: int) -> Sessions:
+    config = Config(gradio=GradioSettings(**settings))
+    return Sessions(lambda: config, Room(lambda: 1000), lambda: False, nobody)
+
+
+def event_in(sessions: Sessions) -> Event:
+    return Event("system_hash", {}, NOBODY, "", sessions.room)
+
+
 def test_a_session_costs_nobody_else_one() -> None:
-    config = Config(gradio=GradioSettings(sessions=20))
-
-    async def nobody(question: object) -> tuple[()]:
-        return ()
-
-    async def work(event: Event) -> str:
-        return "done"
-
-    async def joined(sessions: Sessions, owner: str, name: str) -> None:
-        event = Event("system_hash", {}, NOBODY, "")
-        await event.run(work)
-        sessions.check((owner, name))
-        sessions.join((owner, name), event)
+    async def joined(sessions: Sessions, owner: str, *names: int) -> None:
+        for name in names:
+            event = event_in(sessions)
+            await event.run(work)
+            sessions.join((owner, str(name)), event)
 
     async def run() -> None:
-        sessions = Sessions(lambda: config, lambda: False, nobody)
-        await joined(sessions, "alice", "a")
-        for number in range(40):
-            await joined(sessions, "", str(number))
-        assert [("alice", "a") in sessions, ("", "38") in sessions, ("", "37") in sessions] == [True, True, False]
-        for number in range(40):
-            await joined(sessions, "bob", str(number))
-        assert ("alice", "a") in sessions
+        sessions = sessions_of(sessions=20, key_sessions=5)
+        await joined(sessions, "alice", *range(5))
+        await joined(sessions, "", *range(40))
+        assert [("alice", "0") in sessions, ("", "38") in sessions, ("", "37") in sessions] == [True, True, False]
+        await joined(sessions, "bob", *range(6))
+        assert [("bob", "1") in sessions, ("bob", "0") in sessions] == [True, False]
+        await joined(sessions, "alice", 5)
+        assert [("alice", "1") in sessions, ("alice", "0") in sessions] == [True, False]
+
+    asyncio.run(run())
+
+
+def test_sessions_of_one_key_are_bounded() -> None:
+    async def run() -> None:
+        sessions = sessions_of(sessions=20, key_sessions=5)
+        for name in range(5):
+            sessions.join(("alice", str(name)), event_in(sessions))
+        with pytest.raises(QueueFull):
+            sessions.join(("alice", "5"), event_in(sessions))
+        sessions.join(("alice", "4"), event_in(sessions))
+        sessions.join(("bob", "5"), event_in(sessions))
 
     asyncio.run(run())
 
 
 def test_sessions_are_bounded_and_forgotten() -> None:
-    config = Config(gradio=GradioSettings(sessions=1, events=1))
-
-    async def nobody(question: object) -> tuple[()]:
-        return ()
-
     async def run() -> None:
-        sessions = Sessions(lambda: config, lambda: False, nobody)
-        first, second = (Event("system_hash", {}, NOBODY, "") for _ in range(2))
+        sessions = sessions_of(sessions=1, events=1)
+        first, second = event_in(sessions), event_in(sessions)
         sessions.join(("", "a"), first)
-        with pytest.raises(QueueFull):
-            sessions.check(("", "a"))
-        with pytest.raises(QueueFull):
-            sessions.check(("", "b"))
-
-        async def work(event: Event) -> str:
-            return "done"
-
+        for place in (("", "a"), ("", "b")):
+            with pytest.raises(QueueFull):
+                sessions.join(place, second)
         await first.run(work)
-        sessions.check(("", "b"))
-        assert ("", "a") not in sessions
         sessions.join(("", "b"), second)
+        assert ("", "a") not in sessions
+        await second.run(work)
         session = Session()
         session.add(second)
-        assert [session.left] == [False]
-        session.until = 0.0
-        assert [session.left] == [True]
-        await second.run(work)
         second.began -= 1  # its client knows it by now
         lost = session.sent("a", ())
         assert [message["msg"] for message in lost.messages][-1] == "process_completed"
+        assert lost.messages[-1]["output"]["data"] == ["done"]
         again = session.sent("a", ())
         assert again.messages == lost.messages
         assert session.sent("b", ()).messages == []
         assert session.sent("b", (again.name,)).messages == []
+
+    asyncio.run(run())
+
+
+def test_what_was_told_ends_soon_and_what_was_not_later() -> None:
+    async def run() -> None:
+        sessions, stream = sessions_of(), object()
+        told, untold = event_in(sessions), event_in(sessions)
+        sessions.join(("", "a"), told)
+        session = sessions.open(("", "a"), stream)
+        assert list(session.news())
+        sessions.join(("", "a"), untold)
+        sessions.close(("", "a"), stream)
+        session.end(late=True)
+        assert set(session.events) == {told.id, untold.id}
+        session.go_on(-1.0)
+        session.end(late=True)
+        assert set(session.events) == {untold.id}
+
+    asyncio.run(run())
+
+
+def test_a_stream_of_another_process_may_be_silent_but_not_left() -> None:
+    async def run() -> None:
+        sessions, place = sessions_of(), ("", "a")
+        event = event_in(sessions)
+        sessions.join(place, event)
+        event.began -= 1  # its client knows it by now
+        news = sessions.answer(Question("news", place, stream="b"))
+        assert isinstance(news, News)
+        assert news.messages
+        await asyncio.sleep(GRACE + 3 * SWEEP)
+        assert place in sessions
+        sessions.answer(Question("left", place, stream="a"))
+        await asyncio.sleep(GRACE + 3 * SWEEP)
+        assert place in sessions
+        sessions.answer(Question("left", place, stream="b"))
+        await asyncio.sleep(GRACE + 3 * SWEEP)
+        assert place not in sessions
+
+    asyncio.run(run())
+
+
+def test_a_stream_ends_only_when_no_process_has_events() -> None:
+    asked: list[str] = []
+
+    async def other(question: Question) -> list[Any]:
+        asked.append(question.what)
+        return [News()] if question.what == "news" else [int(asked.count("count") == 1)]
+
+    async def run() -> None:
+        sessions = Sessions(Config, Room(lambda: 1000), lambda: False, other)
+        found = [message["msg"] async for message in told(sessions, ("", "a"), 0.01, together=True)]
+        assert found == ["heartbeat", "close_stream"]
+        assert asked.count("count") == 2
 
     asyncio.run(run())
