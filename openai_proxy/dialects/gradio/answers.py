@@ -16,8 +16,8 @@ OWN = "text_context"
 
 
 class Answer(Struct, kw_only=True):
-    """An answer to a prompt, as far as it is there. `prompt` is what the model was asked last, `usages` are those of all
-    questions on the way, `ignored` are keys that had no effect.
+    """An answer to a prompt, as far as it is there. `prompt` is what the model was asked last, `usages` are those of
+    all questions on the way, `ignored` are keys that had no effect.
     """
 
     prompt: str = ""
