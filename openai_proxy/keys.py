@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from openai_proxy.auth import Caller
 from openai_proxy.config import Auth
-from openai_proxy.rewriting import rewrite
+from openai_proxy.rewriting import Book
 
 SCOPES = frozenset({"user", "admin"})
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
@@ -122,21 +122,20 @@ def new(name: str, scopes: str | Iterable[str] = "user") -> tuple[str, str]:
 
 def listed(path: Path) -> list[Key]:
     """The keys in a file. Raises KeyProblem with the number of the bad line, or OSError."""
-    return [_parse(path, number, line) for number, line in enumerate(_lines(path), 1) if _is_key(line)]
+    return BOOK.listed(path)
 
 
 def add(path: Path, line: str) -> None:
-    """Append a line made by `new`; the file is made, for its owner only, when it is not there. Raises OSError."""
-    rewrite(path, [*(_lines(path) if path.exists() else [HEADER]), line])
+    """Append a line made by `new`; the file is made, for its owner only, when it is not there.
+
+    Raises KeyProblem or OSError.
+    """
+    BOOK.add(path, line)
 
 
 def revoke(path: Path, name: str) -> int:
     """Remove every key of `name`; how many there were. Raises KeyProblem or OSError."""
-    lines = _lines(path)
-    gone = {number for number, line in enumerate(lines, 1) if _is_key(line) and _parse(path, number, line).name == name}
-    if gone:
-        rewrite(path, [line for number, line in enumerate(lines, 1) if number not in gone])
-    return len(gone)
+    return BOOK.remove(path, name)
 
 
 def digest_of(token: str) -> bytes:
@@ -144,25 +143,11 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8").splitlines(keepends=True)
-    except UnicodeDecodeError as error:
-        raise KeyProblem(f"{path} is not a key file: it is not UTF-8 text") from error
-
-
-def _is_key(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def _parse(path: Path, number: int, line: str) -> Key:
+def _parse(line: str) -> Key:
     fields = line.split()
     if len(fields) not in (3, 4) or not DIGEST(fields[2]):
-        raise KeyProblem(f"{path}, line {number}: expected a name, scopes and a SHA-256 in hex, and maybe a time")
-    try:
-        return _checked(fields[0], frozenset(fields[1].split(",")), bytes.fromhex(fields[2]), "".join(fields[3:]))
-    except KeyProblem as error:
-        raise KeyProblem(f"{path}, line {number}: {error}") from None
+        raise KeyProblem("expected a name, scopes and a SHA-256 in hex, and maybe a time")
+    return _checked(fields[0], frozenset(fields[1].split(",")), bytes.fromhex(fields[2]), "".join(fields[3:]))
 
 
 def _checked(name: str, scopes: frozenset[str], digest: bytes, created: str) -> Key:
@@ -189,3 +174,6 @@ def _from_entry(variable: str, number: int, entry: str) -> Key:
         return _checked(name, frozenset({"user", scope or "user"}), digest_of(token), "")
     except KeyProblem as error:
         raise KeyProblem(f"{variable}, key {number}: {error}") from None
+
+
+BOOK = Book(kind="a key file", header=HEADER, parse=_parse, problem=KeyProblem)

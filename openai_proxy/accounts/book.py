@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from openai_proxy.rewriting import rewrite
+from openai_proxy.rewriting import Book
 
 NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}").fullmatch
 SHORTEST, LONGEST = 8, 512
@@ -41,7 +41,7 @@ class Account(Struct, frozen=True):
 
 def listed(path: Path) -> list[Account]:
     """The accounts of a file. Raises AccountProblem with the number of the bad line, or OSError."""
-    return [_parse(path, number, line) for number, line in enumerate(_lines(path), 1) if _is_account(line)]
+    return BOOK.listed(path)
 
 
 def add(path: Path, name: str, password: str) -> bool:
@@ -51,10 +51,8 @@ def add(path: Path, name: str, password: str) -> bool:
     check_name(name)
     if not SHORTEST <= len(password) <= LONGEST or not password.isprintable():
         raise AccountProblem(f"a password is {SHORTEST} to {LONGEST} printable characters")
-    lines, known = _without(path, name) if path.exists() else ([HEADER], False)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    rewrite(path, [*lines, f"{name} {hashed(password)} {created}\n"])
-    return not known
+    return not BOOK.add(path, f"{name} {hashed(password)} {created}\n", instead=name)
 
 
 def check_name(name: str) -> None:
@@ -65,10 +63,7 @@ def check_name(name: str) -> None:
 
 def remove(path: Path, name: str) -> bool:
     """Remove an account; whether there was one. Raises AccountProblem or OSError."""
-    lines, known = _without(path, name)
-    if known:
-        rewrite(path, lines)
-    return known
+    return BOOK.remove(path, name) > 0
 
 
 def hashed(password: str) -> str:
@@ -93,28 +88,13 @@ def path_of(file: str) -> Path:
     return Path(os.path.expanduser(file))
 
 
-def _without(path: Path, name: str) -> tuple[list[str], bool]:
-    """The lines but for an account's, and whether it had one."""
-    lines = _lines(path)
-    of_name = [_is_account(line) and _parse(path, number, line).name == name for number, line in enumerate(lines, 1)]
-    return [line for line, gone in zip(lines, of_name, strict=True) if not gone], any(of_name)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text("utf-8").splitlines(keepends=True)
-    except UnicodeDecodeError as error:
-        raise AccountProblem(f"{path} is not a file of accounts: it is not UTF-8 text") from error
-
-
-def _is_account(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def _parse(path: Path, number: int, line: str) -> Account:
+def _parse(line: str) -> Account:
     fields = line.split()
     if len(fields) not in (2, 3) or not NAME(fields[0]):
-        raise AccountProblem(f"{path}, line {number}: expected a name, an argon2 hash and maybe a time")
+        raise AccountProblem("expected a name, an argon2 hash and maybe a time")
     if not HASH(fields[1]):
-        raise AccountProblem(f"{path}, line {number}: this is no argon2 hash")
+        raise AccountProblem("this is no argon2 hash")
     return Account(*fields)
+
+
+BOOK = Book(kind="a file of accounts", header=HEADER, parse=_parse, problem=AccountProblem)

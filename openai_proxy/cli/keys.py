@@ -6,14 +6,12 @@ import argparse
 import pathlib
 import sys
 from collections.abc import Mapping
-
-import platformdirs
+from typing import Any
 
 from openai_proxy import configure, keys
-from openai_proxy.cli.ending import MISUSED, Ending
-from openai_proxy.cli.kept import told
-from openai_proxy.cli.table import print_json, print_table
-from openai_proxy.rewriting import exposed
+from openai_proxy.cli.ending import Ending
+from openai_proxy.cli.kept import Kept
+from openai_proxy.cli.table import print_json
 
 DESCRIPTION = """\
 Make, list and revoke API keys. The key file holds digests, never keys.
@@ -25,8 +23,15 @@ Make, list and revoke API keys. The key file holds digests, never keys.
 
 A running server takes a changed file on SIGHUP, or by itself when it was started with --watch.
 """
-WHERE = "key file (default: the configured auth.key_file, or the file `keys` in your configuration folder)"
-FILE = "key file", "keys new NAME", keys.KeyProblem
+FILE = Kept(
+    kind="key file",
+    name="keys",
+    flag="--key-file",
+    setting="auth.key_file",
+    configured=configure.key_file,
+    maker="keys new NAME",
+    problem=keys.KeyProblem,
+)
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -38,29 +43,18 @@ def describe(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="list names, scopes and times, not keys")
     revoke = actions.add_parser("revoke", help="remove every key of a name")
     revoke.add_argument("name", metavar="NAME")
-    for action in (new, listing, revoke):
-        action.add_argument("--key-file", type=pathlib.Path, metavar="FILE", help=WHERE)
-        action.add_argument("--config", type=pathlib.Path, metavar="FILE", help="configuration that names the key file")
-        action.add_argument("--json", action="store_true", help="print JSON")
+    FILE.describe(new, listing, revoke)
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     actions = {"new": new, "list": listing, "revoke": revoke}
-    try:
-        file = args.key_file or configure.key_file(args.config, environ) or default_file()
-    except configure.ConfigError as error:
-        raise Ending(str(error), MISUSED) from error
-    actions[args.action](args, file)
+    actions[args.action](args, FILE.file(args, environ))
     return 0
-
-
-def default_file() -> pathlib.Path:
-    return platformdirs.user_config_path("openai-proxy") / "keys"
 
 
 def new(args: argparse.Namespace, file: pathlib.Path) -> None:
     scopes = f"{args.scope},user" if args.scope != "user" else "user"
-    with told(file, *FILE):
+    with FILE.told(file):
         token, line = keys.new(args.name, scopes)
         keys.add(file, line)
     if args.json:
@@ -72,18 +66,15 @@ def new(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 
 def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file, *FILE):
-        known, open_to_others = keys.listed(file), exposed(file)
-    if args.json:
-        print_json([{"name": key.name, "scopes": sorted(key.scopes), "created": key.created} for key in known])
-        return
-    print_table([(key.name, ",".join(sorted(key.scopes)), key.created) for key in known])
-    if open_to_others:
-        print(f"others can read {file}: chmod 600 {file}", file=sys.stderr)
+    def rows() -> list[dict[str, Any]]:
+        known = keys.listed(file)
+        return [{"name": key.name, "scopes": sorted(key.scopes), "created": key.created} for key in known]
+
+    FILE.show(args, file, rows)
 
 
 def revoke(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file, *FILE):
+    with FILE.told(file):
         count = keys.revoke(file, args.name)
     if not count:
         raise Ending(f"{file} has no key of {args.name!r}; `openai-proxy keys list` lists the names")

@@ -8,14 +8,11 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
-import platformdirs
-
 from openai_proxy import configure
 from openai_proxy.accounts import book
-from openai_proxy.cli.ending import MISUSED, Ending
-from openai_proxy.cli.kept import told
-from openai_proxy.cli.table import print_json, print_table
-from openai_proxy.rewriting import exposed
+from openai_proxy.cli.ending import Ending
+from openai_proxy.cli.kept import Kept
+from openai_proxy.cli.table import print_json
 
 DESCRIPTION = """\
 Add, list and remove accounts: names with passwords, which h2oGPT's clients send. The file holds argon2 hashes.
@@ -27,8 +24,15 @@ Add, list and remove accounts: names with passwords, which h2oGPT's clients send
 
 A running server takes a changed file at once.
 """
-WHERE = "accounts file (default: the configured accounts.file, or the file `accounts` in your configuration folder)"
-FILE = "accounts file", "users add NAME", book.AccountProblem
+FILE = Kept(
+    kind="accounts file",
+    name="accounts",
+    flag="--file",
+    setting="accounts.file",
+    configured=configure.accounts_file,
+    maker="users add NAME",
+    problem=book.AccountProblem,
+)
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -39,24 +43,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="list names and times, not hashes")
     remove = actions.add_parser("remove", help="remove an account")
     remove.add_argument("name", metavar="NAME")
-    for action in (add, listing, remove):
-        action.add_argument("--file", type=pathlib.Path, metavar="FILE", help=WHERE)
-        action.add_argument("--config", type=pathlib.Path, metavar="FILE", help="configuration that names the file")
-        action.add_argument("--json", action="store_true", help="print JSON")
+    FILE.describe(add, listing, remove)
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     actions = {"add": add, "list": listing, "remove": remove}
-    try:
-        file = args.file or configure.accounts_file(args.config, environ) or default_file()
-    except configure.ConfigError as error:
-        raise Ending(str(error), MISUSED) from error
-    actions[args.action](args, file)
+    actions[args.action](args, FILE.file(args, environ))
     return 0
-
-
-def default_file() -> pathlib.Path:
-    return platformdirs.user_config_path("openai-proxy") / "accounts"
 
 
 def password() -> str:
@@ -70,7 +63,7 @@ def password() -> str:
 
 
 def add(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file, *FILE):
+    with FILE.told(file):
         book.check_name(args.name)
         new = book.add(file, args.name, password())
     if args.json:
@@ -81,18 +74,11 @@ def add(args: argparse.Namespace, file: pathlib.Path) -> None:
 
 
 def listing(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file, *FILE):
-        known, open_to_others = book.listed(file), exposed(file)
-    if args.json:
-        print_json([{"name": account.name, "created": account.created} for account in known])
-        return
-    print_table([(account.name, account.created) for account in known])
-    if open_to_others:
-        print(f"others can read {file}: chmod 600 {file}", file=sys.stderr)
+    FILE.show(args, file, lambda: [{"name": each.name, "created": each.created} for each in book.listed(file)])
 
 
 def remove(args: argparse.Namespace, file: pathlib.Path) -> None:
-    with told(file, *FILE):
+    with FILE.told(file):
         known = book.remove(file, args.name)
     if not known:
         raise Ending(f"{file} has no account {args.name!r}; `openai-proxy users list` lists them")
