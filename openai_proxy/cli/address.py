@@ -1,14 +1,21 @@
-"""Which server a client command talks to and with which key: flags, then the environment, then the default."""
+"""Which server a client command talks to, and as whom: flags, then the environment, then the default."""
 
 from __future__ import annotations
 
 import argparse
+import base64
 import urllib.parse
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from openai_proxy.cli.ending import MISUSED, Ending
 from openai_proxy.cli.plain import one_line
 
+# Headers that say who asks; none where nobody has to.
+Who: TypeAlias = Mapping[str, str]
+
+# Where a key goes beside an account.
+KEY = "X-API-Key"
 DEFAULT = "http://127.0.0.1:8000/v1"
 
 
@@ -21,6 +28,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="OPENAI_API_KEY",
         help="environment variable that holds the API key (default: OPENAI_API_KEY)",
+    )
+    parser.add_argument(
+        "--user-env",
+        metavar="NAME",
+        default="OPENAI_PROXY_USER",
+        help="environment variable that holds an account, as name:password (default: OPENAI_PROXY_USER)",
     )
 
 
@@ -47,6 +60,17 @@ def is_visible(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
+def who_asks(args: argparse.Namespace, environ: Mapping[str, str]) -> Who:
+    """The key and the account, as far as they are set. Ends the command when they are none."""
+    key, user = api_key(args, environ), environ.get(args.user_env, "")
+    if not user:
+        return {"Authorization": f"Bearer {key}"} if key else {}
+    if ":" not in user:
+        raise Ending(f"the account in {args.user_env} is not written as name:password", MISUSED)
+    basic = base64.b64encode(user.encode("utf-8", "surrogateescape")).decode()
+    return {"Authorization": f"Basic {basic}"} | ({KEY: key} if key else {})
+
+
 def api_key(args: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
     """The API key, if one is set. Ends the command when it is none."""
     key = environ.get(args.api_key_env, "").strip()
@@ -60,8 +84,12 @@ def refused(url: str) -> Ending:
     return Ending(f"nothing answers at {url}; start a server with `openai-proxy serve`, or name one with --base-url")
 
 
-def unauthorized(args: argparse.Namespace, url: str, key: str | None) -> Ending:
-    """The ending when the server does not take the key."""
-    if key is None:
-        return Ending(f"{url} asks for an API key: put it into the variable {args.api_key_env}")
-    return Ending(f"{url} does not accept the API key in {args.api_key_env}")
+def unauthorized(args: argparse.Namespace, url: str, who: Who, code: str | None) -> Ending:
+    """The ending when the server does not take the key or the account; `code` is that of its error."""
+    if code == "missing_user":
+        return Ending(f"{url} asks for an account: put name:password into the variable {args.user_env}")
+    if code == "invalid_user":
+        return Ending(f"{url} does not accept the account in {args.user_env}")
+    if KEY in who or who.get("Authorization", "").startswith("Bearer "):
+        return Ending(f"{url} does not accept the API key in {args.api_key_env}")
+    return Ending(f"{url} asks for an API key: put it into the variable {args.api_key_env}")

@@ -19,23 +19,25 @@ LARGEST = 16_000_000
 
 
 class Refused(Ending):
-    """The server answered with an error; `status` says which."""
+    """The server answered with an error; `status` says which, and so does `why`, the code of the error."""
 
     def __init__(self, url: str, status: int, body: bytes) -> None:
         self.status = status
-        super().__init__(f"{url} answered {status}: {one_line(message(body))}")
+        self.why = told(body, "code")
+        message = told(body, "message") or body.decode(errors="replace")
+        super().__init__(f"{url} answered {status}: {one_line(message)}")
 
 
 class BrokenOff(Ending):
     """The connection was lost in the middle of an answer."""
 
 
-def message(body: bytes) -> str:
-    """The text of an error body in OpenAI's shape, or the body itself."""
+def told(body: bytes, field: str) -> str | None:
+    """What an error body in OpenAI's shape has there."""
     try:
-        return str(msgspec.json.decode(body)["error"]["message"])
+        return str(msgspec.json.decode(body)["error"][field])
     except (msgspec.DecodeError, KeyError, TypeError):
-        return body.decode(errors="replace")
+        return None
 
 
 class Event(NamedTuple):
@@ -48,7 +50,7 @@ class Event(NamedTuple):
 
 @contextmanager
 def opened(
-    url: str, key: str | None, timeout: float | None = 10, method: str = "GET", last: str = ""
+    url: str, who: address.Who, timeout: float | None = 10, method: str = "GET", last: str = ""
 ) -> Iterator[http.client.HTTPResponse]:
     """The answer to a question without a body, its own unread; `last` is the id of the last event that one has.
 
@@ -57,7 +59,7 @@ def opened(
     parts = urllib.parse.urlsplit(url)
     https = parts.scheme == "https"
     kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-    headers = {"accept": "*/*"} | ({"authorization": f"Bearer {key}"} if key else {})
+    headers = {"accept": "*/*", **who}
     headers |= {"last-event-id": last} if last else {}
     failure = Ending
     with closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
@@ -75,15 +77,15 @@ def opened(
             raise failure(f"{url} cannot be read: {reason}") from error
 
 
-def json(url: str, key: str | None) -> Any:
+def json(url: str, who: address.Who) -> Any:
     """The JSON that GET `url` answers."""
-    with opened(url, key) as answer:
+    with opened(url, who) as answer:
         return _decoded(answer, url)
 
 
-def post(url: str, key: str | None) -> tuple[int, Any]:
+def post(url: str, who: address.Who) -> tuple[int, Any]:
     """The status and the JSON that POST `url` answers; it may take as long as the server lets it."""
-    with opened(url, key, timeout=None, method="POST") as answer:
+    with opened(url, who, timeout=None, method="POST") as answer:
         return answer.status, _decoded(answer, url)
 
 
@@ -94,9 +96,9 @@ def _decoded(answer: http.client.HTTPResponse, url: str) -> Any:
         raise Ending(f"{url} answered something else than JSON") from error
 
 
-def events(url: str, key: str | None, last: str = "") -> Iterator[Event]:
+def events(url: str, who: address.Who, last: str = "") -> Iterator[Event]:
     """Each server-sent event of GET `url`, from the one after the id `last`, until the server ends the stream."""
-    with opened(url, key, timeout=120, last=last) as answer:
+    with opened(url, who, timeout=120, last=last) as answer:
         name, id, data = "message", "", []
         while line := answer.readline(LARGEST):
             field, _, value = line.rstrip(b"\r\n").partition(b":")

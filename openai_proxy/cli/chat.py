@@ -54,11 +54,11 @@ def number(text: str) -> float:
 
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    url, key = address.base_url(args, environ), address.api_key(args, environ)
+    url, who = address.base_url(args, environ), address.who_asks(args, environ)
     question = read_question(args)
     from openai_proxy.cli import exchange  # the SDK takes most of a second to import: only for what can be asked
 
-    return exchange.run(args, environ, url, key, question)
+    return exchange.run(args, environ, url, who, question)
 
 
 def read_question(args: argparse.Namespace) -> str | None:

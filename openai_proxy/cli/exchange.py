@@ -21,11 +21,11 @@ SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
 TIMEOUT = 600.0
 
 
-def run(args: argparse.Namespace, environ: Mapping[str, str], url: str, key: str | None, question: str | None) -> int:
+def run(args: argparse.Namespace, environ: Mapping[str, str], url: str, who: address.Who, question: str | None) -> int:
     """Ask `question`, or whatever the user types when it is None; the exit code."""
     sampling = {name: value for name in SAMPLING if (value := getattr(args, name)) is not None}
     with asyncio.Runner() as runner:
-        client = runner.run(connect(url, key))
+        client = runner.run(connect(url, who))
         conversation = Conversation(client, args.model or "", sampling, args.system, args.stats or args.json)
         try:
             conversation.model = args.model or runner.run(first_model(conversation, url))
@@ -35,16 +35,16 @@ def run(args: argparse.Namespace, environ: Mapping[str, str], url: str, key: str
                 return session.talk(runner, conversation, lambda: display(args), environ, url, stats=args.stats)
             return ask_once(runner, conversation, question, args)
         except openai.AuthenticationError as error:
-            raise address.unauthorized(args, url, key) from error
+            raise address.unauthorized(args, url, who, error.code) from error
         except openai.APIError as error:
             raise explain(error, url, conversation.model) from error
         finally:
             runner.run(client.close())
 
 
-async def connect(url: str, key: str | None) -> openai.AsyncOpenAI:
+async def connect(url: str, who: address.Who) -> openai.AsyncOpenAI:
     """The SDK's client, made in the loop that will use it; it wants a key even where the server wants none."""
-    return openai.AsyncOpenAI(base_url=url, api_key=key or "none", timeout=TIMEOUT)
+    return openai.AsyncOpenAI(base_url=url, api_key="none", default_headers=who, timeout=TIMEOUT)
 
 
 async def first_model(conversation: Conversation, url: str) -> str:

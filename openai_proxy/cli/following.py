@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from openai_proxy.cli import ask
+from openai_proxy.cli import address, ask
 from openai_proxy.cli.ending import Ending
 from openai_proxy.cli.job import Job, job_of
 from openai_proxy.cli.plain import one_line
@@ -29,21 +29,21 @@ class Shown(Protocol):
     def again(self) -> None: ...
 
 
-def follow(url: str, key: str | None, args: argparse.Namespace) -> int:
+def follow(url: str, who: address.Who, args: argparse.Namespace) -> int:
     """0 when it succeeded; otherwise says why not. A stream that breaks off is asked for again where it ended."""
     with painter(args) as shown:
-        job = followed(f"{url}/{urllib.parse.quote(args.id, safe='')}/events", key, shown, as_json=args.json)
+        job = followed(f"{url}/{urllib.parse.quote(args.id, safe='')}/events", who, shown, as_json=args.json)
     if job.state == "succeeded":
         return 0
     why = "" if job.failure is None else f": {one_line(job.failure.code)}: {one_line(job.failure.message)}"
     raise Ending(f"the job was canceled{why}" if job.state == "canceled" else f"the job failed{why}")
 
 
-def followed(url: str, key: str | None, shown: Shown, *, as_json: bool) -> Job:
+def followed(url: str, who: address.Who, shown: Shown, *, as_json: bool) -> Job:
     """The job when it has ended."""
     last = ""
     while True:
-        for event in unbroken(url, key, last):
+        for event in unbroken(url, who, last):
             data = decoded(event)
             if as_json:
                 print(msgspec.json.encode({"event": event.name, "data": data}).decode(), flush=True)
@@ -60,10 +60,10 @@ def followed(url: str, key: str | None, shown: Shown, *, as_json: bool) -> Job:
         time.sleep(PAUSE)
 
 
-def unbroken(url: str, key: str | None, last: str) -> Iterator[ask.Event]:
+def unbroken(url: str, who: address.Who, last: str) -> Iterator[ask.Event]:
     """Events until the stream ends, however it does."""
     with contextlib.suppress(ask.BrokenOff):
-        yield from ask.events(url, key, last)
+        yield from ask.events(url, who, last)
 
 
 def run_of(id: str) -> str:

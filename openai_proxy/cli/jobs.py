@@ -56,12 +56,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     actions = {"list": listed, "show": show, "follow": following.follow, "cancel": cancel, "retry": retry}
     check_arguments(args)
-    url, key = address.base_url(args, environ), address.api_key(args, environ)
+    url, who = address.base_url(args, environ), address.who_asks(args, environ)
     try:
-        return actions[args.action](f"{url.removesuffix('/v1')}/admin/jobs", key, args)
+        return actions[args.action](f"{url.removesuffix('/v1')}/admin/jobs", who, args)
     except ask.Refused as refused:
         if refused.status == 401:
-            raise address.unauthorized(args, url, key) from refused
+            raise address.unauthorized(args, url, who, refused.why) from refused
         if refused.status == 403:
             raise Ending(f"{refused} Make one with `openai-proxy keys new NAME --scope admin`.") from refused
         raise
@@ -82,10 +82,10 @@ def check_arguments(args: argparse.Namespace) -> None:
 # Many jobs
 
 
-def listed(url: str, key: str | None, args: argparse.Namespace) -> int:
+def listed(url: str, who: address.Who, args: argparse.Namespace) -> int:
     if args.watch:
-        watch(url, key, args)
-    answer = pages(url, key, args)
+        watch(url, who, args)
+    answer = pages(url, who, args)
     if args.json:
         print_json(answer)
         return 0
@@ -94,13 +94,13 @@ def listed(url: str, key: str | None, args: argparse.Namespace) -> int:
     return 0
 
 
-def pages(url: str, key: str | None, args: argparse.Namespace) -> Any:
+def pages(url: str, who: address.Who, args: argparse.Namespace) -> Any:
     """As many pages as it takes, as one; its `next` is where more would follow."""
     found: list[Any] = []
     before: Any = None
     while True:
         limit = min(PAGE, args.limit - len(found))
-        page = ask.json(f"{url}?{query(args, limit, before)}", key)
+        page = ask.json(f"{url}?{query(args, limit, before)}", who)
         jobs_of(page)
         found += page["jobs"]
         before = page.get("next")
@@ -113,18 +113,18 @@ def query(args: argparse.Namespace, limit: int, before: Any = None) -> str:
     return urllib.parse.urlencode({k: v for k, v in {**given, "limit": limit, "before": before}.items() if v})
 
 
-def watch(url: str, key: str | None, args: argparse.Namespace) -> None:
+def watch(url: str, who: address.Who, args: argparse.Namespace) -> None:
     """A table that changes at a terminal, a line for each change elsewhere; until somebody ends it."""
     if sys.stdout.isatty() and not args.json:
         from openai_proxy.cli.job_screen import Table
 
         with Table() as table:
             while True:
-                table.show(jobs_of(pages(url, key, args)))
+                table.show(jobs_of(pages(url, who, args)))
                 time.sleep(EVERY)
     told: dict[str, str] = {}
     while True:
-        jobs = jobs_of(pages(url, key, args))
+        jobs = jobs_of(pages(url, who, args))
         for job in reversed(jobs):
             if told.get(job.id) != job.state:
                 print(msgspec.json.encode(job).decode() if args.json else one_line(job.text_line), flush=True)
@@ -135,8 +135,8 @@ def watch(url: str, key: str | None, args: argparse.Namespace) -> None:
 # One job
 
 
-def show(url: str, key: str | None, args: argparse.Namespace) -> int:
-    answer = ask.json(f"{url}/{urllib.parse.quote(args.id, safe='')}", key)
+def show(url: str, who: address.Who, args: argparse.Namespace) -> int:
+    answer = ask.json(f"{url}/{urllib.parse.quote(args.id, safe='')}", who)
     if args.json:
         print_json(answer)
         return 0
@@ -147,25 +147,25 @@ def show(url: str, key: str | None, args: argparse.Namespace) -> int:
     return 0
 
 
-def cancel(url: str, key: str | None, args: argparse.Namespace) -> int:
+def cancel(url: str, who: address.Who, args: argparse.Namespace) -> int:
     """Order it, and look until whoever works on the job has stopped."""
-    job = order(url, key, args)
+    job = order(url, who, args)
     while not job.ended:
         time.sleep(EVERY / 4)
-        job = job_of(ask.json(f"{url}/{urllib.parse.quote(args.id, safe='')}", key))
+        job = job_of(ask.json(f"{url}/{urllib.parse.quote(args.id, safe='')}", who))
     tell(job, args)
     if job.state != "canceled":
         raise Ending(f"the job had ended before: it has {job.state}")
     return 0
 
 
-def retry(url: str, key: str | None, args: argparse.Namespace) -> int:
-    tell(order(url, key, args), args)
+def retry(url: str, who: address.Who, args: argparse.Namespace) -> int:
+    tell(order(url, who, args), args)
     return 0
 
 
-def order(url: str, key: str | None, args: argparse.Namespace) -> Job:
-    _, answer = ask.post(f"{url}/{urllib.parse.quote(args.id, safe='')}/{args.action}", key)
+def order(url: str, who: address.Who, args: argparse.Namespace) -> Job:
+    _, answer = ask.post(f"{url}/{urllib.parse.quote(args.id, safe='')}/{args.action}", who)
     return job_of(answer)
 
 

@@ -84,21 +84,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     check_arguments(args)
-    url, key = address.base_url(args, environ), address.api_key(args, environ)
+    url, who = address.base_url(args, environ), address.who_asks(args, environ)
     try:
         if args.order == "upstreams":
-            upstreams.show(url, key, args)
+            upstreams.show(url, who, args)
         elif args.order in STEERING:
-            upstreams.steer(url, key, args)
+            upstreams.steer(url, who, args)
         elif args.order:
-            order(url, key, args)
+            order(url, who, args)
         elif args.watch:
-            follow(url, key, args.json)
+            follow(url, who, args.json)
         else:
-            show(ask.json(f"{url}/models", key), args.json)
+            show(ask.json(f"{url}/models", who), args.json)
     except ask.Refused as refused:
         if refused.status == 401:
-            raise address.unauthorized(args, url, key) from refused
+            raise address.unauthorized(args, url, who, refused.why) from refused
         raise
     return 0
 
@@ -127,12 +127,12 @@ def show(answer: Any, as_json: bool) -> None:
     print_table(rows)
 
 
-def order(url: str, key: str | None, args: argparse.Namespace) -> None:
+def order(url: str, who: address.Who, args: argparse.Namespace) -> None:
     """Give an order, again and again until the server says that it is carried out: orders can be repeated."""
     path = f"/admin/models/{urllib.parse.quote(args.name)}/{args.order}"
     told = ""
     while True:
-        status, answer = ask.post(url.removesuffix("/v1") + path, key)
+        status, answer = ask.post(url.removesuffix("/v1") + path, who)
         try:
             changed = msgspec.convert(answer, Changed)
         except msgspec.ValidationError as error:
@@ -149,10 +149,10 @@ def is_alias(model: Listed) -> bool:
     return model.root is not None and model.root != model.id
 
 
-def follow(url: str, key: str | None, as_json: bool) -> None:
+def follow(url: str, who: address.Who, as_json: bool) -> None:
     """Print the state of each model now and at each change."""
     root = url.removesuffix("/v1")
-    for name, data, _ in ask.events(f"{root}/events", key):
+    for name, data, _ in ask.events(f"{root}/events", who):
         if name != "model":
             continue
         try:

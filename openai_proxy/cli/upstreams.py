@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from openai_proxy.cli import ask
+from openai_proxy.cli import address, ask
 from openai_proxy.cli.ending import Ending
 from openai_proxy.cli.plain import one_line
 from openai_proxy.cli.table import print_json, print_table
@@ -58,12 +58,12 @@ class Models(Struct):
     models: list[Model]
 
 
-def show(url: str, key: str | None, args: argparse.Namespace) -> None:
+def show(url: str, who: address.Who, args: argparse.Namespace) -> None:
     """Print the upstreams of one model or of all; with --watch a line for each, and again when its state changes."""
     if args.watch:
-        follow(url, key, args)
+        follow(url, who, args)
         return
-    answer = listed(url, key, args.name)
+    answer = listed(url, who, args.name)
     if args.json:
         print_json(answer)
         return
@@ -71,10 +71,10 @@ def show(url: str, key: str | None, args: argparse.Namespace) -> None:
     print_table([HEAD, *rows] if rows and sys.stdout.isatty() else rows)
 
 
-def follow(url: str, key: str | None, args: argparse.Namespace) -> None:
+def follow(url: str, who: address.Who, args: argparse.Namespace) -> None:
     told: dict[tuple[str, str], str] = {}
     while True:
-        for model in models(listed(url, key, args.name)):
+        for model in models(listed(url, who, args.name)):
             for upstream in model.upstreams:
                 if told.get((model.id, upstream.name)) != upstream.state:
                     told[model.id, upstream.name] = upstream.state
@@ -89,12 +89,12 @@ def tell(upstream: Upstream, as_json: bool, model: str) -> None:
         print(one_line(f"{model}  {upstream.text}"), flush=True)
 
 
-def listed(url: str, key: str | None, name: str | None) -> Any:
+def listed(url: str, who: address.Who, name: str | None) -> Any:
     """What the server tells of the upstreams of one model, or of all."""
     root = url.removesuffix("/v1")
     if name is None:
-        return ask.json(f"{root}/admin/upstreams", key)
-    return {"models": [ask.json(f"{root}/admin/models/{urllib.parse.quote(name)}/upstreams", key)]}
+        return ask.json(f"{root}/admin/upstreams", who)
+    return {"models": [ask.json(f"{root}/admin/models/{urllib.parse.quote(name)}/upstreams", who)]}
 
 
 def models(answer: Any) -> list[Model]:
@@ -104,34 +104,34 @@ def models(answer: Any) -> list[Model]:
         raise Ending("the server answered something else than the upstreams of models") from error
 
 
-def steer(url: str, key: str | None, args: argparse.Namespace) -> None:
+def steer(url: str, who: address.Who, args: argparse.Namespace) -> None:
     """Drain or undrain one, and wait until nothing runs at one that is drained; the order holds without the wait."""
-    state = order(url, key, args)
+    state = order(url, who, args)
     told = ""
     while state.state == DRAINING:
         if state.text != told:
             told = state.text
             print(one_line(told), file=sys.stderr)
         time.sleep(EVERY)
-        state = look(url, key, args)
+        state = look(url, who, args)
         if state.state not in (DRAINING, DRAINED):
             raise Ending(f"somebody else gave {one_line(state.name)} work again: it is {state.state}")
     print(msgspec.json.encode(state).decode() if args.json else one_line(state.text))
 
 
-def order(url: str, key: str | None, args: argparse.Namespace) -> Upstream:
+def order(url: str, who: address.Who, args: argparse.Namespace) -> Upstream:
     name, upstream = urllib.parse.quote(args.name), urllib.parse.quote(args.upstream)
     path = f"/admin/models/{name}/upstreams/{upstream}/{args.order}"
-    _, answer = ask.post(url.removesuffix("/v1") + path, key)
+    _, answer = ask.post(url.removesuffix("/v1") + path, who)
     try:
         return msgspec.convert(answer, Upstream)
     except msgspec.ValidationError as error:
         raise Ending("the server answered something else than the state of an upstream") from error
 
 
-def look(url: str, key: str | None, args: argparse.Namespace) -> Upstream:
+def look(url: str, who: address.Who, args: argparse.Namespace) -> Upstream:
     """The upstream that an order named, as it is now."""
-    [model] = models(listed(url, key, args.name))
+    [model] = models(listed(url, who, args.name))
     for upstream in model.upstreams:
         if upstream.name == args.upstream:
             return upstream

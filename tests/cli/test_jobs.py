@@ -136,7 +136,7 @@ def test_an_answer_without_its_end_is_no_answer() -> None:
         thread = threading.Thread(target=cut)
         thread.start()
         with pytest.raises(ask.BrokenOff, match="cannot be read"):
-            ask.json(f"http://127.0.0.1:{listener.getsockname()[1]}/", None)
+            ask.json(f"http://127.0.0.1:{listener.getsockname()[1]}/", {})
         thread.join()
 
 

@@ -122,11 +122,11 @@ def odd() -> Iterator[str]:
 
 def test_answers_of_another_kind_of_server_are_one_line(odd: str) -> None:
     with pytest.raises(Ending, match="answered something else than JSON"):
-        ask.json(f"{odd}/v1/models", None)
+        ask.json(f"{odd}/v1/models", {})
     with pytest.raises(ask.Refused, match=r"/broken answered 500: <html>\[31mno</html>"):
-        ask.json(f"{odd}/broken", None)
+        ask.json(f"{odd}/broken", {})
     with pytest.raises(Ending, match="cannot be read"):
-        ask.json(odd.replace("http:", "https:"), None)
+        ask.json(odd.replace("http:", "https:"), {})
 
 
 @pytest.mark.parametrize("text", ["http://[", "https://x:99999", "x", "file:///x", "https://x/"])

@@ -108,6 +108,23 @@ def test_what_has_no_body_is_asked_with_basic(server: Running) -> None:
         client.files.delete(made.id)
 
 
+def test_the_chat_of_this_house(server: Running) -> None:
+    def says(*, user: str = "", key: str = KEY) -> Any:
+        more = ("--base-url", server.base_url, "--model", "echo", "one two")
+        return here("chat", *more, OPENAI_API_KEY=key, OPENAI_PROXY_USER=user)
+
+    assert says(user=ALICE).stdout == "one two\n"
+    assert "asks for an account: put name:password into the variable OPENAI_PROXY_USER" in says().stderr
+    wrong = says(user="alice:wrong")
+    assert "does not accept the account in OPENAI_PROXY_USER" in wrong.stderr
+    assert "wrong" not in wrong.stderr
+    assert "asks for an API key" in says(user=ALICE, key="").stderr
+    assert "does not accept the API key" in says(user=ALICE, key="sk-wrong").stderr
+    assert (says(user="alice").returncode, "name:password" in says(user="alice").stderr) == (2, True)
+    listed = here("models", "--base-url", server.base_url, OPENAI_API_KEY=KEY, OPENAI_PROXY_USER=ALICE)
+    assert listed.returncode == 0, listed.stderr
+
+
 def test_two_users_of_one_key_do_not_see_each_others_jobs(server: Running) -> None:
     alice, bob = ({"Authorization": basic(user), "X-API-KEY": KEY} for user in (ALICE, BOB))
     body = {"version": "echo", "input": {"prompt": "mine"}}
