@@ -6,6 +6,8 @@ openai_server/server.py.
 
 from __future__ import annotations
 
+import re
+
 # Another name for a field of ours.
 RENAMED = {
     "max_new_tokens": "max_tokens",
@@ -26,22 +28,21 @@ INSTRUCTION = frozenset({"instruction", "instruction_nochat", "iinput", "iinput_
 # Whoever calls `read` has used them, or has no use for them.
 PASSED_OVER = frozenset({"h2ogpt_key", "user", "stream_output", "visible_models"})
 HONOURED = RENAMED.keys() | PASSAGES | MESSAGES | INSTRUCTION | PASSED_OVER | {"do_sample", "guided_json", "use_agent"}
-# Known, and of no effect on any answer of this server.
+# Of no effect here, but known: who sends one is an h2oGPT client. So is who sends one that begins like that: options of
+# documents and of agents.
+BEGINNINGS = ("document_", "docs_", "hyde_", "agent_", "autogen_")
 IGNORED = frozenset(
     # Of prompts and templates
-    {"prompt_type", "prompt_dict", "chat_template", "context", "chat", "add_chat_history_to_context"}
-    | {"allow_chat_system_prompt", "user_prompt_for_fake_system_prompt", "max_input_tokens", "max_total_input_tokens"}
+    {"prompt_type", "prompt_dict", "context", "chat", "add_chat_history_to_context", "allow_chat_system_prompt"}
+    | {"user_prompt_for_fake_system_prompt", "max_input_tokens", "max_total_input_tokens"}
     # Of sampling
     | {"penalty_alpha", "num_beams", "early_stopping", "num_return_sequences", "enable_caching", "attention_sinks"}
     | {"guided_whitespace_pattern"}
     # Of documents
-    | {"langchain_agents", "chunk", "chunk_size", "document_subset", "document_choice", "document_source_substrings"}
-    | {"document_source_substrings_op", "document_content_substrings", "document_content_substrings_op"}
-    | {"docs_ordering_type", "min_max_new_tokens", "docs_token_handling", "docs_joiner", "hyde_level"}
-    | {"hyde_template", "hyde_show_only_final", "hyde_llm_prompt", "doc_json_mode", "metadata_in_context"}
+    | {"langchain_agents", "chunk", "chunk_size", "min_max_new_tokens", "doc_json_mode", "metadata_in_context"}
     | {"all_docs_start_prompt", "all_docs_finish_prompt", "add_search_to_context", "keep_sources_in_context"}
     | {"append_sources_to_answer", "append_sources_to_chat", "show_accordions", "top_k_docs_max_show"}
-    | {"show_link_in_sources", "pre_prompt_extraction", "langchain_only_model", "load_awq", "max_quality"}
+    | {"show_link_in_sources", "pre_prompt_extraction", "langchain_only_model", "load_awq", "max_quality", "loaders"}
     | {"image_audio_loaders", "pdf_loaders", "url_loaders", "jq_schema", "extract_frames", "llava_prompt"}
     # Of JSON
     | {"json_object_prompt", "json_object_prompt_simpler", "json_code_prompt", "json_code_prompt_if_no_schema"}
@@ -52,20 +53,17 @@ IGNORED = frozenset(
     | {"image_num_inference_steps", "image_control", "images_num_max", "image_resolution", "image_format"}
     | {"rotate_align_resize_image", "video_frame_period", "video_file", "image_batch_image_prompt"}
     | {"image_batch_final_prompt", "image_batch_stream", "chatbot_role", "speaker", "tts_language", "tts_speed"}
-    # Of agents
-    | {"agent_type", "agent_accuracy", "agent_action", "agent_chat_history", "agent_files", "agent_work_dir"}
-    | {"agent_max_stream_length", "agent_max_memory_usage", "agent_max_bufsize", "agent_timeout", "agent_max_turns"}
-    | {"agent_max_confidence_level", "agent_num_executable_code_blocks_limit", "agent_system_site_packages"}
-    | {"agent_main_model", "agent_code_writer_system_message", "agent_code_restrictions_level", "agent_stream_files"}
-    | {"agent_verbose", "agent_venv_dir", "agent_original_files", "agent_tools_usage_hard_limits"}
-    | {"agent_tools_usage_soft_limits", "agent_extra_tools", "agent_context_mode", "agent_auto_compress"}
-    | {"autogen_stop_docker_executor", "autogen_run_code_in_docker", "autogen_max_consecutive_auto_reply"}
-    | {"autogen_max_turns", "autogen_timeout", "autogen_verbose", "autogen_system_message", "autogen_venv_dir"}
-    | {"autogen_code_writer_system_message", "autogen_use_planning_prompt", "autogen_cache_seed"}
-    | {"autogen_code_restrictions_level", "autogen_silent_exchange"}
     # Of the rest
     | {"client_metadata", "model_lock", "delete_sources", "answer_with_sources", "sources_show_text_in_accordion"}
 )
-# Fields of OpenAI's or of this server's that h2oGPT's clients send too: they say nothing about who asks.
-SHARED = frozenset({"chat_template", "user", "h2ogpt_key"})
-THEIRS = (HONOURED | IGNORED) - SHARED
+# Fields of OpenAI's or of this server's that h2oGPT's clients send too: they say nothing about who asks, and are not
+# read as such.
+SHARED = frozenset({"chat_template", "user"})
+THEIRS = (HONOURED | IGNORED) - SHARED - {"h2ogpt_key"}
+# Names that may be told in a header.
+TOLD = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
+
+
+def is_theirs(name: str) -> bool:
+    """Whether only h2oGPT's clients send a key of that name."""
+    return name in THEIRS or name.startswith(BEGINNINGS)

@@ -11,8 +11,9 @@ from backends.errors import Unsupported
 from openai_proxy.errors import TooManyItems
 from openai_proxy.h2ogpt.wish import Action, Prompts
 
-# Modes of h2oGPT that name no documents.
-NO_COLLECTION = frozenset({"", "LLM", "Disabled", "None"})
+# Modes of h2oGPT that name no documents, and those that name documents which come with it, and not with this server.
+NO_COLLECTION = frozenset({"", "LLM", "ChatLLM", "Disabled", "None"})
+ELSEWHERE = frozenset({"All", "wiki", "wiki_full", "github h2oGPT", "DriverlessAI docs"})
 TEXTS = 2048
 # The keys that have an effect on an action; `top_k_docs` where there is a search.
 EFFECT: Mapping[Action | None, frozenset[str]] = {
@@ -56,7 +57,10 @@ class Over(Struct, kw_only=True):
         return [each for each in ([given] if isinstance(given, str) else given or ()) if each.strip()]
 
     def collections(self) -> Sequence[str]:
-        """The collections that are named."""
+        """The collections that are named, and may be here."""
+        return [each for each in self._modes() if each not in ELSEWHERE]
+
+    def _modes(self) -> Sequence[str]:
         given = self.langchain_mode
         return [each for each in ([given] if isinstance(given, str) else given or ()) if each not in NO_COLLECTION]
 
@@ -77,7 +81,7 @@ class Over(Struct, kw_only=True):
             honoured.add("langchain_mode")
             honoured |= {"top_k_docs"} if action == "Query" else set()
         said = {name for name in self.__struct_fields__ if getattr(self, name) not in (None, "", [])}
-        if not self.collections():
+        if not self._modes():
             said.discard("langchain_mode")
         return said - honoured - ({"text_context_list"} if texts else set())
 

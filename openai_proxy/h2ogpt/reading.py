@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -10,10 +10,12 @@ from msgspec import Struct
 
 from backends import Model
 from backends.errors import Unsupported
+from openai_proxy.bodies.chat_body import ChatBody
+from openai_proxy.bodies.completion import CompletionBody
 from openai_proxy.decode import locate
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.h2ogpt.conversation import Spoken, last_said
-from openai_proxy.h2ogpt.keys import IGNORED, PASSED_OVER, RENAMED, SAMPLING, THEIRS
+from openai_proxy.h2ogpt.keys import HONOURED, INSTRUCTION, RENAMED, SAMPLING, SHARED, TOLD, is_theirs
 from openai_proxy.h2ogpt.over import Over, none_of
 from openai_proxy.h2ogpt.wish import Wish
 
@@ -21,14 +23,16 @@ T = TypeVar("T", bound=Struct)
 
 HEADER = b"x-h2ogpt-ignored"
 MAX_TOKENS = 256
-# What no other server needs to know, least of all who asks.
-UNSAID = THEIRS | IGNORED | PASSED_OVER
 MOST = ("max_tokens", "max_completion_tokens")
+FIELDS = {
+    "chat": frozenset(ChatBody.__struct_fields__) - SHARED,
+    "completion": frozenset(CompletionBody.__struct_fields__) - SHARED,
+}
 
 
-def is_theirs(given: Mapping[str, Any]) -> bool:
+def is_wish(given: Iterable[str]) -> bool:
     """Whether any of these keys is one that only h2oGPT's clients send."""
-    return not THEIRS.isdisjoint(given)
+    return any(map(is_theirs, given))
 
 
 def read(given: Mapping[str, Any], kind: Literal["chat", "completion"], model: Model, *, documents: bool) -> Wish:
@@ -38,7 +42,7 @@ def read(given: Mapping[str, Any], kind: Literal["chat", "completion"], model: M
     `instruction_nochat` or `instruction`, with `iinput_nochat`, from a Gradio one (kind "chat"). `model` will answer:
     sampling options that it does not have are ignored, not refused. `documents` says whether this server keeps any:
     without, `langchain_mode` is ignored. `h2ogpt_key`, `user`, `stream_output` and `visible_models` are the caller's
-    business, and passed over.
+    business, and passed over. Keys that nobody knows are ignored, too.
 
     Values are checked as far as they are translated; `edge.asking` checks the rest. Raises InvalidRequest or
     Unsupported (an action we have not, `use_agent` true), naming h2oGPT's key.
@@ -48,15 +52,17 @@ def read(given: Mapping[str, Any], kind: Literal["chat", "completion"], model: M
     spoken, over = _typed(given, Spoken), _typed(given, Over)
     texts, collections, action = over.texts(), over.collections() if documents else (), over.action()
     over_some = action if texts or collections else None
-    fields = {name: value for name, value in given.items() if name not in UNSAID and value is not None}
-    ignored = {name for name in IGNORED & given.keys() if not none_of(given[name])}
+    fields = {name: value for name, value in given.items() if name in FIELDS[kind] and value is not None}
+    said = {name for name, value in given.items() if not none_of(value)}
+    ignored = {name for name in said - fields.keys() - HONOURED if TOLD(name)}
     ignored |= over.idle(over_some, searched=bool(collections) and not texts, texts=bool(texts))
     names = _rename(fields, given)
     _shape(fields, given, names)
     if kind == "chat":
         fields["messages"] = spoken.messages(given.get("messages"))
+        ignored |= said & INSTRUCTION if isinstance(given.get("messages"), list) else set()
     else:
-        ignored |= {name for name in Spoken.__struct_fields__ if not none_of(given.get(name))}
+        ignored |= said & set(Spoken.__struct_fields__)
     for name in SAMPLING & fields.keys() - model.parameters:
         del fields[name]
         ignored.add(names.get(name, name))

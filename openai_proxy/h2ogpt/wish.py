@@ -7,6 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+# Characters of a header: clients take no endless ones.
+LONGEST = 4000
+
 Action: TypeAlias = Literal["Query", "Summarize", "Extract"]
 
 
@@ -43,4 +46,5 @@ class Wish(Struct, frozen=True, kw_only=True):
     @property
     def header(self) -> bytes:
         """The value of `X-H2OGPT-Ignored`; empty where nothing was ignored."""
-        return ",".join(self.ignored).encode()
+        names = ",".join(self.ignored)
+        return (names if len(names) <= LONGEST else names[:LONGEST].rpartition(",")[0]).encode()

@@ -12,7 +12,7 @@ from openai_proxy.documents.actions import EXTRACTION, Extract, Query, Summarize
 from openai_proxy.errors import InvalidRequest, TooManyItems
 from openai_proxy.h2ogpt import over
 from openai_proxy.h2ogpt.actions import action_of
-from openai_proxy.h2ogpt.reading import is_theirs, read
+from openai_proxy.h2ogpt.reading import is_wish, read
 from openai_proxy.h2ogpt.wish import Prompts, Wish
 
 MODEL = Model(kinds=frozenset({"chat"}), parameters=frozenset({"max_tokens", "temperature", "min_tokens"}))
@@ -52,6 +52,18 @@ def test_who_asks_goes_nowhere() -> None:
     found = wish(instruction="Who?", **secrets)
     assert found.fields.keys() == {"messages", "max_tokens"}
     assert (found.ignored, found.header) == ([], b"")
+
+
+def test_the_keys_of_gradio_clients_are_taken() -> None:
+    """All that the API has: what has an effect is not named."""
+    given: dict[str, Any] = {
+        **{"instruction_nochat": "Who?", "instruction": "No.", "iinput_nochat": "And why?", "stream_output": True},
+        **{"max_tokens": 5, "temperature": 0.5, "seed": 1, "visible_models": 0, "h2ogpt_key": "sk-1"},
+        **{"image_file": "data:image/png,x", "chat_conversation": [("a", "b")], "system_prompt": "Be brief."},
+        **{"text_context_list": TEXTS, "langchain_action": "Extract", "prompt_extraction": "All."},
+        **{"prompt_summary": "Sum up.", "loaders": ["a"], "nobody_knows_it": 1},
+    }
+    assert wish(**given).ignored == ["loaders", "nobody_knows_it", "prompt_summary", "seed"]
 
 
 def test_what_has_no_effect_is_named() -> None:
@@ -111,7 +123,8 @@ def test_texts_are_bounded() -> None:
 
 
 def test_whose_keys_they_are() -> None:
-    assert is_theirs({"langchain_mode": None})
-    assert is_theirs({"model": "a", "system_prompt": "b"})
-    assert not is_theirs({"model": "a", "user": "b:c", "chat_template": "d", "h2ogpt_key": "e", "max_time": 1})
+    assert is_wish({"langchain_mode": None})
+    assert is_wish({"model": "a", "system_prompt": "b"})
+    assert is_wish({"model": "a", "agent_of_tomorrow": "b"})
+    assert not is_wish({"model": "a", "user": "b:c", "chat_template": "d", "h2ogpt_key": "e", "max_time": 1})
     assert Prompts() == Prompts(prompt_query=None)

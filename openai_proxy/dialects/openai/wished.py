@@ -14,9 +14,10 @@ from openai_proxy.bodies.asking import written
 from openai_proxy.decode import TOP, beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.errors import EdgeError, InvalidJson, InvalidRequest
+from openai_proxy.h2ogpt import reading
 from openai_proxy.h2ogpt.actions import documents_kept
 from openai_proxy.h2ogpt.models import model_of
-from openai_proxy.h2ogpt.reading import HEADER, is_theirs, read
+from openai_proxy.h2ogpt.reading import HEADER, read
 from openai_proxy.h2ogpt.wish import Wish
 from openai_proxy.wire import Header
 
@@ -28,7 +29,7 @@ class Anything(Struct):
 def is_wish(body: bytes) -> bool:
     """Whether an h2oGPT client sent it."""
     try:
-        return is_theirs(TOP.decode(body))  # keys that are null are theirs, too
+        return reading.is_wish(TOP.decode(body))  # keys that are null are theirs, too
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 

@@ -177,25 +177,88 @@ def test_models_that_there_are_not(mirrors: Local, value: Any, status: int, code
 
 def test_every_known_key_without_effect_is_named(mirrors: Local) -> None:
     for name in sorted(IGNORED):
-        keys: dict[str, Any] = {name: 1} | ({"hyde_level": 1} if name == "chat_template" else {})
-        assert asked(mirrors, **keys).headers[HEADER] == ",".join(sorted(keys))
+        key: dict[str, Any] = {name: 1}
+        assert asked(mirrors, **key).headers[HEADER] == name
     nothing: dict[str, Any] = dict.fromkeys(IGNORED)
     assert HEADER not in asked(mirrors, **nothing).headers
 
 
-def test_the_header_holds_names_of_ours_only(mirrors: Local) -> None:
+# What clients of h2oGPT may send beside OpenAI's fields, all that is known of it: a value each, and what it does.
+HONOURED_KEYS: dict[str, Any] = {
+    **{"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.07, "min_new_tokens": 3, "max_new_tokens": 7},
+    **{"stop_token_ids": [4], "seed": 3, "do_sample": False, "max_time": 360},
+    **{"system_prompt": "Be brief.", "chat_conversation": [["Hi", "Hello"]], "text_context_list": ["Sky."]},
+    **{"image_file": data_url(picture(size=(8, 8))), "response_format": {"type": "json_object"}},
+    **{"guided_json": SCHEMA, "guided_regex": "[ab]", "guided_choice": ["a", "b"], "guided_grammar": "root ::= 'a'"},
+}
+# These ask for what is done anyway, or say who calls.
+SILENT: dict[str, Any] = {
+    **{"visible_models": "second", "use_agent": False, "langchain_mode": "LLM", "langchain_action": "Query"},
+    **{"h2ogpt_key": "", "user": "alice:wonder:land"},
+}
+NAMED_KEYS: dict[str, Any] = {
+    **{"prompt_type": "plain", "prompt_dict": {"a": "b"}, "langchain_agents": ["Search"], "top_k_docs": 4},
+    **{"prompt_summary": "Sum up.", "pre_prompt_summary": "Read.", "prompt_extraction": "Extract."},
+    **{"chunk": True, "chunk_size": 512, "document_subset": "Relevant", "document_choice": ["All"]},
+    **{"document_content_substrings": ["a"], "hyde_level": 1, "hyde_llm_prompt": "a", "hyde_of_tomorrow": 1},
+    **{"docs_ordering_type": "best", "docs_joiner": "-", "add_search_to_context": True, "loaders": ["a"]},
+    **{"metadata_in_context": "auto", "agent_type": "auto", "agent_timeout": 60, "client_metadata": "me"},
+    **{"instruction": "Who?", "iinput_nochat": "a"},
+}
+
+
+@pytest.mark.parametrize("name", [*HONOURED_KEYS, *NAMED_KEYS, *SILENT])
+def test_no_key_of_the_contract_is_refused(mirrors: Local, name: str) -> None:
+    """It has an effect, or is named; or there is nothing to be done."""
+    key: dict[str, Any] = {name: {**HONOURED_KEYS, **NAMED_KEYS, **SILENT}[name]}
+    answer = asked(mirrors, **key)
+    assert answer.headers.get(HEADER) == (name if name in NAMED_KEYS else None)
+    if name in HONOURED_KEYS and name != "max_time":
+        assert request(mirrors, **{"hyde_level": 0, **key}) != request(mirrors, hyde_level=0)
+
+
+def test_words_around_texts_are_honoured(mirrors: Local) -> None:
+    words = {"pre_prompt_query": "Read.", "prompt_query": "Now:", "langchain_action": "Query"}
+    answer = asked(mirrors, text_context_list=["The sky is green."], **words)
+    assert HEADER not in answer.headers
+    found = answer.json["choices"][0]["message"]["content"]
+    assert found.index("Read.") < found.index("The sky is green.") < found.index("Now:")
+
+
+def test_beside_a_key_of_theirs_any_key_is_taken(mirrors: Local) -> None:
+    """Of others a typing error is told."""
+    for name in ("temprature", "chat_template", "prompt"):
+        answer = mirrors.post(CHAT, chat(model="mirror") | {name: "a"})
+        assert (answer.status, answer.error["param"]) == (400, name)
+        assert asked(mirrors, hyde_level=1, **{name: "a"}).headers[HEADER] == ",".join(sorted(("hyde_level", name)))
+    for path in (CHAT, COMPLETIONS):
+        assert asked(mirrors, path, hyde_level=0, logprob=1).headers[HEADER] == "hyde_level,logprob"
+
+
+def test_the_header_holds_plain_names_only_and_not_too_many(mirrors: Local) -> None:
     everything = dict.fromkeys(IGNORED, "\r\nx-evil: 1")
     header = asked(mirrors, **everything).headers[HEADER]
     assert header.split(",") == sorted(IGNORED)
-    assert len(header) < 4096
+    odd: dict[str, Any] = {"a\r\nx-evil: 1": 1, "é": 1, "a,b": 1, "": 1, "x" * 65: 1, "hyde_level": 1}
+    assert asked(mirrors, **odd).headers[HEADER] == "hyde_level"
+    many: dict[str, Any] = {f"agent_{number:04}": 1 for number in range(1000)}
+    header = asked(mirrors, **many).headers[HEADER]
+    assert 3900 < len(header) <= 4000
+    assert header.split(",") == sorted(many)[: header.count(",") + 1]
     stream = asked(mirrors, stream=True, top_k_docs=3)
     assert stream.headers[HEADER] == "top_k_docs"
     assert stream.body.endswith(b"data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("mode", ["LLM", "Disabled", "", None, "None"])
+@pytest.mark.parametrize("mode", ["LLM", "ChatLLM", "Disabled", "", None, "None"])
 def test_a_mode_without_documents_is_none(mirrors: Local, mode: Any) -> None:
     assert HEADER not in asked(mirrors, langchain_mode=mode, langchain_action="Query", langchain_agents=[]).headers
+
+
+@pytest.mark.parametrize("mode", ["All", "wiki", "wiki_full", "github h2oGPT", "DriverlessAI docs", ["wiki", "LLM"]])
+def test_documents_that_come_with_h2ogpt_are_not_here(mirrors: Local, mode: Any) -> None:
+    answer = asked(mirrors, langchain_mode=mode, top_k_docs=3)
+    assert answer.headers[HEADER] == "langchain_mode,top_k_docs"
 
 
 def test_collections_that_there_cannot_be_are_named(mirrors: Local, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +311,6 @@ def test_messages_are_not_for_texts(mirrors: Local) -> None:
         ({"hyde_level": 1, "messages": []}, "invalid_value", "messages"),
         ({"hyde_level": 1, "messages": "a"}, None, None),
         ({"hyde_level": 1, "messages": [5]}, "invalid_value", "messages.0"),
-        ({"hyde_level": 1, "nonsense": 5}, "unknown_parameter", "nonsense"),
         ({"max_time": 0}, "invalid_value", "max_time"),
         ({"top_k_docs": "many"}, "invalid_value", "top_k_docs"),
     ],
