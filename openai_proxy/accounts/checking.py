@@ -9,7 +9,9 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from msgspec import structs
 
@@ -30,15 +32,29 @@ NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$kotXr2usWKQOlWR8tvMZ9w$qSmC0p+COb/HUiy
 
 log = logging.getLogger("openai_proxy.accounts")
 
+Made: TypeAlias = tuple[int, int]
+AskOthers: TypeAlias = Callable[[tuple[str, str]], Awaitable[Sequence[Made | None]]]
+
+
+async def alone(who: tuple[str, str]) -> Sequence[Made | None]:
+    """What the others say where there are none."""
+    return ()
+
 
 class Accounts:
-    """The accounts of a server, read again whenever the file has changed. `config` is asked each time."""
+    """The accounts of a server, read again whenever the file has changed. `config` is asked each time.
 
-    def __init__(self, config: Callable[[], Config], clock: Callable[[], float] = time.monotonic) -> None:
+    `others` tells of each process that serves the same what its `tried` says; None for one that did not answer.
+    """
+
+    def __init__(
+        self, config: Callable[[], Config], clock: Callable[[], float] = time.monotonic, others: AskOthers = alone
+    ) -> None:
         self._config = config
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._tries = Tries(clock)
+        self._others = others
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._known: Mapping[str, Account] = {}
         self._version: object = None
@@ -97,10 +113,14 @@ class Accounts:
         if task is None:
             if len(self._checking) >= AT_ONCE + WAITING:
                 raise TooManyTries("Too many passwords are looked at; try again soon.", retry_after=1.0)
+    def tried(self, who: tuple[str, str]) -> Made:
+        """How many tries this process knows of a peer, and for a name."""
+        return self._tries.made(*who)
+
             self._tries.begin(peer, name[:LONGEST])
             task = asyncio.create_task(self._compare(digest, name, password, peer), name="password")
             self._checking[digest] = task
-            task.add_done_callback(lambda _: self._checking.pop(digest, None))
+            task.add_done_callback(partial(self._compared, digest))
         if not await asyncio.shield(task):
             raise WrongAccount(param="user", headers=CHALLENGE)
 
@@ -109,11 +129,18 @@ class Accounts:
             known, version = self._known.get(name), self._version
             # Somebody's hash, for as much work: whether it fits is then of no account.
             hash = (known or next(iter(self._known.values()), None) or Account("", NOBODYS)).hash
+    def _compared(self, digest: bytes, task: asyncio.Task[bool]) -> None:
+        del self._checking[digest]
+        if not task.cancelled():
+            task.exception()  # is looked at, should nobody wait for it any more
+
             right = await asyncio.to_thread(fits, hash, password[: LONGEST + 1]) and known is not None
+        who = peer, name[:LONGEST]
+        self._tries.check(*who, await self._others(who))
         if not right:
             log.warning("wrong name or password from %s", peer)
             return False
-        self._tries.forgive(peer, name)
+        self._tries.forgive(*who)
         if version is self._version:
             self._right[digest] = self._clock() + REMEMBERED
             if len(self._right) > MOST:

@@ -6,7 +6,8 @@ Each is `build(edge) -> Dialect`. To add one, write a file or folder here and a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct, structs
@@ -70,12 +71,12 @@ class Edge:
         self.images = ImageFiles(lambda: self.config)
         self.logins = Logins(lambda: self.config)
         self.sessions = Logins(lambda: self.config, manner=GRADIO)
-        self.accounts = Accounts(lambda: self.config)
+        self.accounts = Accounts(lambda: self.config, others=partial(self.others, "tries"))
         self.fetcher = Fetcher(lambda: self.config, self._fetched)
         self.asking = Asking(self.router, self.fetcher, lambda: self.config)
         self.jobs = jobs_of(self.router, self.lifecycle, self.metrics, lambda: self.config)
         # What the others of a fleet are told, by a name, of what is kept in this process; None: nothing.
-        self.answering: dict[str, Callable[[Any], Any]] = {"session": self.sessions.find}
+        self.answering: dict[str, Callable[[Any], Any]] = {"session": self.sessions.find, "tries": self.accounts.tried}
         self.documents = Documents(self.router, lambda: self.config)
         self.webhooks = Webhooks(self.jobs, self.metrics, lambda: self.config)
         self.reload: Callable[[], Awaitable[None]] | None = None
@@ -85,6 +86,10 @@ class Edge:
         self.shapes: tuple[tuple[str, Shape], ...] = ()
         self.routes: tuple[BaseRoute, ...] = ()
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
+
+    async def others(self, what: str, content: object) -> Sequence[Any]:
+        """What each of the other processes answers by what it has in `answering`; None for one that did not in time."""
+        return () if self.fleet is None else await self.fleet.ask(what, content)
 
     def _canceled(self, model: str, reason: str) -> None:
         self.metrics.canceled.labels(model, reason).inc()

@@ -14,7 +14,7 @@ import pytest
 
 from openai_proxy.accounts import Accounts, book, checking, excused
 from openai_proxy.accounts.book import AccountProblem
-from openai_proxy.accounts.tries import KNOWN, LIMITS, SECONDS, Tries, network
+from openai_proxy.accounts.tries import FOR_NAME, KNOWN, OF_PEER, SECONDS, Tries, network
 from openai_proxy.auth import NOBODY, Caller
 from openai_proxy.config import AccountSettings, Config
 from openai_proxy.errors import MissingAccount, TooManyTries, WrongAccount
@@ -213,7 +213,7 @@ def test_hashes_are_made_off_the_event_loop_and_two_at_once(tmp_path: Path, monk
 def test_tries_are_counted_by_peer_and_by_name() -> None:
     clock = Clock()
     tries = Tries(clock)
-    for number in range(LIMITS["peer"]):
+    for number in range(OF_PEER):
         tries.begin("192.0.2.1", f"n{number}")
     with pytest.raises(TooManyTries) as caught:
         tries.begin("192.0.2.1", "another")
@@ -223,11 +223,23 @@ def test_tries_are_counted_by_peer_and_by_name() -> None:
     tries.begin("192.0.2.1", "another")
     clock.now += SECONDS
     tries.begin("192.0.2.1", "another")
-    for number in range(LIMITS["name"]):
+    for number in range(FOR_NAME):
         tries.begin(f"192.0.2.{number + 10}", "alice")
     with pytest.raises(TooManyTries):
         tries.begin("198.51.100.1", "alice")
     tries.begin("198.51.100.1", "bob")
+
+
+def test_tries_elsewhere_count_too_and_one_that_is_refused_is_none() -> None:
+    tries = Tries(Clock())
+    tries.begin("192.0.2.1", "alice")
+    tries.check("192.0.2.1", "alice", [None, (OF_PEER - 2, 0), (1, FOR_NAME - 1)])
+    for elsewhere in ((OF_PEER, 0), (0, FOR_NAME)):
+        tries.begin("192.0.2.1", "alice")
+        with pytest.raises(TooManyTries):
+            tries.check("192.0.2.1", "alice", [elsewhere])
+    assert tries.made("192.0.2.1", "alice") == (1, 1)
+    assert tries.made("192.0.2.2", "bob") == (0, 0)
 
 
 def test_who_tries_from_a_whole_network_is_one(tmp_path: Path) -> None:
@@ -244,10 +256,10 @@ def test_a_right_password_does_not_count_and_a_flood_of_wrong_ones_ends(tmp_path
     known = accounts(written(tmp_path / "accounts"), Clock())
 
     async def all_of_it() -> None:
-        for _ in range(LIMITS["peer"] + 1):
+        for _ in range(OF_PEER + 1):
             known._right.clear()
             await check(known, ALICE)
-        for number in range(LIMITS["peer"]):
+        for number in range(OF_PEER):
             with pytest.raises(WrongAccount):
                 await check(known, f"alice:wrong{number}")
         for user in ("alice:wrong", "nobody:wrong", BOB):

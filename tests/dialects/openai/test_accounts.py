@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from openai_proxy.accounts.tries import LIMITS
-from openai_proxy.auth import Caller
+from openai_proxy.accounts.tries import OF_PEER
+from openai_proxy.auth import NOBODY, Caller
 from openai_proxy.config import AccountSettings
 from openai_proxy.dialects.openai.signed import UNKNOWN_BODY
 from openai_proxy.keys import Key, Keys, digest_of
@@ -221,7 +221,7 @@ def test_bodies_without_keys_are_as_before(local: Local) -> None:
 
 def test_a_flood_of_wrong_passwords_ends(closed: Local) -> None:
     assert posted(closed, CHAT, ALICE).status == 200
-    for number in range(LIMITS["peer"]):
+    for number in range(OF_PEER):
         assert posted(closed, CHAT, f"alice:wrong{number}").status == 401
     for answer in (posted(closed, CHAT, "alice:wrong"), get(closed, authorization=basic(BOB))):
         answer.refusal(429, "rate_limit_exceeded", None)
@@ -254,3 +254,23 @@ def test_a_changed_file_counts_at_once(tmp_path: Path) -> None:
         assert posted(application, CHAT, BOB).status == 200
         path.write_text("nonsense\n")
         posted(application, CHAT, BOB).refusal(401, "invalid_user", "user")
+def test_a_flood_by_way_of_several_processes_is_one(closed: Local, file: str) -> None:
+    class Fleet:
+        """The others, as a fleet asks them."""
+
+        def __init__(self, *others: Local) -> None:
+            self.edges = [each.app.edge for each in others]
+
+        async def ask(self, what: str, content: object) -> list[Any]:
+            return [None, *(edge.answering[what](content) for edge in self.edges)]
+
+    with Local(accounts=AccountSettings(file=file)) as other:
+        one, two = closed.app.edge, other.app.edge
+        one.fleet, two.fleet = cast(Any, Fleet(other)), cast(Any, Fleet(closed))
+        for number in range(OF_PEER):
+            posted((closed, other)[number % 2], CHAT, f"alice:wrong{number}").refusal(401, "invalid_user", "user")
+        for local in (closed, other):
+            posted(local, CHAT, ALICE).refusal(429, "rate_limit_exceeded", None)
+        assert one.accounts.tried(("127.0.0.1", "alice")) == (OF_PEER // 2, OF_PEER // 2)
+
+
