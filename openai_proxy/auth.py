@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 from msgspec import Struct
+from starlette.types import Scope
 
 from openai_proxy.errors import BadHead, MissingKey, Unauthorized
 
@@ -16,6 +18,8 @@ IMAGE_FILES, JOB_FILES = "/v1/images/files/", "/v1/jobs/files/"
 KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
 # What clients send that have to send a key, and have none.
 PLACEHOLDER = b"Bearer EMPTY"
+# Fields of bodies that say who calls.
+BODY_KEY, BODY_USER = "h2ogpt_key", "user"
 
 
 class Caller(Struct, frozen=True):
@@ -67,6 +71,24 @@ def login(head: Mapping[bytes, bytes]) -> tuple[str, str] | None:
     if not colon:
         raise BadHead("The Authorization header is not that of HTTP Basic.")
     return name, password
+
+
+def is_login(user: object) -> TypeGuard[str]:
+    """Whether what a body has as `user` is "name:password", as h2oGPT's clients send it, and not just a name."""
+    return isinstance(user, str) and ":" in user
+
+
+def without_credentials(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a body but for those that say who calls: nobody behind is told them, and nothing keeps them."""
+    return {
+        name: value for name, value in given.items() if name != BODY_KEY and not (name == BODY_USER and is_login(value))
+    }
+
+
+def peer_of(scope: Scope) -> str:
+    """The client's address; "" where it has none."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _token(name: bytes, value: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from python_multipart.multipart import parse_options_header
 
@@ -10,16 +10,21 @@ HEAD_END = b"\r\n\r\n"
 LINE = b"\r\n"
 
 
-def taken_out(body: bytes, boundary: bytes, names: Set[str]) -> tuple[bytes, dict[str, str]]:
-    """The form without the parts of these names, and what they say. One that is malformed stays as it is."""
+def taken_out(
+    body: bytes, boundary: bytes, names: Set[str], meant: Callable[[str, str], bool] = lambda name, text: True
+) -> tuple[bytes, dict[str, str]]:
+    """The form without the parts of these names that are `meant`, and what they say. One that is malformed stays as it
+    is.
+    """
     first, *parts = body.split(b"--" + boundary)
     found: dict[str, str] = {}
     kept = [first]
     for part in parts:
         head, end, content = part.partition(HEAD_END)
         name = _name(head) if end else ""
-        if name in names:
-            found[name] = content.removesuffix(LINE).decode(errors="replace")
+        text = content.removesuffix(LINE).decode(errors="replace") if name in names else ""
+        if name in names and meant(name, text):
+            found[name] = text
         else:
             kept.append(part)
     return (b"--" + boundary).join(kept) if found else body, found

@@ -26,7 +26,7 @@ from openai_proxy.auth import (
     PLACEHOLDER,
     STRANGER,
     Caller,
-    login,
+    peer_of,
     presented,
     without_login,
 )
@@ -229,13 +229,10 @@ class Gate:
         it later.
         """
         state, accounts = scope["state"], self.edge.accounts
-        if state["caller"] is STRANGER:
+        if state["caller"] is STRANGER:  # whoever finds their key looks for their account, too
             return
-        given = login(head)
-        if given is not None:
-            peer = scope["client"][0] if scope.get("client") else ""
-            state["caller"] = await accounts.check(*given, peer, state["caller"])
-        elif accounts.closed and not excused(state["caller"]) and not any(asks(scope) for asks in self.edge.asks):
+        caller = state["caller"] = await accounts.of_head(head, peer_of(scope), state["caller"])
+        if accounts.closed and not excused(caller) and not any(asks(scope) for asks in self.edge.asks):
             raise MissingAccount(headers=LOGIN)
 
     async def _fail(self, error: Exception, scope: Scope, reply: Send, status: int) -> None:

@@ -1,6 +1,6 @@
 """Accounts: people who prove by name and password who they are. The file holds argon2 hashes, never passwords.
 
-It knows no HTTP. `edge.accounts` is an `Accounts`; without a configured file it is false, and asks for nothing.
+`edge.accounts` is an `Accounts`; without a configured file it is false, and asks for nothing.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from openai_proxy.accounts.book import LONGEST, Account, AccountProblem, fits, listed, path_of
 from openai_proxy.accounts.tries import Tries
-from openai_proxy.auth import NOBODY, Caller
+from openai_proxy.auth import NOBODY, Caller, is_login, login
 from openai_proxy.config import Config
 from openai_proxy.errors import MissingAccount, TooManyTries, WrongAccount
 
@@ -70,13 +70,18 @@ class Accounts:
         """Whether everybody needs an account."""
         return bool(self) and self._config().accounts.access == "closed"
 
+    async def of_head(self, head: Mapping[bytes, bytes], peer: str, caller: Caller) -> Caller:
+        """Who calls by HTTP Basic, where a request has that. Raises BadHead, or as `check` does."""
+        given = login(head) if self else None
+        return caller if given is None else await self.check(*given, peer, caller)
+
     async def of_user(self, user: object, peer: str, caller: Caller) -> Caller:
         """Who calls by what a body has as `user`: "name:password". Anything else is none, which is fine where access is
         open or the caller is known as an account already. Raises as `check` does.
         """
         if not self:
             return caller
-        if isinstance(user, str) and ":" in user:
+        if is_login(user):
             name, _, password = user.partition(":")
             return await self.check(name, password, peer, caller)
         if self.closed and not excused(caller):
@@ -108,15 +113,15 @@ class Accounts:
         account = self._known.get(user.removeprefix(PREFIX))
         return None if account is None else hashlib.sha256(account.hash.encode()).digest()
 
+    def tried(self, who: tuple[str, str]) -> Made:
+        """How many tries this process knows of a peer, and for a name."""
+        return self._tries.made(*who)
+
     async def _look(self, digest: bytes, name: str, password: str, peer: str) -> None:
         task = self._checking.get(digest)
         if task is None:
             if len(self._checking) >= AT_ONCE + WAITING:
                 raise TooManyTries("Too many passwords are looked at; try again soon.", retry_after=1.0)
-    def tried(self, who: tuple[str, str]) -> Made:
-        """How many tries this process knows of a peer, and for a name."""
-        return self._tries.made(*who)
-
             self._tries.begin(peer, name[:LONGEST])
             task = asyncio.create_task(self._compare(digest, name, password, peer), name="password")
             self._checking[digest] = task
@@ -124,19 +129,19 @@ class Accounts:
         if not await asyncio.shield(task):
             raise WrongAccount(param="user", headers=CHALLENGE)
 
-    async def _compare(self, digest: bytes, name: str, password: str, peer: str) -> bool:
-        async with self._turns:
-            known, version = self._known.get(name), self._version
-            # Somebody's hash, for as much work: whether it fits is then of no account.
-            hash = (known or next(iter(self._known.values()), None) or Account("", NOBODYS)).hash
     def _compared(self, digest: bytes, task: asyncio.Task[bool]) -> None:
         del self._checking[digest]
         if not task.cancelled():
             task.exception()  # is looked at, should nobody wait for it any more
 
-            right = await asyncio.to_thread(fits, hash, password[: LONGEST + 1]) and known is not None
+    async def _compare(self, digest: bytes, name: str, password: str, peer: str) -> bool:
         who = peer, name[:LONGEST]
         self._tries.check(*who, await self._others(who))
+        async with self._turns:
+            known, version = self._known.get(name), self._version
+            # Somebody's hash, for as much work: whether it fits is then of no account.
+            hash = (known or next(iter(self._known.values()), None) or Account("", NOBODYS)).hash
+            right = await asyncio.to_thread(fits, hash, password[: LONGEST + 1]) and known is not None
         if not right:
             log.warning("wrong name or password from %s", peer)
             return False

@@ -50,6 +50,8 @@ class Callers:
         caller = await self.seek(incoming)
         if caller is None:
             caller = incoming.scope["state"]["caller"] = self._by_key(given.get("h2ogpt_key"))
+            head = incoming.scope["state"]["head"]
+            caller = await self.edge.accounts.of_head(head, peer_of(incoming), caller)
         if not excused(caller):
             caller = await self.edge.accounts.of_user(given.get("user"), peer_of(incoming), caller)
         incoming.scope["state"]["caller"] = caller

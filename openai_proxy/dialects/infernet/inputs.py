@@ -17,6 +17,7 @@ from backends import Kind
 from backends.errors import BadAudio, BadImage
 from backends.errors import Refused as RefusedByEngine
 from openai_proxy import media
+from openai_proxy.auth import without_credentials
 from openai_proxy.bodies.asking import Asked, Asking
 from openai_proxy.errors import InvalidRequest
 from openai_proxy.fetching.fetcher import Begins, Fetcher
@@ -37,6 +38,14 @@ FORMS: Mapping[Kind, frozenset[str]] = {
     "transcription": frozenset({"response_format"}),
     "embedding": frozenset({"encoding_format"}),
 }
+
+
+def kept(data: Mapping[str, Any]) -> bytes:
+    """What is kept of a container's data: not what says who calls."""
+    clean = without_credentials(data)
+    if isinstance(params := clean.get("params"), Mapping):
+        clean["params"] = without_credentials(params)
+    return msgspec.json.encode(clean)
 
 
 async def asked(asking: Asking, container: Container, data: Mapping[str, Any]) -> Asked:

@@ -20,6 +20,7 @@ from openai_proxy.dialects.infernet import signatures
 from openai_proxy.dialects.infernet.chains import Chains, Failed, Work
 from openai_proxy.dialects.infernet.containers import check, known
 from openai_proxy.dialects.infernet.deliveries import Deliveries, Delivery
+from openai_proxy.dialects.infernet.inputs import kept
 from openai_proxy.dialects.infernet.refusals import malformed, not_served
 from openai_proxy.dialects.infernet.subscription_bodies import DelegatedRequest, OldSubscription, delegated_request
 from openai_proxy.errors import StoreFailed
@@ -185,7 +186,7 @@ def _errand(request: DelegatedRequest, containers: Sequence[str]) -> Errand:
         period=subscription.period,
         frequency=subscription.frequency,
         containers=tuple(containers),
-        data=msgspec.json.encode(request.data),
+        data=kept(request.data),
         next=0,
     )
     return Errand(

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from openai_proxy.config import Config
 from openai_proxy.dialects.infernet.chains import ORIGIN, Chains, Failed, Work
+from openai_proxy.dialects.infernet.inputs import kept
 from openai_proxy.errors import StoreFailed
 from openai_proxy.jobs.errands import Errands
 from openai_proxy.jobs.shelf import Errand
@@ -84,7 +85,7 @@ class Tasks:
     def _errand(self, caller: Caller, containers: Sequence[str], data: dict[str, Any], *, streamed: bool) -> Errand:
         task = Task(
             containers=tuple(containers[:1] if streamed else containers),
-            data=msgspec.json.encode(data),
+            data=kept(data),
             caller=caller.name,
             address=caller.address,
             streamed=streamed,
@@ -102,7 +103,7 @@ class Tasks:
         self, caller: Caller, id: str, status: Status, containers: Sequence[str], data: dict[str, Any]
     ) -> bool:
         """Create or overwrite a job without running anything; False where it is somebody else's. Raises StoreFailed."""
-        task = Task(containers=tuple(containers), data=msgspec.json.encode(data), recorded=True)
+        task = Task(containers=tuple(containers), data=kept(data), recorded=True)
         while True:
             there = (await self.errands.find([id])).get(id)
             if there is not None and (there.origin, there.owner) != (ORIGIN, caller.owner):

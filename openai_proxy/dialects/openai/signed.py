@@ -1,27 +1,31 @@
 """Who calls by what a body says: h2oGPT's clients send `user` as "name:password", and a key as `h2ogpt_key`.
 
-Both are taken out: nobody behind sees a password or a key.
+Both are taken out, with accounts or without: nobody behind sees a password or a key.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
 from starlette.types import Scope
 
-from openai_proxy.auth import CHALLENGE, STRANGER, Caller
-from openai_proxy.decode import decode
+from openai_proxy.auth import BODY_KEY, BODY_USER, CHALLENGE, STRANGER, Caller, peer_of, without_credentials
+from openai_proxy.decode import beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.errors import EdgeError, MissingKey, Unauthorized
 from openai_proxy.form_fields import taken_out
 from openai_proxy.forms import boundary_of
 from openai_proxy.wire import Flow, Handle, Incoming, Reply, Stream
 
-KEY, IN_BODY = "h2ogpt_key", b"h2ogpt_key"
+# What may be a login in JSON, if only somewhere within; a letter that is written as a number may hide a name.
+LOGIN = re.compile(rb'"user"\s*:\s*"[^"]*[:\\]')
+NAMES = frozenset({BODY_KEY, BODY_USER})
+HIDDEN = (BODY_KEY.encode(), rb"\u006", rb"\u007")
 # Bytes of a body that are read of somebody who has not shown a key yet.
 UNKNOWN_BODY = 262_144
 
@@ -40,14 +44,14 @@ class Signed:
         self.edge = edge
         self.handle = handle
 
-    def __call__(self, incoming: Incoming) -> Awaitable[Reply | Stream | Flow]:
-        known = incoming.caller is not STRANGER and not self.edge.accounts
-        if known and IN_BODY not in incoming.body:
-            return self.handle(incoming)
-        return self._asked(incoming)
+    async def __call__(self, incoming: Incoming) -> Reply | Stream | Flow:
+        asked = incoming.caller is STRANGER or bool(self.edge.accounts)
+        if asked or await beside(incoming.body, _may_say, incoming):
+            return await self._asked(incoming)
+        return await self.handle(incoming)
 
     async def _asked(self, incoming: Incoming) -> Reply | Stream | Flow:
-        caller = incoming.caller
+        caller, peer = incoming.caller, peer_of(incoming.scope)
         try:
             body, said = await self._read(incoming)
         except EdgeError:
@@ -56,7 +60,7 @@ class Signed:
             raise
         if caller is STRANGER:
             caller = self._holder(said.h2ogpt_key)
-        peer = incoming.scope["client"][0] if incoming.scope.get("client") else ""
+            caller = await self.edge.accounts.of_head(incoming.scope["state"]["head"], peer, caller)
         caller = await self.edge.accounts.of_user(said.user, peer, caller)
         incoming.scope["state"]["caller"] = caller
         return await self.handle(structs.replace(incoming, caller=caller, body=body))
@@ -72,12 +76,24 @@ class Signed:
     async def _read(self, incoming: Incoming) -> tuple[bytes, Credentials]:
         """The body without its credentials, and they. Raises InvalidRequest."""
         boundary = boundary_of(incoming.content_type)
-        names = frozenset({KEY, "user"} if self.edge.accounts else {KEY})
         if boundary is not None:
-            body, found = await asyncio.to_thread(taken_out, incoming.body, boundary, names)
-            return body, Credentials(found.get("user"), found.get(KEY))
+            body, found = await asyncio.to_thread(taken_out, incoming.body, boundary, NAMES, _is_credential)
+            return body, Credentials(found.get(BODY_USER), found.get(BODY_KEY))
         said, given = await decode(incoming.body, Credentials)
-        return msgspec.json.encode({name: value for name, value in given.items() if name not in names}), said
+        rest = without_credentials({**given, BODY_USER: said.user} if BODY_USER in given else given)
+        return await beside(incoming.body, msgspec.json.encode, rest), said
+
+
+def _is_credential(name: str, value: str) -> bool:
+    return not without_credentials({name: value})
+
+
+def _may_say(incoming: Incoming) -> bool:
+    """Whether a body may say who calls: if not, it need not be taken apart."""
+    body = incoming.body
+    if boundary_of(incoming.content_type) is not None:
+        return BODY_USER.encode() in body or BODY_KEY.encode() in body
+    return LOGIN.search(body) is not None or any(each in body for each in HIDDEN)
 
 
 def invited(paths: frozenset[str], scope: Scope, head: Mapping[bytes, bytes]) -> Caller | None:

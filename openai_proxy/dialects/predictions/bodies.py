@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 LONGEST_WAIT = 60
@@ -47,9 +48,9 @@ def wait_of(head: Mapping[bytes, bytes]) -> int | None:
     return None
 
 
-def key_of(head: Mapping[bytes, bytes], path: str, body: bytes) -> tuple[str | None, bytes]:
+def key_of(head: Mapping[bytes, bytes], path: str, body: PredictionBody | RunBody) -> tuple[str | None, bytes]:
     """The client's Idempotency-Key, and what tells whether it is the same request."""
     key = head.get(b"idempotency-key")
     if key is None:
         return None, b""
-    return key.decode("latin-1"), hashlib.sha256(path.encode() + b"\0" + body).digest()
+    return key.decode("latin-1"), hashlib.sha256(path.encode() + b"\0" + msgspec.json.encode(body)).digest()

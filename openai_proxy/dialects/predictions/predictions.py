@@ -11,9 +11,10 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from backends.errors import BackendError
+from openai_proxy.auth import without_credentials
 from openai_proxy.decode import decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.predictions.bodies import PredictionBody, RunBody, key_of, wait_of
@@ -81,6 +82,7 @@ class Predictions:
         return Flow(self._read(incoming, job, "", cancel=True), (*SSE, (b"x-prediction-id", job.id.encode())))
 
     async def _begun(self, incoming: Incoming, body: PredictionBody | RunBody, meant: Reference) -> Job:
+        body = structs.replace(body, input=without_credentials(body.input))
         hook = await self._hook(incoming, body)
         sources = Sources(self.edge.fetcher, self.uploads, incoming.caller.name, f"{self.place(incoming, 'files')}/")
         try:
@@ -93,7 +95,7 @@ class Predictions:
             raise _named(error, found.names) from error.__cause__
         incoming.note_model(asked.served.name)
         head = incoming.scope["state"]["head"]
-        key, digest = key_of(head, incoming.scope["path"], incoming.body)
+        key, digest = key_of(head, incoming.scope["path"], body)
         order = Order(
             request=asked.request,
             format=asked.format,

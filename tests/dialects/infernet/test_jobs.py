@@ -236,3 +236,11 @@ def test_the_type_of_a_body_does_not_matter(node: Running) -> None:
     body = json.dumps({"containers": [CONTAINER], "data": {"prompt": "a"}}).encode()
     status, answer = call(node, "POST", "/api/jobs", body, **{"content-type": "application/x-www-form-urlencoded"})
     assert (status, list(answer)) == (200, ["id"])
+
+
+def test_who_calls_is_not_kept(node: Running) -> None:
+    secrets = {"user": "alice:wonder:land", "h2ogpt_key": "sk-never-to-be-kept"}
+    assert output(node, model="echo", params={"endpoint": "completion", "prompt": "a", **secrets}, **secrets)
+    kept = b"".join(file.read_bytes() for file in (node.log.parent / "jobs").glob("jobs.db*"))
+    assert not [secret for secret in (b"wonder:land", b"never-to-be-kept") if secret in kept + node.log.read_bytes()]
+    assert b"prompt" in kept

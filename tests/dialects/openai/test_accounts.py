@@ -12,8 +12,9 @@ import pytest
 from openai_proxy.accounts.tries import OF_PEER
 from openai_proxy.auth import NOBODY, Caller
 from openai_proxy.config import AccountSettings
-from openai_proxy.dialects.openai.signed import UNKNOWN_BODY
+from openai_proxy.dialects.openai.signed import UNKNOWN_BODY, Signed
 from openai_proxy.keys import Key, Keys, digest_of
+from openai_proxy.wire import Incoming, Reply
 from tests.accounts.people import ALICE, BOB, basic, book
 from tests.dialects.openai.forms import BOUNDARY, TRANSCRIPTIONS, TRANSLATIONS, form, part
 from tests.dialects.openai.local import CHAT, COMPLETIONS, EMBEDDINGS, Answer, Local, chat, completion, embedding
@@ -112,9 +113,38 @@ def test_where_access_is_open_only_who_sends_a_password_is_checked(open_to_all: 
     get(open_to_all, authorization=basic("alice:wrong")).refusal(401, "invalid_user", "user")
 
 
-def test_without_accounts_a_user_is_ignored(local: Local) -> None:
-    for user in ("alice:wrong", "alice", ""):
-        assert posted(local, CHAT, user).status == 200
+@pytest.mark.parametrize("path", [*BODIES, *FORMS])
+def test_without_accounts_a_user_is_ignored(local: Local, path: str) -> None:
+    assert posted(local, path, "alice:wrong").status == 200
+    if path == CHAT:
+        assert posted(local, CHAT, "alice").status == posted(local, CHAT, "").status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (b'{"user": "alice:wrong", "model": "echo"}', b'{"model":"echo"}'),
+        (b'{"model": "echo", "us\\u0065r":"alice\\u003awrong"}', b'{"model":"echo"}'),
+        (b'{"user" : "a\\"b:c"}', b"{}"),
+        (b'{"h2ogpt_key": "sk-1", "user": "alice"}', b'{"user":"alice"}'),
+        (b'{"user": "alice", "n": 1}', b'{"user": "alice", "n": 1}'),
+        (b'{"messages": [{"role":"user","content":"a:b"}]}', b'{"messages": [{"role":"user","content":"a:b"}]}'),
+        (form(part("user", "alice:wrong"), part("model", "echo")), form(part("model", "echo"))),
+        (form(part("user", "alice"), part("model", "echo")), form(part("user", "alice"), part("model", "echo"))),
+    ],
+)
+def test_without_accounts_a_password_goes_nowhere(local: Local, body: bytes, left: bytes) -> None:
+    seen: list[bytes] = []
+
+    async def handle(incoming: Incoming) -> Reply:
+        seen.append(incoming.body)
+        return Reply(b"")
+
+    kind = b"application/json" if body.startswith(b"{") else f"multipart/form-data; boundary={BOUNDARY}".encode()
+    scope = {"state": {"head": {b"content-type": kind}}}
+    signed = Signed(local.app.edge, handle)
+    local.runner.run(signed(Incoming(body, NOBODY, "", scope)))
+    assert seen == [left]
 
 
 @pytest.mark.parametrize(
@@ -186,6 +216,21 @@ def test_a_key_in_the_body_is_one_more_place(only_keyed: Local) -> None:
     assert only_keyed.post(SPEECH, speech(h2ogpt_key=KEY, response_format="pcm")).status == 200
 
 
+def test_an_account_may_be_in_the_head_and_the_key_in_the_body(keyed: Local) -> None:
+    """A key in the body is one more place, and no more than that: beside one in the head it is not looked at."""
+    body, wrong = chat(h2ogpt_key=KEY), chat(h2ogpt_key="wrong")
+    assert keyed.post(CHAT, body, authorization=basic(ALICE)).status == 200
+    keyed.post(CHAT, body, authorization=basic("alice:wrong")).refusal(401, "invalid_user", "user")
+    keyed.post(CHAT, body).refusal(401, "missing_user", "user")
+    keyed.post(CHAT, wrong, authorization=basic(ALICE)).refusal(401, "invalid_api_key", None)
+    assert keyed.post(CHAT, wrong, authorization=basic(ALICE), x_api_key=KEY).status == 200
+
+
+def test_a_key_beside_an_account_is_not_looked_at_where_none_is_needed(closed: Local) -> None:
+    assert closed.post(CHAT, chat(h2ogpt_key="wrong"), authorization=basic(ALICE)).status == 200
+    assert closed.post(CHAT, chat(h2ogpt_key="wrong", user=ALICE)).status == 200
+
+
 def test_little_is_read_of_whom_nobody_knows(only_keyed: Local) -> None:
     body = json.dumps(chat(h2ogpt_key=KEY)).encode()
     assert only_keyed.post(CHAT, body.ljust(UNKNOWN_BODY)).status == 200
@@ -229,6 +274,26 @@ def test_a_flood_of_wrong_passwords_ends(closed: Local) -> None:
     assert posted(closed, CHAT, ALICE).status == 200
 
 
+def test_a_flood_by_way_of_several_processes_is_one(closed: Local, file: str) -> None:
+    class Fleet:
+        """The others, as a fleet asks them."""
+
+        def __init__(self, *others: Local) -> None:
+            self.edges = [each.app.edge for each in others]
+
+        async def ask(self, what: str, content: object) -> list[Any]:
+            return [None, *(edge.answering[what](content) for edge in self.edges)]
+
+    with Local(accounts=AccountSettings(file=file)) as other:
+        one, two = closed.app.edge, other.app.edge
+        one.fleet, two.fleet = cast(Any, Fleet(other)), cast(Any, Fleet(closed))
+        for number in range(OF_PEER):
+            posted((closed, other)[number % 2], CHAT, f"alice:wrong{number}").refusal(401, "invalid_user", "user")
+        for local in (closed, other):
+            posted(local, CHAT, ALICE).refusal(429, "rate_limit_exceeded", None)
+        assert one.accounts.tried(("127.0.0.1", "alice")) == (OF_PEER // 2, OF_PEER // 2)
+
+
 def test_who_it_is_owns_what_it_makes(keyed: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     """What other protocols and documents go by."""
     found: list[Caller] = []
@@ -254,23 +319,3 @@ def test_a_changed_file_counts_at_once(tmp_path: Path) -> None:
         assert posted(application, CHAT, BOB).status == 200
         path.write_text("nonsense\n")
         posted(application, CHAT, BOB).refusal(401, "invalid_user", "user")
-def test_a_flood_by_way_of_several_processes_is_one(closed: Local, file: str) -> None:
-    class Fleet:
-        """The others, as a fleet asks them."""
-
-        def __init__(self, *others: Local) -> None:
-            self.edges = [each.app.edge for each in others]
-
-        async def ask(self, what: str, content: object) -> list[Any]:
-            return [None, *(edge.answering[what](content) for edge in self.edges)]
-
-    with Local(accounts=AccountSettings(file=file)) as other:
-        one, two = closed.app.edge, other.app.edge
-        one.fleet, two.fleet = cast(Any, Fleet(other)), cast(Any, Fleet(closed))
-        for number in range(OF_PEER):
-            posted((closed, other)[number % 2], CHAT, f"alice:wrong{number}").refusal(401, "invalid_user", "user")
-        for local in (closed, other):
-            posted(local, CHAT, ALICE).refusal(429, "rate_limit_exceeded", None)
-        assert one.accounts.tried(("127.0.0.1", "alice")) == (OF_PEER // 2, OF_PEER // 2)
-
-

@@ -161,3 +161,16 @@ def test_a_get_with_a_body_is_a_get(predicting: Running) -> None:
 def test_the_account(predicting: Running) -> None:
     told = {"type": "user", "username": "anonymous", "name": "anonymous", "github_url": None}
     assert get(predicting, "/v1/account").json == told
+
+
+def test_who_calls_is_not_kept(predicting: Running) -> None:
+    inputs = {"prompt": "a", "user": "alice:wonder:land", "h2ogpt_key": "sk-never-to-be-kept"}
+    made = run(predicting, "echo", **inputs)
+    assert made["input"] == {"prompt": "a"}
+    assert run(predicting, "echo", prompt="a", user="alice")["input"]["user"] == "alice"
+    shown = get(predicting, f"/admin/jobs/{made['id']}")
+    assert shown.status == 200
+    kept = b"".join(file.read_bytes() for file in (predicting.log.parent / "jobs").glob("jobs.db*"))
+    for secret in (b"wonder:land", b"never-to-be-kept"):
+        assert secret not in shown.body + kept + predicting.log.read_bytes()
+    assert b"prompt" in kept
