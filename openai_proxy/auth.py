@@ -31,7 +31,7 @@ class Caller(Struct, frozen=True):
 
 
 NOBODY = Caller("anonymous", frozenset({"user", "admin"}))
-# Where there are no keys, but accounts.
+# Without a key, and no operator: where there are accounts, or from another machine.
 ANYBODY = Caller("anonymous")
 STRANGER = Caller("anonymous", frozenset())
 

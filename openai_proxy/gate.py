@@ -47,7 +47,7 @@ from openai_proxy.errors import (
 )
 from openai_proxy.faults import Shape
 from openai_proxy.keys import Keys
-from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins
+from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins, is_loopback
 from openai_proxy.proxies import Proxies
 from openai_proxy.record import Record
 from openai_proxy.request_id import request_id
@@ -57,6 +57,7 @@ log = logging.getLogger("openai_proxy.gate")
 
 OPEN = frozenset({"/health", "/livez"})
 SPARED = OPEN | {"/readyz", "/metrics"}
+OPERATORS = "/admin"
 TWICE = b"(twice)"
 CLOSE = (b"connection", b"close")
 COME_BACK = 5.0
@@ -202,7 +203,7 @@ class Gate:
             keyed = without_login(head) if self.edge.accounts else head
             caller = self._invited(scope, keyed) or self._known(scope, keyed)
         else:
-            caller = NOBODY
+            caller = self._unknown(scope)
         if self.edge.lifecycle.phase == "draining" and scope["path"] not in SPARED:
             raise Draining(retry_after=COME_BACK)
         return caller
@@ -220,9 +221,18 @@ class Gate:
         caller = self.edge.keys.find(presented(head)) if self.edge.keys else ANYBODY
         if caller is None:
             raise Unauthorized(headers=CHALLENGE)
-        if (path == "/metrics" or path.startswith("/admin")) and "admin" not in caller.scopes:
+        if (path == "/metrics" or path.startswith(OPERATORS)) and "admin" not in caller.scopes:
             raise Forbidden("This needs a key with the scope `admin`.")
         return caller
+
+    def _unknown(self, scope: Scope) -> Caller:
+        """Who calls where everybody may: an operator on this machine, a user elsewhere."""
+        peer = peer_of(scope)
+        if not peer or is_loopback(peer):
+            return NOBODY
+        if scope["path"].startswith(OPERATORS):
+            raise Forbidden("Without keys only clients on the server's own machine may do this.")
+        return ANYBODY
 
     async def _identify(self, scope: Scope, head: Mapping[bytes, bytes]) -> None:
         """Note whose account it is by HTTP Basic. Raises EdgeError, also where everybody needs one and nobody asks for

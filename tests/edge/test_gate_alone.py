@@ -211,3 +211,25 @@ def test_the_soft_limit_is_lifted(monkeypatch: pytest.MonkeyPatch, soft: int, ha
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: None)
     assert raise_descriptors() == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "path", "status"),
+    [
+        (None, "/admin/jobs", 200),
+        ("127.0.0.1", "/admin/jobs", 200),
+        ("::1", "/admin/reload", 200),
+        ("::ffff:127.0.0.1", "/admin/reload", 200),
+        ("192.0.2.1", "/admin/jobs", 403),
+        ("2001:db8::1", "/admin/models/a/load", 403),
+        ("192.0.2.1", "/metrics", 200),
+        ("192.0.2.1", "/v1/models", 200),
+    ],
+)
+def test_without_keys_operators_are_on_this_machine(peer: str | None, path: str, status: int) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert ("admin" in scope["state"]["caller"].scopes) == (peer != "192.0.2.1")
+        await send(start())
+
+    call = Call(app, path=path, client=None if peer is None else (peer, 1))
+    assert call.sent[0]["status"] == status
