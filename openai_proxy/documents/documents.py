@@ -62,7 +62,8 @@ log = logging.getLogger("openai_proxy.documents")
 class Documents:
     """`owner` is who asks: the caller's name, who of others' documents sees only those in UserData.
 
-    A collection is named by its id ("MyData", "UserData", that of `create`) or by the name that its owner gave it.
+    A collection is named by its id ("MyData", "UserData", that of `create`, or `shelves.passing` for what a session alone
+    has) or by the name that its owner gave it.
     Nothing is opened before the first use. All raise StoreFailed where nothing can be kept, and NotInstalled where the
     extra is missing. `config` is asked each time: it may be reloaded.
     """
@@ -85,8 +86,18 @@ class Documents:
     # Collections
 
     async def collections(self, owner: str) -> list[Collection]:
-        """MyData and UserData, then one's own, the newest first."""
-        return await self._read(lambda database: shelves.all_of(database, owner))
+        """MyData and UserData, then one's own, the newest first; none of sessions."""
+        found = await self._read(lambda database: shelves.all_of(database, owner))
+        return [each for each in found if not each.id.startswith(shelves.PASSING)]
+
+    async def within(self, owner: str, session: str, collections: Sequence[str]) -> list[str]:
+        """The same, but what was handed in during a session in place of MyData, if anything was."""
+        if shelves.MY not in collections:
+            return list(collections)
+        own = shelves.passing(session)
+        if not await self._read(lambda database: shelves.numbers(database, owner, [own])):
+            own = shelves.MY
+        return [own if each == shelves.MY else each for each in collections]
 
     async def collection(self, owner: str, name: str) -> Collection:
         """Raises CollectionNotFound."""
@@ -306,14 +317,15 @@ class Documents:
         await self._write(lambda database: papers.fail(database, begun, code, problem))
 
     async def _beat(self) -> None:
-        """Say of all that are being read here that somebody still does."""
+        """Say of all that are being read here that somebody still does, and forget what sessions have left."""
         while True:
             await asyncio.sleep(BEATS)
-            if self._tasks:
-                try:
+            try:
+                if self._tasks:
                     await self._write(partial(papers.beat, begun=list(self._tasks.values())))
-                except StoreFailed as error:
-                    log.warning("documents: %s", error)
+                await self._write(shelves.forget_left)
+            except StoreFailed as error:
+                log.warning("documents: %s", error)
 
     # The database
 

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from openai_proxy.documents.chunks import Chunk
 from openai_proxy.documents.passage import Passage
 from openai_proxy.documents.records import Attributes, Document
-from openai_proxy.documents.shelves import BUILT_IN, SEEN, SILENT, keeper, put
+from openai_proxy.documents.shelves import SEEN, SILENT, comes_by_itself, keeper, put
 from openai_proxy.errors import CollectionNotFound, DocumentNotFound, TooManyItems, WrongState
 from openai_proxy.settings.documents import DocumentSettings
 
@@ -56,7 +56,7 @@ def begin(database: Database, document: Document, limits: DocumentSettings) -> B
     Raises TooManyItems, or CollectionNotFound where that was deleted in between.
     """
     owner, collection = document.owner, document.collection
-    if collection in BUILT_IN:
+    if comes_by_itself(collection):
         put(database, owner, collection, collection, {})
     of = {"owner": owner, "keeper": keeper(owner, collection), "collection": collection, "id": document.id}
     now, turn = time.time(), secrets.token_hex(8)

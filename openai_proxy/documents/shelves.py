@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # The collections that everybody has: a private one, and the one that all share.
 MY, USER = "MyData", "UserData"
 BUILT_IN = (MY, USER)
+# The beginning of the ids of those that last as long as they are used, and seconds without use after which they go.
+PASSING, LEFT = "session_", 900.0
 # Seconds after which a process that reads a document, and was not heard of, is taken for dead.
 SILENT = 60.0
 # What one sees.
@@ -35,16 +38,26 @@ def keeper(owner: str, id: str) -> str:
     return "" if id == USER else owner
 
 
+def passing(session: str) -> str:
+    """The id of what somebody hands in for one session alone, whose name others cannot guess."""
+    return PASSING + hashlib.sha256(session.encode()).hexdigest()
+
+
+def comes_by_itself(id: str) -> bool:
+    """Whether a collection is made by its first document; before that it is an empty one."""
+    return id in BUILT_IN or id.startswith(PASSING)
+
+
 def all_of(database: Database, owner: str) -> list[Collection]:
-    """What somebody sees: the two that everybody has, then the others, the newest first."""
+    """What somebody sees: the two that everybody has, then the others, the newest first, and those of sessions."""
     rows = database.execute(
         f"SELECT {COLUMNS}, {COUNTS} {FROM} WHERE {SEEN} GROUP BY c.number ORDER BY c.created DESC, c.number DESC",
         {"owner": owner, "alive": time.time() - SILENT},
     )
     found = [_collection(row) for row in rows]
     known = {each.id: each for each in found}
-    empty = [Collection(id=id, owner=keeper(owner, id), name=id, created=0, used=0) for id in BUILT_IN]
-    return [*(known.get(each.id, each) for each in empty), *(each for each in found if each.id not in BUILT_IN)]
+    both = [known.get(id) or _empty(owner, id) for id in BUILT_IN]
+    return [*both, *(each for each in found if each.id not in BUILT_IN)]
 
 
 def one(database: Database, owner: str, name: str) -> Collection:
@@ -52,6 +65,8 @@ def one(database: Database, owner: str, name: str) -> Collection:
     found = all_of(database, owner)
     for each in (*(each for each in found if each.id == name), *(each for each in found if each.name == name)):
         return each
+    if comes_by_itself(name):
+        return _empty(owner, name)
     raise CollectionNotFound(f"There is no collection {name!r:.100}.")
 
 
@@ -69,7 +84,7 @@ def numbers(database: Database, owner: str, names: Sequence[str]) -> dict[int, s
         ).fetchone()
         if row is not None:
             found[row[0]] = row[1]
-        elif name not in BUILT_IN:
+        elif not comes_by_itself(name):
             raise CollectionNotFound(f"There is no collection {name!r:.100}.")
     return found
 
@@ -111,9 +126,21 @@ def drop(database: Database, owner: str, id: str) -> None:
     database.execute("DELETE FROM collection WHERE owner = :owner AND id = :id", of)
 
 
+def forget_left(database: Database) -> None:
+    """Those of sessions that nobody uses any more."""
+    before = time.time() - LEFT
+    left = "SELECT owner, id FROM collection WHERE id GLOB ? AND used < ?"
+    for owner, id in list(database.execute(left, (f"{PASSING}*", before))):
+        drop(database, owner, id)
+
+
 def touch(database: Database, found: Sequence[int]) -> None:
     """They are used now."""
     database.executemany("UPDATE collection SET used = ? WHERE number = ?", [(time.time(), each) for each in found])
+
+
+def _empty(owner: str, id: str) -> Collection:
+    return Collection(id=id, owner=keeper(owner, id), name=id, created=0, used=0)
 
 
 def _collection(row: Sequence[Any]) -> Collection:

@@ -80,6 +80,12 @@ def follow(address: Address, location: str) -> Address:
     return found
 
 
+def file_name(text: str) -> str:
+    """What a file from that address is called: the last part of its path, or else its host."""
+    parts = urllib.parse.urlsplit(text)
+    return urllib.parse.unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or "document"
+
+
 def matches(host: str, domains: tuple[str, ...]) -> bool:
     """Whether a host is one of these, or for `*.example.org` below it."""
     return any(host.endswith(each[1:]) if each.startswith("*.") else host == each for each in domains)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from openai_proxy.documents.actions import Extract, Query, Summarize
-from openai_proxy.documents.documents import Documents, check_installed
+from openai_proxy.documents.documents import MOST_PASSAGES, Documents, check_installed
 from openai_proxy.documents.passage import Passage
 from openai_proxy.errors import InvalidRequest, NotInstalled
 from openai_proxy.h2ogpt.wish import Wish
@@ -40,7 +40,8 @@ def action_of(wish: Wish) -> Query | Summarize | Extract:
 
 
 async def passages_of(wish: Wish, documents: Documents, owner: str) -> Sequence[Passage]:
-    """The passages it is done over: the client's texts, or the best of its collections for a Query, else all of them.
+    """The passages it is done over: the client's texts, or of its collections the best for a Query, else the first that
+    it wants, or all.
 
     Raises CollectionNotFound and what else `Documents` raises.
     """
@@ -48,7 +49,7 @@ async def passages_of(wish: Wish, documents: Documents, owner: str) -> Sequence[
         return [Passage(text, SOURCE) for text in wish.texts]
     if wish.action == "Query":
         return await documents.search(owner, wish.collections, wish.instruction, wish.limit or FOUND)
-    return await documents.passages(owner, wish.collections)
+    return await documents.passages(owner, wish.collections, limit=wish.limit or MOST_PASSAGES)
 
 
 def _words(wish: Wish) -> dict[str, str | None]:

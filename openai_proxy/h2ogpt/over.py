@@ -15,7 +15,7 @@ from openai_proxy.h2ogpt.wish import Action, Prompts
 NO_COLLECTION = frozenset({"", "LLM", "ChatLLM", "Disabled", "None"})
 ELSEWHERE = frozenset({"All", "wiki", "wiki_full", "github h2oGPT", "DriverlessAI docs"})
 TEXTS = 2048
-# The keys that have an effect on an action; `top_k_docs` where there is a search.
+# The keys that have an effect on an action; `top_k_docs` where collections are read.
 EFFECT: Mapping[Action | None, frozenset[str]] = {
     None: frozenset(),
     "Query": frozenset({"pre_prompt_query", "prompt_query"}),
@@ -78,8 +78,7 @@ class Over(Struct, kw_only=True):
         if action is not None or self.langchain_action == "Query":
             honoured.add("langchain_action")
         if searched:
-            honoured.add("langchain_mode")
-            honoured |= {"top_k_docs"} if action == "Query" else set()
+            honoured |= {"langchain_mode", "top_k_docs"}
         said = {name for name in self.__struct_fields__ if getattr(self, name) not in (None, "", [])}
         if not self._modes():
             said.discard("langchain_mode")

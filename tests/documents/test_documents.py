@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from openai_proxy.documents import MY, USER, documents, papers
+from openai_proxy.documents import MY, USER, documents, papers, shelves
 from openai_proxy.documents.documents import Documents
 from openai_proxy.documents.finding import fused
 from openai_proxy.errors import (
@@ -51,6 +51,34 @@ def test_what_is_handed_in_is_found_also_by_a_later_process(tmp_path: Path) -> N
 
     with_documents(tmp_path, hand_in)
     with_documents(tmp_path, look)
+
+
+def test_what_a_session_hands_in_is_its_own_as_long_as_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "BEATS", 0.01)
+
+    async def work(kept: Documents) -> None:
+        passing = shelves.passing("one")
+        assert await kept.within(ANN, "one", [MY, USER]) == [MY, USER]
+        await kept.add(ANN, passing, "a.txt", TEXT)
+        assert await kept.within(ANN, "one", [MY, USER]) == [passing, USER]
+        assert await kept.within(ANN, "two", [MY]) == [MY]
+        assert await kept.within(BOB, "one", [MY]) == [MY]
+        assert [each.id for each in await kept.collections(ANN)] == [MY, USER]
+        [passage] = await found(kept, ANN, passing, "kumquat")
+        assert passage.source == "a.txt"
+        await kept.add(ANN, MY, "b.txt", TEXT)
+        await asyncio.sleep(0.05)
+        assert len(await kept.documents(ANN, passing)) == 1
+        monkeypatch.setattr(shelves, "LEFT", -60.0)
+        async with asyncio.timeout(15):
+            while await kept.documents(ANN, passing):
+                await asyncio.sleep(0.02)
+        assert await kept.within(ANN, "one", [MY]) == [MY]
+        assert len(await kept.documents(ANN, MY)) == 1
+
+    with_documents(tmp_path, work)
 
 
 def test_a_text_is_found_by_its_vector_alone(tmp_path: Path) -> None:

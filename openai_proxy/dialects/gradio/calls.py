@@ -50,6 +50,7 @@ class Calls:
             raise NotFound("There is no such API name.")
         event = Event(name, given, caller, peer_of(incoming), self.room)
         event.streams = name != "submit_nochat_plain_api" and given.get("stream_output") not in FALSE
+        event.session = body.session_hash or ""
         if wrong is not None:
             event.fail(describe(wrong, event.id))
         return event

@@ -80,7 +80,10 @@ class Chats:
 
     async def _act(self, event: Event, answer: Answer, asked: Asked, wish: Wish) -> None:
         """Ask about passages."""
-        passages = await passages_of(wish, self.edge.documents, event.caller.name)
+        owner, documents = event.caller.name, self.edge.documents
+        if event.session and wish.collections:
+            wish = structs.replace(wish, collections=await documents.within(owner, event.session, wish.collections))
+        passages = await passages_of(wish, documents, owner)
         request = asked.request
         assert isinstance(request, ChatRequest)
         reader = Reader(request, asked.served, partial(self._asked, event, answer, asked))

@@ -28,10 +28,10 @@ class Parameter(Struct, frozen=True):
 
 
 class Signature(Struct, frozen=True):
-    """What is passed to an API name, and what its answer is called."""
+    """What is passed to an API name, and what it answers."""
 
     parameters: tuple[Parameter, ...]
-    returns: str
+    returns: tuple[str, ...]
 
 
 class Called(Struct):
@@ -44,9 +44,9 @@ class Called(Struct):
 
 
 class Output(Struct):
-    """What a call amounts to: one text."""
+    """What a call amounts to: one text, or several."""
 
-    data: list[str]
+    data: list[str | None]
     is_generating: bool
     duration: float
     average_duration: float
@@ -99,18 +99,35 @@ SPOKEN = (
     Parameter("stream_output", False),
     KEY,
 )
+# How a document is to be read is for us to say; what a client says of that is taken without effect.
+HANDED_IN = (
+    Parameter("langchain_mode", "MyData"),
+    Parameter("chunk", True),
+    Parameter("chunk_size", 512),
+    Parameter("embed", True),
+    Parameter("image_audio_loaders", None),
+    Parameter("pdf_loaders", None),
+    Parameter("url_loaders", None),
+    Parameter("jq_schema", None),
+    Parameter("extract_frames", None),
+    Parameter("llava_prompt", None),
+    KEY,
+)
+ADDED = ("nothing", "langchain_mode", "sources", "exceptions", "names")
 # Their places in this table are what clients know them by (`fn_index`).
 SIGNATURES: Mapping[str, Signature] = {
-    "submit_nochat_api": Signature(DICT, "dict"),
-    "submit_nochat_plain_api": Signature(DICT, "dict"),
-    "model_names": Signature((), "models"),
-    "system_hash": Signature((), "hash"),
-    "num_model_lock": Signature((), "models"),
-    "speak_text_api": Signature(SPOKEN, "dict"),
-    "speak_text_plain_api": Signature(DICT, "dict"),
-    "transcribe_audio_api": Signature((Parameter("audio"), Parameter("stream_output", False), KEY), "text"),
-    "embed_api": Signature((Parameter("text"), KEY, Parameter("is_list", "False")), "vectors"),
-    "count_tokens": Signature((Parameter("text"), Parameter("model", ""), KEY), "tokens"),
+    "submit_nochat_api": Signature(DICT, ("dict",)),
+    "submit_nochat_plain_api": Signature(DICT, ("dict",)),
+    "model_names": Signature((), ("models",)),
+    "system_hash": Signature((), ("hash",)),
+    "num_model_lock": Signature((), ("models",)),
+    "speak_text_api": Signature(SPOKEN, ("dict",)),
+    "speak_text_plain_api": Signature(DICT, ("dict",)),
+    "transcribe_audio_api": Signature((Parameter("audio"), Parameter("stream_output", False), KEY), ("text",)),
+    "embed_api": Signature((Parameter("text"), KEY, Parameter("is_list", "False")), ("vectors",)),
+    "count_tokens": Signature((Parameter("text"), Parameter("model", ""), KEY), ("tokens",)),
+    "add_url": Signature((Parameter("url"), *HANDED_IN), ADDED),
+    "add_text": Signature((Parameter("text"), *HANDED_IN), ADDED),
 }
 NAMES = tuple(SIGNATURES)
 STREAM = "text/event-stream"
@@ -155,10 +172,11 @@ def config() -> bytes:
     dependencies: list[dict[str, Any]] = []
     for number, (name, signature) in enumerate(SIGNATURES.items()):
         first = len(components)
-        labels = [*(each.name for each in signature.parameters), signature.returns]
+        labels = [*(each.name for each in signature.parameters), *signature.returns]
         components += [_component(first + place, label) for place, label in enumerate(labels)]
         ids = [*range(first, len(components))]
-        dependencies.append(_dependency(number, name, ids[:-1], ids[-1:]))
+        given = len(signature.parameters)
+        dependencies.append(_dependency(number, name, ids[:given], ids[given:]))
     told = {
         "version": "5.0.0",
         "api_prefix": PREFIX,
@@ -216,13 +234,16 @@ def info() -> bytes:
 
 
 def _endpoint(signature: Signature) -> dict[str, Any]:
-    returns = {"label": signature.returns, "type": TEXT, "python_type": _type("str"), "component": "Textbox"}
     return {
         "parameters": [_parameter(each) for each in signature.parameters],
-        "returns": [returns],
+        "returns": [_returned(each) for each in signature.returns],
         "show_api": True,
         "api_visibility": "public",
     }
+
+
+def _returned(label: str) -> dict[str, Any]:
+    return {"label": label, "type": TEXT, "python_type": _type("str"), "component": "Textbox"}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

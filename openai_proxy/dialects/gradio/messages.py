@@ -75,7 +75,7 @@ def plain(message: dict[str, Any]) -> dict[str, Any]:
 
 def held(message: dict[str, Any], room: Room, owner: str) -> dict[str, Any]:
     """A message of another process."""
-    return _with_text(message, lambda text: room.hold(owner, text))
+    return _with_text(message, lambda text: room.hold(owner, text) if isinstance(text, str) else text)
 
 
 def _with_text(message: dict[str, Any], made: Callable[[Any], Any]) -> dict[str, Any]:
@@ -92,4 +92,5 @@ def standing(event: Event) -> dict[str, Any]:
 def output(event: Event, *, more: bool = False) -> dict[str, Any]:
     """The newest output."""
     seconds = round(event.seconds, 3)
-    return {"data": [event.output or ""], "is_generating": more, "duration": seconds, "average_duration": seconds}
+    data = [event.output or ""] if event.values is None else [*event.values]
+    return {"data": data, "is_generating": more, "duration": seconds, "average_duration": seconds}

@@ -11,6 +11,7 @@ from backends.events import Outcome
 from backends.requests import TokenizeRequest
 from openai_proxy.bodies.checks import at_most_characters, model_of_kind
 from openai_proxy.dialects import Edge
+from openai_proxy.dialects.gradio.additions import Additions
 from openai_proxy.dialects.gradio.chat import Chats
 from openai_proxy.dialects.gradio.events import Event
 from openai_proxy.dialects.gradio.jobs import last
@@ -34,7 +35,7 @@ class Works:
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
         self._hash = secrets.token_hex(DIGITS)
-        chats, sounds = Chats(edge), Sounds(edge)
+        chats, sounds, additions = Chats(edge), Sounds(edge), Additions(edge)
         self.named: Mapping[str, Work] = {
             "submit_nochat_api": chats,
             "submit_nochat_plain_api": chats,
@@ -46,6 +47,8 @@ class Works:
             "transcribe_audio_api": sounds.transcribe,
             "embed_api": self.embed,
             "count_tokens": self.tokens,
+            "add_url": additions.urls,
+            "add_text": additions.texts,
         }
 
     async def models(self, event: Event) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
-
 import msgspec
 
 from openai_proxy.decode import decode
@@ -14,6 +12,7 @@ from openai_proxy.dialects.vector_stores.query import asked, page
 from openai_proxy.documents.documents import Documents
 from openai_proxy.documents.records import Attributes, Document
 from openai_proxy.errors import InvalidRequest, NotFound
+from openai_proxy.fetching.address import file_name
 from openai_proxy.jobs.uploads import Upload, Uploads
 from openai_proxy.wire import JSON, Incoming, Reply
 
@@ -69,11 +68,10 @@ class StoreFiles:
     async def _attach_url(self, store: str, url: str, attributes: Attributes, incoming: Incoming) -> Document:
         source = self.edge.fetcher.read(url, "url")
         data = await self.edge.fetcher.fetch(source, "url", lambda _: True)
-        parts = urlsplit(url)
         return await self.documents.begin(
             incoming.caller.name,
             store,
-            unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or "document",
+            file_name(url),
             data,
             attributes=attributes,
             admin="admin" in incoming.caller.scopes,

@@ -180,12 +180,12 @@ def test_a_session_needs_a_name(opened: Caller) -> None:
 
 
 def test_what_is_no_api_name(opened: Caller) -> None:
-    for index in (-1, 10, 10**18, None):
+    for index in (-1, 12, 10**18, None):
         assert opened.join(session(), "{}", index=index).status == 404  # type: ignore[arg-type]
     assert opened.join(session(), "{}", index="0").status == 400  # type: ignore[arg-type]
     assert opened.post("/gradio_api/queue/join", b"[" * 100_000).status == 400
     assert opened.post("/gradio_api/upload", b"{}").status == 404
-    assert opened.post("/api/add_url", {"data": []}).status in (404, 405)
+    assert opened.post("/api/add_file_api", {"data": []}).status in (404, 405)
 
 
 def test_one_call_and_its_own_stream(opened: Caller) -> None:

@@ -55,7 +55,7 @@ try:
 except Exception as error:  # noqa: BLE001 - its class differs
     told["malformed"] = f"{type(error).__name__}: {error}"
 try:
-    client.predict(str(dict(kwargs)), api_name="/add_url")
+    client.predict(str(dict(kwargs)), api_name="/add_file_api")
 except ValueError as error:
     told["absent"] = str(error)
 
