@@ -106,7 +106,7 @@ class LlamaCpp:
     def __init__(self, setup: Setup) -> None:
         setup.refuse_engine("llama_cpp")
         self.options = Options.read(setup.name, setup.options)
-        self.slots = setup.slots or (1 if self.options.embedding else SLOTS)
+        self.slots = setup.slots or SLOTS
         self.model = Model(
             kinds=EMBEDS if self.options.embedding else TALKS,
             parameters=EMBEDDING if self.options.embedding else TEXT,

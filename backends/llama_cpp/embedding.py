@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -15,7 +15,11 @@ from backends.llama_cpp.tokens import ids_of
 from backends.requests import EmbeddingRequest, Prompt, Tokens
 from backends.vectors import columns, vector
 
-BATCH = 32
+# Texts that go to the engine at once, and their bytes: others have their turn between two batches, and a passage of a
+# document fills one.
+BATCH, BATCH_BYTES = 32, 1000
+# Bytes of a token, about.
+TOKEN_BYTES = 4
 # Tokens that the tokenizer puts around a text. None of its tokens is shorter than a byte.
 SPECIAL = 2
 
@@ -44,16 +48,28 @@ async def embed(
         await _fitting(client, model, text, places[index] if places else "input", keep)
         for index, text in enumerate(request.inputs)
     ]
-    read = 0
-    for first in range(0, len(fitting), BATCH):
-        inputs = [text if isinstance(text, str) else list(text) for text in fitting[first : first + BATCH]]
-        rows = await _rows(client, model, inputs)
-        if len(rows.data) != len(inputs):
+    read = done = 0
+    for batch in batches(fitting):
+        rows = await _rows(client, model, [text if isinstance(text, str) else list(text) for text in batch])
+        if len(rows.data) != len(batch):
             raise EngineFailed("The engine did not embed every input.")
         read += rows.usage.prompt_tokens
         for row in rows.data:
-            yield Embedding(vector(row.embedding, width), first + row.index)
+            yield Embedding(vector(row.embedding, width), done + row.index)
+        done += len(batch)
     yield Usage(prompt=read)
+
+
+def batches(texts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
+    """The texts in order, as many together as make a batch."""
+    first = room = 0
+    for place, text in enumerate(texts):
+        size = len(text.encode()) if isinstance(text, str) else len(text) * TOKEN_BYTES
+        if place > first and (size > room or place - first == BATCH):
+            yield texts[first:place]
+            first = place
+        room = (BATCH_BYTES if place == first else room) - size
+    yield texts[first:]
 
 
 async def _fitting(client: Client, model: Model, given: Prompt, place: str, keep: int | None) -> Prompt:

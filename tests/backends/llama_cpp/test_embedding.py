@@ -6,6 +6,7 @@ from array import array
 import pytest
 
 from backends.errors import ContextExceeded, Refused
+from backends.llama_cpp.embedding import batches
 from backends.requests import EmbeddingRequest, Prompt
 from backends.vectors import vector
 from tests.backends.llama_cpp.conftest import Running
@@ -47,6 +48,18 @@ def test_many_inputs_keep_their_order(vectors: Running) -> None:
     outcome = vectors.answer(asks(*texts))
     assert len(outcome.vectors) == 70
     assert cosine(vectors.answer(asks(texts[66])).vectors[0], outcome.vectors[66]) > 0.999
+
+
+def test_batches_are_short() -> None:
+    assert [len(batch) for batch in batches(["word"] * 70)] == [32, 32, 6]
+    assert [len(batch) for batch in batches(["x" * 400] * 5)] == [2, 2, 1]
+    assert list(batches(["x" * 9000, "ä" * 2000, "b", (1,) * 1000, (2,)])) == [
+        ["x" * 9000],
+        ["ä" * 2000],
+        ["b"],
+        [(1,) * 1000],
+        [(2,)],
+    ]
 
 
 @pytest.mark.engine
