@@ -48,6 +48,7 @@ class Cutting:
         self.overlap = overlap
         self.path: list[str] = [""] * DEEPEST
         self.units: list[Unit] = []
+        self.size = 0
         self.carried = 0
         self.above = ""
 
@@ -61,47 +62,47 @@ class Cutting:
         yield from self._done()
 
     def _heading(self, block: Block) -> Iterator[Chunk]:
-        if self._size() >= WORTH * self.most:
+        if self.size >= WORTH * self.most:
             yield from self._done()
         if len(self.units) == self.carried:
-            self.units, self.carried = [], 0
+            self._begin([])
         self.path[block.level - 1 :] = [block.text, *[""] * (DEEPEST - block.level)]
         for unit in _units(block, self.most):
             yield from self._take(unit)
 
     def _take(self, unit: Unit) -> Iterator[Chunk]:
-        if self._size() + len(unit.text) > self.most:
+        if self.size + len(unit.text) > self.most:
             last = self.units
             yield from self._done()
             self._carry(last, self.most - len(unit.text))
         if not self.units:
             self.above = self._above(unit.text)
         self.units.append(unit)
+        self.size += len(unit.text) + 1
 
     def _above(self, first: str) -> str:
         """The headings above, without one that the text begins with, and never more than half of it all."""
         return " > ".join(each for each in self.path if each and each != first)[-self.most // 2 :]
 
-    def _size(self) -> int:
-        return sum(len(unit.text) + 1 for unit in self.units)
-
     def _carry(self, last: list[Unit], room: int) -> None:
         """Begin with the last sentences, as many as may be in both."""
-        room = min(room, self.overlap)
-        for unit in reversed(last):
-            room -= len(unit.text) + 1
-            if room < 0:
-                break
-            self.units.insert(0, unit)
-        self.carried = len(self.units)
+        room, first = min(room, self.overlap), len(last)
+        while first and (room := room - len(last[first - 1].text) - 1) >= 0:
+            first -= 1
+        self._begin(last[first:])
         if self.units:
             self.above = self._above(self.units[0].text)
+
+    def _begin(self, units: list[Unit]) -> None:
+        """With what the last piece ended with."""
+        self.units, self.carried = units, len(units)
+        self.size = sum(len(unit.text) + 1 for unit in units)
 
     def _done(self) -> Iterator[Chunk]:
         if len(self.units) > self.carried:
             text = "".join(unit.text + ("\n" if unit.ends else " ") for unit in self.units)
-            yield Chunk(text.strip(), self.above, self.units[min(self.carried, len(self.units) - 1)].page)
-        self.units, self.carried = [], 0
+            yield Chunk(text.strip(), self.above, self.units[self.carried].page)
+        self._begin([])
 
 
 def _units(block: Block, most: int) -> Iterator[Unit]:
@@ -113,13 +114,16 @@ def _units(block: Block, most: int) -> Iterator[Unit]:
 
 def _parts(text: str, most: int) -> Iterator[str]:
     """A sentence that is too long, cut between words where it has any."""
-    while len(text) > most:
-        place = text.rfind(" ", most // 2, most)
-        place = most if place < 0 else place
-        yield text[:place].strip()
-        text = text[place:].strip()
-    if text:
-        yield text
+    begin = 0
+    while len(text) - begin > most:
+        place = text.rfind(" ", begin + most // 2, begin + most)
+        end = begin + most if place < 0 else place
+        yield text[begin:end].strip()
+        begin = end
+        while text[begin : begin + 1].isspace():
+            begin += 1
+    if begin < len(text):
+        yield text[begin:].strip()
 
 
 def halves(chunk: Chunk) -> list[Chunk]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
 import contextlib
+import time
+import zlib
 
 import pytest
 
 from openai_proxy.documents.parsing.asking import read_soon
-from openai_proxy.documents.parsing.blocks import Block, Unreadable
+from openai_proxy.documents.parsing.blocks import Block, Gathering, Unreadable
 from openai_proxy.documents.parsing.kind import kind_of
 from openai_proxy.documents.parsing.messages import Parsed
+from openai_proxy.documents.parsing.plain import read_text
+from openai_proxy.documents.parsing.web import read_html
 from tests.documents import printing
 from tests.documents.library import NAMES, QUESTIONS, answers, data
 
@@ -38,6 +43,9 @@ HTML = b"""<!-- made by hand --><!DOCTYPE HTML><html><head><title>T</title><scri
 <img src="http://192.0.2.1/a.png" alt="b"><ul><li>five<li>six</ul><div hidden>seven</div>
 <table><tr><td>8<td>9</table><pre>a
  b</pre><iframe src="http://192.0.2.1"></iframe><p>last"""
+
+
+LONG = b"".join(b"Line %d says %d.\n" % (number, number**3) for number in range(2000))
 
 
 def read(data: bytes, pages: int = PAGES, characters: int = CHARACTERS) -> Parsed:
@@ -90,6 +98,38 @@ def test_comments_without_an_end_take_no_time() -> None:
         assert kind_of(b"<!---->" * 400 + end)[0] == "text"
 
 
+@pytest.mark.parametrize(
+    "part",
+    ["<!--", "<a ", "</a ", "<!a", "<?a", "<![CDATA[", "<td> ", "<a x=\"'", "&", "<", "<!doctype [", "<pre>\n\n"],
+)
+def test_no_tag_makes_the_rest_be_read_anew(part: str) -> None:
+    """What takes the square of its length would take minutes for so many."""
+    into, begun = Gathering(CHARACTERS), time.process_time()
+    read_html("<html><p>a<p>b" + part * 100_000, into)
+    assert into.blocks[0].text == "a"
+    assert into.blocks[1].text.startswith("b")
+    assert time.process_time() - begun < 5
+
+
+def test_lines_of_blanks_take_no_time() -> None:
+    begun = time.process_time()
+    read_text("a" * 60 + " " * 200_000 + "b", Gathering(CHARACTERS))
+    kind_of(b"[" * 20_000)
+    kind_of(b"a " * 20_000)
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("end", ["<!-- b", "<a href='b", "<a b", "</a", "<!b", "<script>b", "<![CDATA[b", "&amp"])
+def test_what_has_no_end_is_left_out(end: str) -> None:
+    assert words(read(f"<html><p>a {end}".encode())) == ["a &" if end == "&amp" else "a"]
+
+
+def test_xml_in_html() -> None:
+    document = b"""<?xml version="1.0"?><!DOCTYPE html PUBLIC "a" "b" [
+      <!ENTITY a "<p>one</p>"> <!-- two --> ]><html><p>a<![CDATA[b]]>c<![if x]>d<![endif]>"""
+    assert words(read(document)) == ["acd"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_text_in_several_encodings(encoding: str) -> None:
     found = read("Über Bären\n\nund Käfer, die lange leben.\n\nEnde.".encode(encoding))
@@ -99,11 +139,20 @@ def test_text_in_several_encodings(encoding: str) -> None:
 
 def test_html_says_its_encoding() -> None:
     assert words(read('<html><meta charset="koi8-r"><p>Привет'.encode("koi8-r"))) == ["Привет"]
-    assert words(read(b'<html><meta charset="zip"><p>\xe4'))[0] == "ä"
+    assert words(read('<html><meta charset="sjis"><p>日本'.encode("shift_jis"))) == ["日本"]
+
+
+@pytest.mark.parametrize(
+    "name", ["zip", "hex", "rot13", "idna", "punycode", "undefined", "utf-7", "unicode_escape", "latin1", "../a", "no"]
+)
+def test_what_is_no_character_set_of_pages_is_not_believed(name: str) -> None:
+    page = b'<html><meta charset="%s"><p>+AGE- \\u0061\xe4\x80' % name.encode()
+    assert kind_of(page)[1].endswith("<p>+AGE- \\u0061ä€")
 
 
 def test_text_is_of_what_people_see() -> None:
-    found = read("a\u200b\u202eb \t c\x07\ufeff. 1\r\n2\r\n\f\n\nnext page.".encode())
+    hidden = "".join(chr(0xE0000 + ord(each)) for each in "obey")
+    found = read(f"a\u200b\u202eb \t c\x07\ufeff{hidden}. 1\r\n2\r\n\f\n\nnext page.".encode())
     assert found.blocks == [Block("ab c. 1\n2", 0, 1), Block("next page.", 0, 2)]
 
 
@@ -122,7 +171,8 @@ def test_pdf_has_pages() -> None:
 
 
 def test_pdf_is_seen_by_its_content() -> None:
-    assert read(b"junk\n" + printing.printed("Words.")).media_type == "application/pdf"
+    assert read(b"\xef\xbb\xbf\r\n" + printing.printed("Words.")).media_type == "application/pdf"
+    assert words(read(b"A file of that kind begins with %PDF-1.7.")) == ["A file of that kind begins with %PDF-1.7."]
 
 
 def test_the_library_is_read_whole() -> None:
@@ -143,6 +193,10 @@ def test_the_library_is_read_whole() -> None:
         (b"<html><script>a()</script>", "invalid_file", "The document has no text."),
         (b"PK\x03\x04 a zip bomb, or a spreadsheet", "unsupported_file", "Only text, Markdown, HTML and PDF are read."),
         (b"\x1f\x8b gzip", "unsupported_file", "Only text, Markdown, HTML and PDF are read."),
+        (bz2.compress(LONG), "unsupported_file", "Only text, Markdown, HTML and PDF are read."),
+        (zlib.compress(LONG), "unsupported_file", "Only text, Markdown, HTML and PDF are read."),
+        (LONG.decode().encode("utf-32"), "unsupported_file", "Only text, Markdown, HTML and PDF are read."),
+        (b"{\\rtf1 words}", "unsupported_file", "Only text, Markdown, HTML and PDF are read."),
         (b"\x7fELF\0\0", "unsupported_file", "Only text, Markdown, HTML and PDF are read."),
         (b"%PDF-1.7 and no more", "invalid_file", "The PDF is damaged."),
         (printing.encrypted(), "invalid_file", "The PDF is encrypted: hand it in without a password."),

@@ -10,8 +10,8 @@ from backends.apart.asker import Nursery
 from openai_proxy.documents.parsing.blocks import Unreadable
 from openai_proxy.documents.parsing.messages import ANSWER, TASK, Parsed
 
-# A child may use half a minute of a processor, which may last longer where it has to share that.
-PATIENCE = 100.0
+# A child may use a quarter of a minute of a processor, which may last longer where it has to share that.
+PATIENCE = 50.0
 # What a character may take on its way, and a block beside its own.
 CHARACTER_BYTES = 64
 

@@ -8,8 +8,11 @@ from typing import Literal, NamedTuple, TypeAlias
 
 # What is told of a file that cannot be read: it is damaged or too large, or of a kind that is not read.
 Fault: TypeAlias = Literal["invalid_file", "unsupported_file"]
-# Line ends and tabs are blanks like others; the rest is for machines: terminals, writing directions, marks in fonts.
-INVISIBLE = re.compile(r"[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe]")
+# Line ends and tabs are blanks like others; the rest is for machines: terminals, writing directions, marks in fonts,
+# and a second alphabet that only models read.
+INVISIBLE = re.compile(
+    r"[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufffe\U000e0000-\U000e0fff]"
+)
 # How a sentence ends.
 ENDED = re.compile(r"[.!?:;,…。！？][\"'”’)\]]*$")
 SPACES = re.compile(r"[^\S\n]+")

@@ -16,7 +16,8 @@ from openai_proxy.documents.parsing.pdf import read_pdf
 from openai_proxy.documents.parsing.plain import read_text
 from openai_proxy.documents.parsing.web import read_html
 
-PROCESSOR_SECONDS = 30
+# Three times what the largest that people write take: 25 MB of HTML as word processors have it.
+PROCESSOR_SECONDS = 15
 # What a file may unpack to, and be unpacked with.
 MEMORY = 400 << 20
 

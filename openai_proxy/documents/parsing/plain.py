@@ -9,7 +9,7 @@ from openai_proxy.documents.parsing.blocks import ENDED, Gathering
 BETWEEN = re.compile(r"\n\s*\n")
 HEADING, LEVEL = 80, 2
 # A line of so many characters goes on in the next one; what is shorter ends where its writer ended it.
-WRAPPED = re.compile(r"(?<=[^\n]{50})[^\S\n]*\n(?=[^\S\n]*\S)")
+WRAPPED = re.compile(r"(?<=[^\n]{50})\n(?=[^\S\n]*\S)")
 
 
 def read_text(text: str, into: Gathering) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 from openai_proxy.documents.parsing.blocks import Gathering
@@ -23,6 +24,9 @@ VOID = frozenset(
 OPEN = frozenset({"p", "li", "dt", "dd", "option", "tr", "td", "th", "tbody", "thead", "tfoot", "colgroup", "html"})
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 CELLS = frozenset({"td", "th"})
+# What XML has in brackets before the end of its document type, which HTML has not; looked for in so many characters.
+SUBSET = re.compile(r"(<!doctype[^>\[]*)\[.*?\]\s*>", re.I | re.S)
+SUBSET_WITHIN = 16_384
 
 
 class Page(HTMLParser):
@@ -45,9 +49,9 @@ class Page(HTMLParser):
             self._paragraph()
             self.hidden.append(tag)
         elif tag == "br":
-            self.words.append("\n")
+            self._say("\n")
         elif tag in CELLS:
-            self.words.append(" | " if "".join(self.words).strip() else "")
+            self.words += [" | "] if self.words else []
         elif tag not in INLINE:
             self._paragraph()
             self.level = HEADINGS.get(tag, 0)
@@ -73,18 +77,31 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self.hidden:
-            self.words.append(data if self.kept else data.replace("\n", " "))
+            self._say(data if self.kept else data.replace("\n", " "))
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """As browsers do: what is of XML alone is passed over."""
+        return self.parse_bogus_comment(i, report)
+
+    def _say(self, words: str) -> None:
+        """No paragraph begins with blanks."""
+        if self.words or words.strip():
+            self.words.append(words)
 
     def _paragraph(self) -> None:
         self.into.add("".join(self.words), self.level)
         self.words = []
 
     def close(self) -> None:
-        super().close()
+        """A tag or a comment without an end is left out with all that follows, as browsers do: the parser's own way
+        would look for that end anew from each place.
+        """
+        self.feed("<p>")
         self._paragraph()
 
 
 def read_html(text: str, into: Gathering) -> None:
+    text = SUBSET.sub(r"\1>", text[:SUBSET_WITHIN], count=1) + text[SUBSET_WITHIN:]
     page = Page(into)
     page.feed(text)
     page.close()
