@@ -26,6 +26,7 @@ from openai_proxy.documents.parsing.blocks import Unreadable
 from openai_proxy.documents.passage import Passage
 from openai_proxy.documents.records import Attributes, Collection, Document
 from openai_proxy.documents.shelves import USER
+from openai_proxy.documents.turns import Turn, Turns
 from openai_proxy.documents.vectors import Vectors
 from openai_proxy.errors import (
     BadDocument,
@@ -77,7 +78,7 @@ class Documents:
         self._beating: asyncio.Task[None] | None = None
         self._waiting = 0
         self._used: dict[int, float] = {}
-        self._turns = asyncio.Semaphore(config().documents.at_once)
+        self._turns = Turns(config().documents.at_once)
 
     @property
     def settings(self) -> DocumentSettings:
@@ -195,7 +196,7 @@ class Documents:
         begun = await self._write(lambda database: papers.begin(database, document, settings))
         task = None
         if begun is not None:
-            task = asyncio.create_task(self._take_in(begun, data, model), name=f"read {document.id}")
+            task = asyncio.create_task(self._take_in(owner, begun, data, model), name=f"read {document.id}")
             self._tasks[task] = begun
             self._waiting += len(data)
             task.add_done_callback(partial(self._done, size=len(data)))
@@ -285,11 +286,11 @@ class Documents:
 
     # Reading
 
-    async def _take_in(self, begun: Begun, data: bytes, model: str) -> None:
+    async def _take_in(self, owner: str, begun: Begun, data: bytes, model: str) -> None:
         """Read a document to its end, well or not."""
         try:
-            async with self._turns:
-                read = await self._understood(data, model)
+            async with self._turns.of(owner) as turn:
+                read = await self._understood(data, model, turn)
                 settings = self.settings
                 await self._write(lambda database: papers.finish(database, begun, read, settings))
         except Unreadable as error:
@@ -305,11 +306,11 @@ class Documents:
             log.exception("a document could not be read")
             await self._failed(begun, "server_error", "The server had an internal error.")
 
-    async def _understood(self, data: bytes, model: str) -> Read:
+    async def _understood(self, data: bytes, model: str, turn: Turn) -> Read:
         from openai_proxy.documents.parsing.asking import read_soon
 
         parsed = await read_soon(data, self.settings.pages, self.settings.characters)
-        chunks, vectors = await self.vectors.of(model, parsed.blocks)
+        chunks, vectors = await self.vectors.of(model, parsed.blocks, turn)
         characters = sum(len(block.text) for block in parsed.blocks)
         return Read(parsed.media_type, parsed.pages, characters, model, chunks, vectors)
 

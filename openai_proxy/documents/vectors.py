@@ -13,6 +13,7 @@ from openai_proxy.bodies.checks import model_of_kind
 from openai_proxy.config import Config
 from openai_proxy.documents.chunks import Chunk, Cutting, halves
 from openai_proxy.documents.parsing.blocks import Block
+from openai_proxy.documents.turns import Turn
 from openai_proxy.errors import EdgeError, InvalidRequest, WrongState
 from openai_proxy.router import Patience, Router
 from openai_proxy.served import Served
@@ -65,8 +66,11 @@ class Vectors:
             else:
                 return vector
 
-    async def of(self, model: str, blocks: Sequence[Block]) -> tuple[list[Chunk], list[bytes]]:
-        """A document's pieces, such as the model can read, and their vectors. Raises BackendError or EdgeError."""
+    async def of(self, model: str, blocks: Sequence[Block], turn: Turn) -> tuple[list[Chunk], list[bytes]]:
+        """A document's pieces, such as the model can read, and their vectors. Other owners' documents go on in between.
+
+        Raises BackendError or EdgeError.
+        """
         served = self.router.find(model)
         limits = self.config().documents
         most = min(limits.chunk, (served.known(model).context or TOKENS) - AROUND)
@@ -76,6 +80,7 @@ class Vectors:
         chunks: list[Chunk] = []
         vectors: list[bytes] = []
         while waiting:
+            await turn.pause()
             batch = [waiting.pop() for _ in range(min(BATCH, len(waiting)))]
             for chunk, vector in await self._fitting(model, batch):
                 chunks.append(chunk)
