@@ -214,15 +214,27 @@ def test_an_injecting_document_is_data(action: Query | Extract | Summarize) -> N
         assert mark not in said
 
 
-def test_an_injecting_document_reaches_one_message_and_no_tool() -> None:
-    small = Small(4000)
-    reader = small.reader(tools=(Tool(name="fetch"),), tool_choice="auto")
-    prepared = asyncio.run(Query("What?").prepared(reader, [Passage(INJECTED)]))
-    asyncio.run(reader.ask(prepared.prompt))
-    [request] = small.asked
-    assert isinstance(request, ChatRequest)
-    assert (request.messages[:-1], request.tools) == ((SYSTEM,), ())
-    assert request.messages[-1].role == "user"
+@pytest.mark.parametrize("action", [Query("What?"), Extract("names"), Summarize("")])
+def test_an_injecting_document_reaches_one_message_and_no_tool(action: Query | Extract | Summarize) -> None:
+    """Nor does what a model says of it, where that is summed up again."""
+    small = Small(1000, lambda _: INJECTED)
+    reader = small.reader(tools=(Tool(name="fetch"),), tool_choice="required")
+
+    async def done() -> None:
+        passages = [Passage(INJECTED)] * 10
+        if isinstance(action, Extract):
+            assert len([each async for each in action.answers(reader, passages)]) == 10
+        else:
+            await reader.ask((await action.prepared(reader, passages)).prompt)
+
+    asyncio.run(done())
+    assert len(small.asked) >= {Query: 1, Extract: 10, Summarize: 4}[type(action)]
+    for request in small.asked:
+        assert isinstance(request, ChatRequest)
+        assert (request.messages[:-1], request.tools, request.tool_choice) == ((SYSTEM,), (), "auto")
+        assert request.messages[-1].role == "user"
+        assert prompt(request).count('"""') == 2
+        assert not any(mark in prompt(request) for mark in ("<|", "|>", "[INST]", "[/INST]"))
 
 
 def test_of_much_no_more_is_counted_than_is_asked() -> None:

@@ -22,7 +22,7 @@ class Mirror:
         deaf = setup.options.get("deaf", False)
         self.model = Model(
             kinds=frozenset({"chat", "completion"}),
-            parameters=frozenset() if deaf else EXTRA | PLAIN | set(NAMES.values()),
+            parameters=frozenset() if deaf else EXTRA | PLAIN | {"tools"} | set(NAMES.values()),
             modalities=frozenset({"image"}),
             context=4096,
         )
