@@ -6,13 +6,16 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """A web page at every address."""
+    """A web page at every address. `asked` are those that somebody asked for."""
+
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"<!doctype html><h1>Fetched</h1><p>A papaya from far away.")

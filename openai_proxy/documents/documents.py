@@ -20,7 +20,7 @@ from backends.apart import NoDecoder
 from backends.errors import BackendError
 from openai_proxy.config import Config
 from openai_proxy.documents import papers, shelves
-from openai_proxy.documents.finding import Sought, search
+from openai_proxy.documents.finding import LONGEST_QUERY, Sought, search
 from openai_proxy.documents.papers import Begun, Read
 from openai_proxy.documents.parsing.blocks import Unreadable
 from openai_proxy.documents.passage import Passage
@@ -105,13 +105,17 @@ class Documents:
         return await self._read(lambda database: shelves.one(database, owner, name))
 
     async def create(self, owner: str, name: str, metadata: Mapping[str, Any] | None = None) -> Collection:
-        """A private one. Raises TooManyItems."""
+        """A private one. Raises TooManyItems, or InvalidRequest for a name that it may not have."""
+        shelves.check_name(name)
         id, most = f"vs_{secrets.token_hex(16)}", self.settings.collections
         await self._write(lambda database: shelves.put(database, owner, id, name[:LONGEST_NAME], metadata or {}, most))
         return await self.collection(owner, id)
 
     async def change(self, owner: str, name: str, called: str | None, metadata: Mapping[str, Any] | None) -> Collection:
-        """Give it another name or other metadata, where these are not None. Raises CollectionNotFound or Forbidden."""
+        """Give it another name or other metadata, where these are not None.
+
+        Raises CollectionNotFound, Forbidden, or InvalidRequest for a name that it may not have.
+        """
         found = await self.collection(owner, name)
         await self._write(lambda database: shelves.change(database, owner, found.id, called, metadata))
         return await self.collection(owner, found.id)
@@ -248,9 +252,10 @@ class Documents:
     ) -> list[Passage]:
         """The passages that fit best, best first, out of `documents` only if these are given.
 
-        `by_words`: those that have the query's words count too. Raises CollectionNotFound, WrongState where the
-        collections' model is not served any more or is another one, BackendError.
+        Of a long query the beginning counts. `by_words`: those that have its words count too. Raises
+        CollectionNotFound, BackendError, or WrongState where a model is not served any more or is another one.
         """
+        query = query[:LONGEST_QUERY]
         if not query.strip():
             raise InvalidRequest("query must not be empty.", param="query")
         found = await self._read(lambda database: shelves.numbers(database, owner, collections))

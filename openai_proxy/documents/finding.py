@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RANK = 60
 # Of each way so many times the passages that are wanted are looked at, and at least so many.
 WIDER, LEAST = 4, 30
+# Characters of a query.
+LONGEST_QUERY = 10_000
 WORD = re.compile(r"\w+")
 WORDS = 64
 PASSAGES = """

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from openai_proxy.documents.records import Collection
-from openai_proxy.errors import CollectionNotFound, Forbidden, TooManyItems
+from openai_proxy.errors import CollectionNotFound, Forbidden, InvalidRequest, TooManyItems
 
 if TYPE_CHECKING:
     from openai_proxy.documents.connections import Database
@@ -89,6 +89,12 @@ def numbers(database: Database, owner: str, names: Sequence[str]) -> dict[int, s
     return found
 
 
+def check_name(name: str | None) -> None:
+    """Raises InvalidRequest for the names of those that everybody has."""
+    if name in BUILT_IN:
+        raise InvalidRequest(f"Everybody has a collection called {name}: choose another name.", param="name")
+
+
 def put(
     database: Database, owner: str, id: str, name: str, metadata: Mapping[str, Any], most: int | None = None
 ) -> None:
@@ -105,9 +111,10 @@ def put(
 
 
 def change(database: Database, owner: str, id: str, name: str | None, metadata: Mapping[str, Any] | None) -> None:
-    """Give it another name or metadata. Raises Forbidden for those that everybody has."""
+    """Give it another name or metadata. Raises Forbidden for those that everybody has, or InvalidRequest."""
     if id in BUILT_IN:
         raise Forbidden(f"{id} cannot be changed.")
+    check_name(name)
     database.execute(
         "UPDATE collection SET name = coalesce(:name, name), metadata = coalesce(:metadata, metadata) "
         "WHERE owner = :owner AND id = :id",

@@ -231,6 +231,18 @@ def test_what_one_may_have(tmp_path: Path, setting: dict[str, int], message: str
     with_documents(tmp_path, work, **setting)
 
 
+def test_no_other_collection_has_a_name_that_everybody_has_one_of(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        own = await kept.create(ANN, "plans")
+        for name in (MY, USER):
+            for refused in (kept.create(ANN, name), kept.change(ANN, own.id, name, None)):
+                with pytest.raises(InvalidRequest, match=f"a collection called {name}"):
+                    await refused
+        assert [each.name for each in await kept.collections(ANN)] == [MY, USER, "plans"]
+
+    with_documents(tmp_path, work)
+
+
 def test_collections_have_a_limit(tmp_path: Path) -> None:
     async def work(kept: Documents) -> None:
         await kept.create(ANN, "one")
@@ -266,6 +278,16 @@ def test_passages_have_the_size_that_is_set(tmp_path: Path, chunk: int, passages
         assert all(len(each.text) <= chunk for each in await kept.passages(ANN, [MY]))
 
     with_documents(tmp_path, work, chunk=chunk)
+
+
+def test_of_a_long_query_the_beginning_is_searched_for(tmp_path: Path) -> None:
+    async def work(kept: Documents) -> None:
+        await kept.add(ANN, MY, "a.txt", TEXT)
+        await kept.add(ANN, MY, "b.txt", b"Nothing.")
+        for query in ("kumquat " * 100_000, "x " * 5000 + "kumquat"):
+            assert len(await kept.search(ANN, [MY], query, 5)) == 2
+
+    with_documents(tmp_path, work)
 
 
 # Models

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from openai_proxy.bodies.fields import Label, Metadata
+from openai_proxy.documents.finding import LONGEST_QUERY
 
 Name = Annotated[str, Meta(max_length=256)]
 FileId = Annotated[str, Meta(min_length=1, max_length=100)]
 Key = Annotated[str, Meta(max_length=64)]
 Value: TypeAlias = bool | float | Label
 FileAttributes = Annotated[dict[Key, Value], Meta(max_length=16)]
+Query = Annotated[str, Meta(max_length=LONGEST_QUERY)]
 StoreMetadata = Annotated[Metadata, Meta(max_length=16)]
 # As many as OpenAI takes.
 ATTACHED = 500
@@ -68,7 +70,7 @@ class RankingOptions(Struct, kw_only=True, forbid_unknown_fields=True):
 class SearchBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/vector_stores/{id}/search`."""
 
-    query: str | Annotated[list[str], Meta(min_length=1, max_length=16)]
+    query: Query | Annotated[list[Query], Meta(min_length=1, max_length=16)]
     filters: dict[str, Any] | None = None
     max_num_results: Annotated[int, Meta(ge=1, le=50)] | None = None
     ranking_options: RankingOptions | None = None

@@ -5,8 +5,9 @@ Source: https://platform.openai.com/docs/api-reference/vector-stores/search, `fi
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -17,6 +18,8 @@ from openai_proxy.errors import InvalidRequest
 
 DEEPEST, MOST = 5, 100
 Plain: TypeAlias = bool | float | str
+Matches: TypeAlias = Callable[[Attributes], bool]
+SAME: Callable[[Any, Any], bool] = operator.eq
 ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,
     "gte": operator.ge,
@@ -26,11 +29,11 @@ ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 class Comparison(Struct, forbid_unknown_fields=True):
-    """An attribute beside a value; one that is absent is like none."""
+    """An attribute beside a value, or several. One that is absent, or of another type, is like none."""
 
     key: Annotated[str, Meta(max_length=64)]
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
-    value: Plain | Annotated[list[float | str], Meta(max_length=100)]
+    value: Plain | Annotated[list[Plain], Meta(max_length=100)]
 
 
 class Compound(Struct, forbid_unknown_fields=True):
@@ -40,41 +43,45 @@ class Compound(Struct, forbid_unknown_fields=True):
     type: Literal["and", "or"]
 
 
-def check(filters: Mapping[str, Any]) -> None:
-    """Whether they can be looked at for each document. Raises InvalidRequest."""
-    waiting, count = [filters], 0
-    while waiting:
-        count += 1
-        inner = waiting.pop().get("filters", ())
-        waiting += [each for each in inner if isinstance(each, dict)] if isinstance(inner, list) else []
-        if count + len(waiting) > MOST:
-            raise InvalidRequest(f"filters has more than {MOST} parts.", param="filters")
-    matches(filters, {})
+def matching(filters: Mapping[str, Any]) -> Matches:
+    """What tells of a document's attributes whether it is looked into. Raises InvalidRequest."""
+    return _matching(filters, 1, itertools.count(1))
 
 
-def matches(filters: Mapping[str, Any], attributes: Attributes, depth: int = 0) -> bool:
-    """Whether a document is looked into. Raises InvalidRequest."""
-    if depth >= DEEPEST:
-        raise InvalidRequest(f"filters are nested more than {DEEPEST} times.", param="filters")
+def _matching(filters: Mapping[str, Any], depth: int, counted: Iterator[int]) -> Matches:
+    if depth > DEEPEST:
+        raise _wrong(f"are nested more than {DEEPEST} times.")
+    if next(counted) > MOST:
+        raise _wrong(f"have more than {MOST} parts.")
     try:
-        if "filters" in filters:
-            compound = msgspec.convert(filters, Compound)
-            each = [matches(part, attributes, depth + 1) for part in compound.filters]
-            return all(each) if compound.type == "and" else any(each)
-        return _compares(msgspec.convert(filters, Comparison), attributes)
+        if "filters" not in filters:
+            return _comparing(msgspec.convert(filters, Comparison))
+        compound = msgspec.convert(filters, Compound)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"filters: {str(error)[:200]}", param="filters") from None
+        raise _wrong(str(error)[:200]) from None
+    parts = [_matching(each, depth + 1, counted) for each in compound.filters]
+    if compound.type == "and":
+        return lambda attributes: all(part(attributes) for part in parts)
+    return lambda attributes: any(part(attributes) for part in parts)
 
 
-def _compares(asked: Comparison, attributes: Attributes) -> bool:
-    value = attributes.get(asked.key)
-    if asked.type in ("in", "nin"):
-        if not isinstance(asked.value, list):
-            raise InvalidRequest(f"filters: {asked.type} needs a list.", param="filters")
-        return (value in asked.value) == (asked.type == "in")
-    if asked.type in ("eq", "ne"):
-        same = value == asked.value and isinstance(value, bool) == isinstance(asked.value, bool)
-        return same == (asked.type == "eq")
-    if isinstance(value, str) != isinstance(asked.value, str) or value is None or isinstance(asked.value, list):
-        return False
-    return ORDERS[asked.type](value, asked.value)
+def _comparing(asked: Comparison) -> Matches:
+    if (asked.type in ("in", "nin")) != isinstance(asked.value, list):
+        raise _wrong(f"{asked.type} takes {'one value' if isinstance(asked.value, list) else 'a list'}.")
+    values = asked.value if isinstance(asked.value, list) else [asked.value]
+    holds, wanted = ORDERS.get(asked.type, SAME), asked.type not in ("ne", "nin")
+
+    def matches(attributes: Attributes) -> bool:
+        given = attributes.get(asked.key)
+        return any(_type(given) is _type(value) and holds(given, value) for value in values) == wanted
+
+    return matches
+
+
+def _type(value: object) -> type:
+    """JSON's types: it has one for numbers, and true is none."""
+    return float if type(value) is int else type(value)
+
+
+def _wrong(what: str) -> InvalidRequest:
+    return InvalidRequest(f"filters: {what}", param="filters")

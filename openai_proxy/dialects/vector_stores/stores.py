@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
@@ -13,11 +11,10 @@ from openai_proxy.dialects import Edge
 from openai_proxy.dialects.vector_stores.answers import FoundPage, StoreDeleted, StorePage, found, store
 from openai_proxy.dialects.vector_stores.bodies import ListQuery, RankingOptions, SearchBody, StoreBody, StoreChange
 from openai_proxy.dialects.vector_stores.files import StoreFiles
-from openai_proxy.dialects.vector_stores.filters import check, matches
+from openai_proxy.dialects.vector_stores.filters import matching
 from openai_proxy.dialects.vector_stores.query import asked, page
 from openai_proxy.documents.documents import Documents
 from openai_proxy.documents.passage import Passage
-from openai_proxy.documents.records import Document
 from openai_proxy.errors import EdgeError
 from openai_proxy.wire import Incoming, Reply
 
@@ -80,8 +77,10 @@ class Stores:
         documents = {each.id: each for each in await self.documents.documents(owner, id)}
         within = None
         if body.filters is not None:
-            check(body.filters)  # wrong ones are refused where there is nothing to look into, too
-            within = await asyncio.to_thread(_within, body.filters, documents.values())
+            matches = matching(body.filters)
+            within = await asyncio.to_thread(
+                lambda: [each.id for each in documents.values() if matches(each.attributes)]
+            )
         queries = [body.query] if isinstance(body.query, str) else body.query
         options, limit = body.ranking_options or RankingOptions(), body.max_num_results or RESULTS
         best: list[Passage] = []
@@ -98,8 +97,3 @@ class Stores:
 
     async def _told(self, incoming: Incoming, id: str) -> Reply:
         return Reply(msgspec.json.encode(store(await self.documents.collection(incoming.caller.name, id))))
-
-
-def _within(filters: Mapping[str, Any], documents: Iterable[Document]) -> list[str]:
-    """The documents to look into: of a thousand it may take a third of a second."""
-    return [each.id for each in documents if matches(filters, each.attributes)]

@@ -15,6 +15,8 @@ from tests.dialects.vector_stores.people import TEXT
     [
         ("", {"expires_after": {"anchor": "last_active_at", "days": 1}}, "expires_after"),
         ("", {"name": "x" * 257}, "name"),
+        ("", {"name": "MyData"}, "name"),
+        ("", {"name": "UserData"}, "name"),
         ("", {"metadata": {str(number): "a" for number in range(17)}}, "metadata"),
         ("", {"file_ids": ["x"] * 501}, "file_ids"),
         ("/MyData/search", {"query": ""}, "query"),
@@ -23,7 +25,8 @@ from tests.dialects.vector_stores.people import TEXT
         ("/MyData/search", {"query": "a", "max_num_results": 0}, "max_num_results"),
         ("/MyData/search", {"query": "a", "rewrite_query": True}, "rewrite_query"),
         ("/MyData/search", {"query": "a", "ranking_options": {"ranker": "x"}}, "ranking_options.ranker"),
-        ("/MyData/search", {"query": "a", "filters": {"type": "eq"}}, None),
+        ("/MyData/search", {"query": "a", "filters": {"type": "eq"}}, "filters"),
+        ("/MyData/search", {"query": "x" * 10_001}, "query"),
         ("/MyData/files", {}, "file_id"),
         ("/MyData/files", {"file_id": "file-x", "url": "http://a.example"}, "file_id"),
         ("/MyData/files", {"file_id": "file-x", "chunking_strategy": {"type": "static"}}, "chunking_strategy.type"),
