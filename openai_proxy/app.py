@@ -64,7 +64,6 @@ class Application:
         dialects = [placed(build(self.edge), places[name] or "") for name, build in served.items()]
         self.edge.admits = tuple(dialect.admit for dialect in dialects if dialect.admit is not None)
         self.edge.asks = tuple(dialect.asks for dialect in dialects if dialect.asks is not None)
-        self.edge.shapes = tuple(shape for dialect in dialects for shape in dialect.shapes)
         return dialects
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openai_proxy.accounts import Accounts, excused
@@ -45,13 +47,13 @@ from openai_proxy.errors import (
     Unauthorized,
     describe,
 )
-from openai_proxy.faults import Shape
+from openai_proxy.faults import Shape, shape_of
 from openai_proxy.keys import Keys
 from openai_proxy.origins import PREFLIGHT, SAFE, Headers, Origins, is_loopback
 from openai_proxy.proxies import Proxies
 from openai_proxy.record import Record
 from openai_proxy.request_id import request_id
-from openai_proxy.wire import WHOLE, fault_headers, render_fault, send_whole
+from openai_proxy.wire import WHOLE, Endpoint, fault_headers, render_fault, send_whole
 
 log = logging.getLogger("openai_proxy.gate")
 
@@ -66,7 +68,7 @@ OPENAI = Shape(render_fault)
 
 class Edge(DoorEdge, Protocol):
     """The part of a server's edge that the gate needs: what the listener does, `keys`, which may be replaced,
-    `accounts` and who `asks` for them itself, who `admits` callers of other protocols, the `shapes` of their errors.
+    `accounts` and who `asks` for them itself, who `admits` callers of other protocols, the `routes` of all.
     """
 
     @property
@@ -78,7 +80,7 @@ class Edge(DoorEdge, Protocol):
     @property
     def admits(self) -> Sequence[Callable[[Scope, Mapping[bytes, bytes]], Caller | None]]: ...
     @property
-    def shapes(self) -> Sequence[tuple[str, Shape]]: ...
+    def routes(self) -> Sequence[BaseRoute]: ...
 
 
 class Gate:
@@ -255,9 +257,11 @@ class Gate:
             abort["abort"]()
 
     def _shape(self, scope: Scope) -> Shape:
-        """How the protocol shows errors that has this path."""
-        path: str = scope["path"]
-        return next((shape for begin, shape in self.edge.shapes if path.startswith(begin)), OPENAI)
+        """How the protocol shows errors that has this path; a WebSocket's is as that of requests to the same path."""
+        scope = {**scope, "type": "http"}
+        matches = ((route.matches(scope)[0].value, route.app) for route in self.edge.routes if isinstance(route, Route))
+        best, app = max(matches, key=itemgetter(0), default=(0, None))
+        return shape_of(app.render) if best and isinstance(app, Endpoint) else OPENAI
 
     def _is_open_file(self, path: str) -> bool:
         return self.edge.config.server.open_images and path.startswith((IMAGE_FILES, JOB_FILES))

@@ -21,7 +21,6 @@ from openai_proxy.company import Company, FindCompany, Fleet
 from openai_proxy.config import Config
 from openai_proxy.documents.documents import Documents
 from openai_proxy.errors import NotFound
-from openai_proxy.faults import Shape
 from openai_proxy.fetching.fetcher import Fetcher
 from openai_proxy.image_files import ImageFiles
 from openai_proxy.jobs.opening import jobs_of
@@ -33,7 +32,7 @@ from openai_proxy.router import Router
 from openai_proxy.sockets import Converse, SocketEndpoint
 from openai_proxy.ticker import Ticker
 from openai_proxy.webhooks.webhooks import Webhooks
-from openai_proxy.wire import Endpoint, Flow, Handle, Incoming, RenderFault, Reply, Showing, Stream, Wire, render_fault
+from openai_proxy.wire import Endpoint, Flow, Handle, Incoming, Reply, Showing, Stream, Wire, render_fault
 
 if TYPE_CHECKING:
     from openai_proxy.keys import Keys
@@ -83,7 +82,6 @@ class Edge:
         self.fleet: Fleet | None = None
         self.admits: tuple[Admit, ...] = ()
         self.asks: tuple[Callable[[Scope], bool], ...] = ()
-        self.shapes: tuple[tuple[str, Shape], ...] = ()
         self.routes: tuple[BaseRoute, ...] = ()
         self.wire = Wire(lambda: self.config, self.lifecycle, self.ticker, self._canceled, self._timed_out)
 
@@ -146,21 +144,18 @@ class Choosing(Route):
 
 
 class Dialect(Struct):
-    """A protocol's routes, how it shows an error, and its operations as `/openapi.json` describes them.
+    """A protocol's routes, and its operations as `/openapi.json` describes them.
 
     A protocol whose clients carry their keys elsewhere than in a header, or have none, says by `admit` who may come in
     without one: given a request's scope and head, the caller, whose key its handler then checks, or None. Where its
     clients have accounts elsewhere than in HTTP Basic, it says by `asks` for which requests `edge.accounts` is asked.
-    `shapes` are its errors below paths of its own, also of requests that are refused before they come to it. `remarks`
-    are what an operator should know of it at the start, once all dialects are built.
+    `remarks` are what an operator should know of it at the start, once all dialects are built.
     """
 
     routes: tuple[BaseRoute, ...]
-    render_fault: RenderFault = render_fault
     operations: tuple[Operation, ...] = ()
     admit: Admit | None = None
     asks: Callable[[Scope], bool] | None = None
-    shapes: tuple[tuple[str, Shape], ...] = ()
     remarks: Callable[[], Iterable[str]] = tuple
 
 
@@ -176,8 +171,7 @@ def placed(dialect: Dialect, prefix: str) -> Dialect:
         return dialect
     routes = [_placed(each, prefix) for each in dialect.routes if isinstance(each, Route | WebSocketRoute)]
     operations = [structs.replace(each, path=prefix + each.path) for each in dialect.operations]
-    shapes = tuple((prefix + path, shape) for path, shape in dialect.shapes)
-    return structs.replace(dialect, routes=tuple(routes), operations=tuple(operations), shapes=shapes)
+    return structs.replace(dialect, routes=tuple(routes), operations=tuple(operations))
 
 
 def _placed(route: Route | WebSocketRoute, prefix: str) -> Route | WebSocketRoute:

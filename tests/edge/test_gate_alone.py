@@ -30,7 +30,7 @@ class Edge:
         self.accounts = Accounts(lambda: self.config)
         self.admits = ()
         self.asks = ()
-        self.shapes = ()
+        self.routes = ()
         self.sockets = ()
 
 

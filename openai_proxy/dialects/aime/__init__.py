@@ -18,7 +18,7 @@ from openai_proxy.dialects.aime.callers import Callers
 from openai_proxy.dialects.aime.described import OPERATIONS
 from openai_proxy.dialects.aime.details import details
 from openai_proxy.dialects.aime.endpoints import Endpoint, Endpoints
-from openai_proxy.dialects.aime.faults import UNKNOWN_VERSION, NotRegistered, Refusal, failed, refused, render_fault
+from openai_proxy.dialects.aime.faults import SHAPE, UNKNOWN_VERSION, NotRegistered, Refusal, failed, refused
 from openai_proxy.dialects.aime.parameters import parameters, text_of
 from openai_proxy.dialects.aime.routes import METHODS, AimeRoute, Paths
 from openai_proxy.dialects.aime.translation import NAMES
@@ -42,7 +42,7 @@ def build(edge: Edge) -> Dialect:
         return paths.free(name)
 
     def route(path: str, handle: Callable[[Incoming], Awaitable[Reply]], takes: Any, *methods: str) -> AimeRoute:
-        return AimeRoute(path, edge.endpoint(handle, render_fault, fields=True), methods or METHODS, takes)
+        return AimeRoute(path, edge.endpoint(handle, SHAPE, fields=True), methods or METHODS, takes)
 
     at, answers = partial(partial, aime.at_endpoint), aime.answers
     return Dialect(
@@ -58,7 +58,6 @@ def build(edge: Edge) -> Dialect:
             route("/{endpoint}/login", aime.login, any_name),
             route("/{endpoint}/get_client_session_auth_key", aime.login, any_name),
         ),
-        render_fault=render_fault,
         operations=OPERATIONS,
         admit=paths.admit,
         remarks=aime.endpoints.left_out,

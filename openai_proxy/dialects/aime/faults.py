@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from openai_proxy.errors import Fault, describe
+from openai_proxy.faults import Shape
 from openai_proxy.wire import Reply, fault_headers
 
 UNKNOWN_VERSION = 1
+NOT_REGISTERED = "Client session authentication key not registered in API Server"
 
 
 class Refusal(Exception):
@@ -29,7 +31,7 @@ class NotRegistered(Refusal):
     """Neither a login nor a key that is known: this phrase makes the clients say that a login is needed."""
 
     def __init__(self) -> None:
-        super().__init__(401, "Client session authentication key not registered in API Server")
+        super().__init__(401, NOT_REGISTERED)
 
 
 class NotLoggedIn(Refusal):
@@ -83,6 +85,14 @@ def in_their_words(fault: Fault, names: Mapping[str, str]) -> str:
     return message if found else f"{name}: {fault.message}"
 
 
-def render_fault(fault: Fault) -> bytes:
-    """What goes wrong before a request is read, or by a fault of ours."""
+def _rendered(fault: Fault) -> bytes:
     return refused(Refusal(fault.status, fault.message)).body
+
+
+def _reworded(fault: Fault) -> Fault:
+    """A key in the head that is not good is told as one among the parameters is."""
+    return structs.replace(fault, message=NOT_REGISTERED) if fault.code == "invalid_api_key" else fault
+
+
+# What goes wrong before a request is read, or by a fault of ours.
+SHAPE = Shape(_rendered, reword=_reworded)

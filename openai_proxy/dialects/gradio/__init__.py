@@ -60,11 +60,9 @@ def build(edge: Edge) -> Dialect:
 
     return Dialect(
         routes=routes,
-        render_fault=render_fault,
         operations=OPERATIONS,
         admit=lambda scope, head: _admitted(edge, mine, scope, head),
         asks=mine,
-        shapes=tuple((path, SHAPE) for path in (f"{PREFIX}/", "/queue/", "/config")),
     )
 
 

@@ -66,10 +66,9 @@ def build(edge: Edge) -> Dialect:
     own = frozenset((each.method, f"{place or ''}{each.path}") for each, _ in operations)
     return Dialect(
         routes=tuple(
-            Route(each.path, Untyped(edge.endpoint(answering(handle), render)), methods=[each.method])
+            Route(each.path, Untyped(edge.wire, answering(handle), render), methods=[each.method])
             for each, handle in operations
         ),
-        render_fault=render,
         operations=tuple(each for each, _ in operations),
         admit=lambda scope, head: _admitted(edge, own, scope, head),
     )
@@ -81,16 +80,13 @@ PASSED_ON = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via"})
 Handle = Callable[[Incoming], Awaitable[Reply | Flow]]
 
 
-class Untyped:
+class Untyped(Endpoint, frozen=True):
     """A route whose bodies are JSON whatever the head says: nobody needs a header for them with curl."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         state = scope["state"]
         state["head"] = {**state["head"], b"content-type": b"application/json"}
-        return self.endpoint(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 def _admitted(edge: Edge, own: frozenset[tuple[str, str]], scope: Scope, head: Mapping[bytes, bytes]) -> Caller | None:

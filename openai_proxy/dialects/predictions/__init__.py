@@ -64,7 +64,6 @@ def build(edge: Edge) -> Dialect:
             Route("/v1/account", edge.endpoint(account, PROBLEM), methods=["GET"]),
         ),
         operations=(*_of_predictions(), *_of_models_and_files()),
-        shapes=((MANY, PROBLEM), ("/v1/run", PROBLEM), ("/v1/account", PROBLEM), (FILES, BOTH)),
     )
 
 

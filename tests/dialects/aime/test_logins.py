@@ -49,6 +49,15 @@ def test_the_javascript_client_posts_a_query_and_no_body(server: Running, locked
     assert requests.post(url, b"false", headers=JS, timeout=30).json() == {"success": True, "error": None}
 
 
+@pytest.mark.parametrize("path", ["/login", "/public", "/public/progress", "/api/endpoints", "/api/public"])
+def test_a_wrong_key_in_the_head_is_told_as_any_other(locked: Running, path: str) -> None:
+    answer = requests.get(locked.url + path, headers={"authorization": "Bearer wrong"}, timeout=30)
+    assert refusal(answer) == (401, UNKNOWN)
+    # Of what is no endpoint nothing is known to be AIME's.
+    answer = requests.get(f"{locked.url}/nothing", headers={"authorization": "Bearer wrong"}, timeout=30)
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
 def test_where_there_are_keys_a_login_needs_one(locked: Running) -> None:
     for path in (*ROOTS, "/public/login", "/public/get_client_session_auth_key"):
         for key in (None, "sk-wrong-0123456789abcdef", ALICE.upper()):

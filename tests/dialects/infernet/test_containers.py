@@ -83,7 +83,8 @@ def test_keys_and_addresses(walled: Running) -> None:
         assert call(walled, "GET", path)[0] == 200
         assert call(walled, "GET", path, came_from="10.3.0.1")[0] == 401
         assert call(walled, "GET", path, came_from="10.3.0.1", authorization=f"Bearer {KEY}")[0] == 200
-        assert call(walled, "GET", path, authorization="Bearer wrong")[0] == 401
+        wrong = {"error": "The API key is not valid.", "params": {}}
+        assert call(walled, "GET", path, authorization="Bearer wrong") == (401, wrong)
     body = {"containers": ["chat"], "data": said("a")}
     assert call(walled, "POST", "/api/jobs", body, came_from="10.3.0.1")[0] == 401
     assert call(walled, "GET", "/health", came_from="10.3.0.1")[0] == 200

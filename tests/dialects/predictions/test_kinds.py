@@ -121,7 +121,6 @@ def test_a_body_that_is_refused(predicting: Running, data: bytes, status: int, f
 def test_refusals_of_every_stage_are_problems(predicting: Running) -> None:
     refusal(get(predicting, f"{PREDICTIONS}/none"), 404)
     refusal(post(predicting, f"{PREDICTIONS}/none/cancel"), 404)
-    refusal(get(predicting, f"{PREDICTIONS}/a/b/c"), 404)
     refusal(get(predicting, RUN), 405)
     refusal(post(predicting, PREDICTIONS, b"{}", content_type="text/plain"), 415)
     for path in ("/v1/deployments", "/v1/trainings", "/v1/collections", "/v1/hardware", "/v1/webhooks/default/secret"):

@@ -48,7 +48,8 @@ def test_keys_and_owners_below_a_path(guarded: Guarded) -> None:
     place = f"/replicate{PREDICTIONS}"
     status, kind, told = ask(server, "GET", place)
     assert (status, kind, told["title"]) == (401, "application/problem+json", "Unauthenticated")
-    assert ask(server, "POST", f"{place}/any/cancel", "wrong")[0] == 401
+    for method, path in (("POST", f"{place}/any/cancel"), ("GET", "/replicate/v1/models/local/echo/versions")):
+        assert ask(server, method, path, "wrong")[:2] == (401, "application/problem+json")
     body = {"version": BARE, "input": {"prompt": "a"}}
     status, _, told = ask(server, "POST", place, alice, body)
     assert status == 201
