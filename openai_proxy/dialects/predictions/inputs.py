@@ -33,8 +33,8 @@ SHOWN = 100
 
 
 class Translated(Struct):
-    """`fields` are OpenAI's for a request of that kind, `names` what the client calls some of them, where it has
-    another word; `notes` tell what has no effect.
+    """`fields` are OpenAI's for a request of that kind, `names` what the client calls some of them, or a place in one,
+    where it has another word; `notes` tell what has no effect.
     """
 
     kind: Kind
@@ -81,7 +81,7 @@ async def _text(given: TextInput, asked: Translated, model: Model, sources: Sour
     elif template is not None and template != NO_TEMPLATE:
         await _templated(given, template, asked, model, sources)
     elif "chat" in model.kinds:
-        asked.put("messages", await _conversation(given, given.prompt or "", sources), "prompt")
+        await _converse(given, given.prompt or "", asked, sources)
     else:
         asked.put("prompt", "\n\n".join(filter(None, (given.system_prompt, given.prompt))))
     asked.kind = "chat" if "messages" in asked.fields else "completion"
@@ -96,17 +96,20 @@ async def _templated(given: TextInput, template: str, asked: Translated, model: 
         asked.put("prompt", text)
         return
     given = msgspec.structs.replace(given, system_prompt=None)
-    asked.put("messages", await _conversation(given, text, sources), "prompt")
+    await _converse(given, text, asked, sources)
     asked.notes.append("This model is asked in a chat, with its own template around that of prompt_template.")
 
 
-async def _conversation(given: TextInput, text: str, sources: Sources) -> list[dict[str, Any]]:
-    system = [{"role": "system", "content": given.system_prompt}] if given.system_prompt else []
-    if given.image is None:
-        return [*system, {"role": "user", "content": text}]
-    url = await sources.shown(given.image, "image")
-    picture = {"type": "image_url", "image_url": {"url": url}}
-    return [*system, {"role": "user", "content": [picture, {"type": "text", "text": text}]}]
+async def _converse(given: TextInput, text: str, asked: Translated, sources: Sources) -> None:
+    content: Any = text
+    messages: list[dict[str, Any]] = []
+    if given.system_prompt:
+        messages.append({"role": "system", "content": given.system_prompt})
+    if given.image is not None:
+        url = await sources.shown(given.image, "image")
+        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": text}]
+        asked.names[f"messages.{len(messages)}.content.0"] = "image"
+    asked.put("messages", [*messages, {"role": "user", "content": content}], "prompt")
 
 
 def _sampled(given: TextInput, asked: Translated, model: Model) -> None:

@@ -226,6 +226,7 @@ def _sent(meant: Reference, body: PredictionBody | RunBody, found: Translated) -
 def _named(error: EdgeError | BackendError, names: Mapping[str, str]) -> EdgeError | BackendError:
     """The same error, with the input in place of OpenAI's field."""
     if error.param is not None and error.param not in ("model", "version"):
-        head = error.param.partition(".")[0]
-        error.param = f"input.{names.get(head, head)}"
+        parts = error.param.split(".")
+        places = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+        error.param = f"input.{next((names[place] for place in places if place in names), parts[0])}"
     return error
