@@ -20,6 +20,8 @@ SECONDS = 5.0
 LONGEST_ANSWER = 65_536
 # How many containers follow one another at most in a subscription, whose order is known by its hash alone.
 LONGEST_CHAIN = 3
+# The order of secp256k1. Of s and ORDER - s, which sign the same, only the lower one is a signature (EIP-2).
+ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 DOMAIN = (("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address"))
 SUBSCRIPTION = (
     ("owner", "address"),
@@ -59,6 +61,8 @@ def prepare() -> None:
 
 def recovered(request: DelegatedRequest, chain_id: int, coordinator: str) -> str | None:
     """The address of who signed; None where the signature is none."""
+    if request.signature.s > ORDER // 2:
+        return None
     prepare()
     from eth_account import Account
     from eth_account.messages import encode_typed_data

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from openai_proxy.dialects.infernet import signatures
 from tests.conftest import servers
 from tests.dialects.infernet.calls import CONTAINER, STREAMING, call, said
 from tests.dialects.infernet.chain import (
@@ -146,6 +147,9 @@ def test_those_that_are_refused(trusting: Running) -> None:
     empty = signed(subscription([CONTAINER]), 25)
     empty["signature"].update(r=0, s=0)
     assert told(trusting, empty)[1]["params"]["recovered"] is None
+    twin = signed(subscription([CONTAINER]), 26)
+    twin["signature"].update(s=signatures.ORDER - twin["signature"]["s"], v=55 - twin["signature"]["v"])
+    assert told(trusting, twin)[1]["params"]["recovered"] is None
     assert told(trusting, {**good, "requires_proof": True})[1]["error"] == "Container does not generate proof"
 
 
