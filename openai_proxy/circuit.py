@@ -10,6 +10,10 @@ FAILURES = 5
 PAUSE = 10.0
 
 
+class Paused(Unavailable):
+    """The engine of this model failed several times in a row and is given a pause."""
+
+
 class Circuit:
     """Closed until `FAILURES` failures in a row; then open for `PAUSE` seconds; then one request may try.
 
@@ -22,15 +26,20 @@ class Circuit:
         self._opened = 0.0
         self._probing = False
 
+    @property
+    def _rest(self) -> float:
+        return self._opened + PAUSE - time.monotonic()
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody may try: it is open, or its one probe is on the way."""
+        return self.failures >= FAILURES and (self._probing or self._rest > 0)
+
     def check(self) -> None:
-        """Raises Unavailable while the circuit is open or its one probe is on the way."""
-        if self.failures < FAILURES:
-            return
-        rest = self._opened + PAUSE - time.monotonic()
-        if rest > 0 or self._probing:
-            message = f"The engine of this model failed {FAILURES} times in a row and is given a pause."
-            raise Unavailable(message, retry_after=max(rest, 1.0))
-        self._probing = True
+        """Raises Paused while it is `open`. Who is let in after the pause is the probe."""
+        if self.open:
+            raise Paused(retry_after=max(self._rest, 1.0))
+        self._probing = self.failures >= FAILURES
 
     def succeeded(self) -> None:
         self.failures = 0

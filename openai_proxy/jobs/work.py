@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from backends.errors import BackendError
 from backends.events import Delta, Progress
 from backends.requests import ChatRequest, CompletionRequest, Request
+from openai_proxy.circuit import Paused
 from openai_proxy.errors import Draining, EdgeError, QueueFull, QueueTimeout, describe
 from openai_proxy.jobs.encoding import encode_events
 from openai_proxy.jobs.files import Files
@@ -25,8 +26,8 @@ Stop: TypeAlias = Literal["canceled", "given_back"]
 
 # Before it is over a job shows no more of its work than this.
 NEARLY = 0.99
-# What says that the model has no room after all.
-NO_ROOM = (QueueFull, QueueTimeout, Draining)
+# What says that the model has no room after all, or that its engine is given a pause.
+NO_ROOM = (QueueFull, QueueTimeout, Draining, Paused)
 
 log = logging.getLogger("openai_proxy.jobs")
 

@@ -83,6 +83,8 @@ class Worker:
         served = self.router.models.get(model)
         if served is None or self.lifecycle.phase != "serving" or time.monotonic() < self._paused_until:
             return 0
+        if served.circuit.open:
+            return 0
         slots = served.admission.slots
         most = served.config.job_slots or max(1, slots - 1)
         return max(0, min(most, slots) - self._of_models[model])
