@@ -177,13 +177,14 @@ class Database:
 
         return await self.reading.read(find)
 
-    async def events(self, id: str, attempt: int, begin: int) -> list[tuple[int, bytes]]:
+    async def events(self, id: str, attempt: int, begin: int, limit: int | None = None) -> list[tuple[int, bytes]]:
         query = sa.select(events.c.begin, events.c.data).where(events.c.id == id, events.c.attempt == attempt)
         # The piece in which `begin` lies may begin before it.
         last = sa.select(sa.func.coalesce(sa.func.max(events.c.begin), 0)).where(
             events.c.id == id, events.c.attempt == attempt, events.c.begin <= begin
         )
-        rows = await self._read(query.where(events.c.begin >= last.scalar_subquery()).order_by(events.c.begin))
+        query = query.where(events.c.begin >= last.scalar_subquery()).order_by(events.c.begin).limit(limit)
+        rows = await self._read(query)
         return [(row.begin, row.data) for row in rows]
 
     async def makers(self, names: Collection[str]) -> dict[str, str]:

@@ -9,13 +9,13 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from msgspec.structs import replace
 
 from openai_proxy.config import Config
 from openai_proxy.errors import JobNotFound, KeyReused, StoreFailed, WrongState
-from openai_proxy.jobs.encoding import decode_events, encode_request, kind_of
+from openai_proxy.jobs.encoding import decode_events, encode_request, kind_of, pieces_from
 from openai_proxy.jobs.ended import Ended
 from openai_proxy.jobs.errands import Errands
 from openai_proxy.jobs.files import Files
@@ -30,6 +30,8 @@ from openai_proxy.jobs.worker import Worker
 LOOK_EVERY, LET_GO = 0.25, 1.0
 # How long a file may be there, in another process, before its job is stored with it, in seconds.
 UNTOLD = 1.5
+# Pieces of its events that somebody who follows a job has in memory.
+PAGE = 4
 # How often it is tried to open what does not open, in seconds.
 OPEN_EVERY, OPEN_SELDOM = 1.0, 10.0
 
@@ -172,7 +174,9 @@ class Jobs:
         """All events that there are by now. Raises JobNotFound or StoreFailed."""
         record = await self._find(id, owner)
         work = self.worker.works.get(id)
-        return list(work.events) if work is not None else [event for _, event in await self._stored(record, 0)]
+        if work is not None:
+            return list(work.events)
+        return [event for _, event in _decoded(await self._stored(record, 0), 0)]
 
     async def follow(self, id: str, owner: str | None, after: int = 0) -> AsyncGenerator[tuple[int, JobEvent], None]:
         """Events from the one after number `after` on (they are counted from 1), until the job has ended.
@@ -190,9 +194,10 @@ class Jobs:
             # Of a job that this process has taken up meanwhile the record goes on changing: first its state, then what
             # was stored before it had that.
             ended = record.state in FINAL
-            for number, event in await self._stored(record, after):
-                after = number
-                yield number, event
+            while page := _decoded(await self._stored(record, after, PAGE), after):
+                for number, event in page:
+                    after = number
+                    yield number, event
             if ended:
                 return
             await asyncio.sleep(LOOK_EVERY)
@@ -291,17 +296,16 @@ class Jobs:
             raise JobNotFound
         return record
 
-    async def _stored(self, record: Record, after: int) -> list[tuple[int, JobEvent]]:
+    async def _stored(self, record: Record, after: int, limit: int | None = None) -> Sequence[tuple[int, bytes]]:
+        """The stored events from the one after number `after` on, in so many pieces. The first may begin earlier."""
         past = self._ended.get(record.id)
+        if past is not None:
+            return pieces_from(past.pieces, after, limit)
         ended = record.state in FINAL  # already; what is read now may not be all if it ends meanwhile
-        pieces = await self.store.events(record.id, record.attempt, after) if past is None else past.pieces
-        if past is None and after == 0 and ended:
+        pieces = await self.store.events(record.id, record.attempt, after, limit)
+        if after == 0 and ended and (limit is None or len(pieces) < limit):
             self._ended.put(record, pieces)
-        found: list[tuple[int, JobEvent]] = []
-        for begin, data in pieces:
-            events = enumerate(decode_events(data), begin + 1)
-            found.extend((number, event) for number, event in events if number > after)
-        return found
+        return pieces
 
     async def _shown(self, record: Record) -> Job:
         if record.state != "queued":
@@ -315,6 +319,15 @@ class Jobs:
 
     def _remember(self, work: Work) -> None:
         self._ended.put(work.record, work.pieces)
+
+
+def _decoded(pieces: Sequence[tuple[int, bytes]], after: int) -> list[tuple[int, JobEvent]]:
+    """The events after number `after`, each with its number."""
+    found: list[tuple[int, JobEvent]] = []
+    for begin, data in pieces:
+        events = enumerate(decode_events(data), begin + 1)
+        found.extend((number, event) for number, event in events if number > after)
+    return found
 
 
 def _record(order: Order, model: str) -> Record:

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from openai_proxy.errors import TooManyJobs
+from openai_proxy.jobs import shares
+from openai_proxy.jobs.encoding import pieces_from
 from openai_proxy.jobs.job import FINAL, Failure, State
 from openai_proxy.jobs.shelf import MemoryShelf
 from openai_proxy.jobs.store import EXPIRED, KEY_AGE, LOST, Bounds, Expired, Filter, Kept, Record, Step, Unworked
@@ -21,7 +23,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self._requests: dict[str, bytes] = {}
-        self._events: dict[str, list[tuple[int, int, bytes]]] = {}
+        self._events: dict[str, tuple[int, list[tuple[int, bytes]]]] = {}
         self._files: dict[str, list[str]] = {}
         self._places = itertools.count(1)
         self.shelf = MemoryShelf()
@@ -90,12 +92,11 @@ class MemoryStore:
         record.state, record.started, record.first = step.state, step.started, step.first
         record.progress, record.note = step.progress, step.note
         record.finished, record.failure = step.finished, step.failure
-        if step.count:
-            before = [piece for piece in self._events.get(step.id, []) if piece[1] < step.begin]
-            self._events[step.id] = [*before, (step.attempt, step.begin, step.events)]
+        _, there = self._events.get(step.id, (0, []))
+        self._events[step.id] = step.attempt, [*(each for each in there if each[0] < step.begin), *step.pieces]
         self._files.setdefault(step.id, []).extend(file.name for file in step.files)
         record.events = step.begin + step.count
-        record.size += len(step.events) + sum(file.size for file in step.files)
+        record.size += step.size
         if step.state in FINAL:
             record.lease = record.leased = None
 
@@ -158,9 +159,9 @@ class MemoryStore:
     async def find(self, ids: Collection[str]) -> dict[str, Record]:
         return {id: copy.copy(self.records[id]) for id in ids if id in self.records}
 
-    async def events(self, id: str, attempt: int, begin: int) -> list[tuple[int, bytes]]:
-        found = self._events.get(id, [])
-        return [(first, data) for of, first, data in found if of == attempt]
+    async def events(self, id: str, attempt: int, begin: int, limit: int | None = None) -> list[tuple[int, bytes]]:
+        of, pieces = self._events.get(id, (0, []))
+        return pieces_from(pieces, begin, limit) if of == attempt else []
 
     async def makers(self, names: Collection[str]) -> dict[str, str]:
         return {name: id for id, each in self._files.items() for name in each if name in names}

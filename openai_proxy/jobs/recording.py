@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+
+from msgspec.structs import replace
 
 import audio
 import vision
 from backends.errors import EngineFailed
-from backends.events import Answering, Event, Picture, Relayed, Sound
+from backends.events import Answering, Delta, Event, Picture, Relayed, Sound
 from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.job import File, JobEvent
 from openai_proxy.sounds import able, silent, stretched
 
 # The first picture or sound is of this format unless another one was asked for.
 PICTURES, SOUNDS = "png", "wav"
+# Characters of a piece of text. Not every engine writes its answers bit by bit, but many may read one, and slowly.
+LONGEST = 4096
 
 
 async def recorded(
@@ -35,12 +39,25 @@ async def recorded(
                 rate = event.rate
             elif type(event) is Picture:
                 yield await _picture(event, files, format)
-            elif not isinstance(event, Relayed | Answering | Sound | Picture):  # nobody asks for the first
+            elif type(event) is Delta:
+                for piece in _pieces(event):
+                    yield piece
+            elif not isinstance(event, Relayed | Answering | Sound | Picture | Delta):  # nobody asks for the first
                 if pcm:
                     yield await _sound(pcm, rate, files, format)
                 yield event
     if pcm:
         yield await _sound(pcm, rate, files, format)
+
+
+def _pieces(event: Delta) -> Iterator[Delta]:
+    """The same, in pieces that are not too long."""
+    if len(event.text) <= LONGEST and len(event.reasoning) <= LONGEST:
+        yield event
+        return
+    yield replace(event, text=event.text[:LONGEST], reasoning=event.reasoning[:LONGEST])
+    for at in range(LONGEST, max(len(event.text), len(event.reasoning)), LONGEST):
+        yield Delta(event.text[at : at + LONGEST], event.index, event.reasoning[at : at + LONGEST])
 
 
 async def _picture(event: Picture, files: Files, format: str) -> File:

@@ -91,9 +91,9 @@ class Stepping:
         mine = {"my_id": step.id, "my_lease": lease, "my_attempt": step.attempt}
         if not connection.execute(update, {**mine, **_values(step)}).rowcount:
             return False
-        if step.count:
-            piece = {"id": step.id, "attempt": step.attempt, "begin": step.begin, "data": step.events}
-            connection.execute(self._events, piece)
+        if step.pieces:
+            mine = {"id": step.id, "attempt": step.attempt}
+            connection.execute(self._events, [{**mine, "begin": begin, "data": data} for begin, data in step.pieces])
         if step.files:
             connection.execute(self._files, [{"name": file.name, "id": step.id} for file in step.files])
         return True
@@ -109,7 +109,7 @@ def _values(step: Step) -> dict[str, Any]:
         "note": step.note,
         "failure": None if step.failure is None else msgspec.json.encode(step.failure),
         "events": step.begin + step.count,
-        "more": len(step.events) + sum(file.size for file in step.files),
+        "more": step.size,
     }
     return {**values, **FREE} if step.state in FINAL else values
 

@@ -60,7 +60,7 @@ class Record(Struct, kw_only=True):
 
 class Step(Struct, frozen=True, kw_only=True):
     """What a holder writes of its job: how it stands and the encoded events since the last step, `begin` of them
-    before these and `count` of these. `files` are those that the events name; `failure` where it failed.
+    before these and `count` of these, in `pieces`. `files` are those that the events name; `failure` where it failed.
     """
 
     id: str
@@ -73,9 +73,14 @@ class Step(Struct, frozen=True, kw_only=True):
     note: str = ""
     begin: int = 0
     count: int = 0
-    events: bytes = b""
+    pieces: Sequence[tuple[int, bytes]] = ()
     files: tuple[File, ...] = ()
     failure: Failure | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the events and of the files that they name."""
+        return sum(len(data) for _, data in self.pieces) + sum(file.size for file in self.files)
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -180,8 +185,8 @@ class Store(Protocol):
         """These jobs, as far as they are there."""
         ...
 
-    async def events(self, id: str, attempt: int, begin: int) -> list[tuple[int, bytes]]:
-        """The encoded events from number `begin` on, in pieces, each with the number of its first."""
+    async def events(self, id: str, attempt: int, begin: int, limit: int | None = None) -> list[tuple[int, bytes]]:
+        """The encoded events from number `begin` on, in pieces, each with the number of its first; so many pieces."""
         ...
 
     async def makers(self, names: Collection[str]) -> dict[str, str]:

@@ -144,7 +144,7 @@ class Work:
             note=record.note,
             begin=self.written,
             count=len(fresh),
-            events=encode_events(fresh) if fresh else b"",
+            pieces=encode_events(fresh, self.written),
             files=tuple(event for event in fresh if type(event) is File),
             failure=record.failure,
         )
@@ -156,7 +156,7 @@ class Work:
         if step.begin + step.count > self.written:
             while self.pieces and self.pieces[-1][0] >= step.begin:
                 self.pieces.pop()
-            self.pieces.append((step.begin, step.events))
+            self.pieces.extend(step.pieces)
             self.written = step.begin + step.count
 
     def forget(self) -> None:

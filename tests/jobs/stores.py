@@ -47,8 +47,8 @@ async def claimed(kept: Store, lease: str = "me", most: int = MANY, seconds: flo
 
 def step(job: Record, *words: str, begin: int = 0, **fields: Any) -> Step:
     """What a holder writes who has these words to add."""
-    events = encode_events([Delta(word) for word in words])
-    return Step(id=job.id, attempt=job.attempt, begin=begin, count=len(words), events=events, **fields)
+    pieces = encode_events([Delta(word) for word in words], begin)
+    return Step(id=job.id, attempt=job.attempt, begin=begin, count=len(words), pieces=pieces, **fields)
 
 
 async def words(kept: Store, job: Record, begin: int = 0) -> list[str]:

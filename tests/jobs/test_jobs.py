@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
-from backends.requests import ChatRequest, ImageRequest, SpeechRequest
+from backends.events import Delta, Event
+from backends.requests import ChatRequest, ImageRequest, Sampling, SpeechRequest
+from openai_proxy.circuit import FAILURES
 from openai_proxy.config import ModelConfig
 from openai_proxy.errors import JobNotFound, KeyReused, ModelNotFound, TooManyJobs, WrongState
+from openai_proxy.jobs.encoding import PIECE
+from openai_proxy.jobs.files import Files
 from openai_proxy.jobs.job import Order
+from openai_proxy.jobs.jobs import PAGE
+from openai_proxy.jobs.recording import LONGEST, recorded
 from openai_proxy.jobs.result import Result
 from openai_proxy.jobs.store import Filter
 from tests.jobs.desk import desk
@@ -38,6 +47,70 @@ def test_a_job_is_answered_and_its_events_can_be_read_again(database: str, tmp_p
             assert [event for _, event in events] == await server.jobs.events(job.id, "ann")
             rest = [each async for each in server.jobs.follow(job.id, "ann", after=2)]
             assert rest == events[2:]
+
+    asyncio.run(check())
+
+
+def test_who_follows_slowly_has_little_of_it_in_memory(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with desk(database, tmp_path) as server:
+            text = " ".join(["word"] * 1000)
+            order = server.order(text)
+            job = await server.jobs.submit(replace(order, request=replace(order.request, sampling=Sampling())))
+            job = await server.jobs.wait(job.id, "ann")
+            server.jobs._ended.clear()
+            read: list[int] = []
+            events = server.jobs.store.events
+
+            async def counted(*given: Any) -> list[tuple[int, bytes]]:
+                pieces = await events(*given)
+                read.append(len(pieces))
+                return pieces
+
+            monkeypatch.setattr(server.jobs.store, "events", counted)
+            following = server.jobs.follow(job.id, None)
+            await anext(following)
+            assert read == [PAGE]
+            assert len([each async for each in following]) == job.events - 1
+            assert max(read) == PAGE
+            assert sum(read) > job.events / PIECE
+
+    asyncio.run(check())
+
+
+def test_what_comes_in_one_piece_is_kept_in_several(tmp_path: Path) -> None:
+    whole = Delta("ab" * LONGEST, 1, "c" * (LONGEST + 1), logprobs=())
+
+    async def answer() -> AsyncGenerator[Event, None]:
+        yield Delta("d")
+        yield whole
+
+    async def check() -> None:
+        found = [each async for each in recorded(answer(), Files(str(tmp_path), ""), "", 1.0)]
+        first, *rest = [each for each in found if isinstance(each, Delta)]
+        assert first == Delta("d")
+        assert [(len(each.text), len(each.reasoning)) for each in rest] == [(LONGEST, LONGEST), (LONGEST, 1)]
+        assert "".join(each.text for each in rest) == whole.text
+        assert [(each.index, each.logprobs) for each in rest] == [(1, ()), (1, None)]
+
+    asyncio.run(check())
+
+
+def test_a_job_waits_for_an_engine_that_is_given_a_pause(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with desk("memory", tmp_path) as server:
+            circuit = server.edge.router.models["echo"].circuit
+            for _ in range(FAILURES):
+                circuit.failed()
+            waits = await server.jobs.submit(server.order())
+            assert (waits.state, server.jobs.worker.room("echo")) == ("queued", 0)
+            # Then one of them is the probe, for which the others wait.
+            circuit._opened -= 60
+            jobs = [waits, *[await server.jobs.submit(server.order(delay=0.1)) for _ in range(2)]]
+            ended = [await server.jobs.wait(job.id, "ann", 10.0) for job in jobs]
+            assert [(job.state, job.attempt) for job in ended] == [("succeeded", 1)] * 3
 
     asyncio.run(check())
 
@@ -251,8 +324,8 @@ def test_who_follows_hears_the_end_of_what_was_taken_up_meanwhile(
             job = await server.jobs.submit(server.order(delay=0.15))
             read = server.jobs.store.events
 
-            async def read_before_the_end(id: str, attempt: int, begin: int) -> list[tuple[int, bytes]]:
-                found = await read(id, attempt, begin)
+            async def read_before_the_end(id: str, *where: Any) -> list[tuple[int, bytes]]:
+                found = await read(id, *where)
                 if id in server.jobs.worker.works:
                     await server.jobs.worker.works[id].until_over()
                 return found
