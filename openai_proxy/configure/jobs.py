@@ -15,7 +15,7 @@ from backends.wording import shown
 from openai_proxy.config import Config, JobSettings
 from openai_proxy.configure.shape import Report
 from openai_proxy.errors import StoreFailed
-from openai_proxy.jobs.files import check_kind
+from openai_proxy.jobs.folder import check_kind
 from openai_proxy.jobs.places import MEMORY, POSTGRESQL, SQLITE, path_of
 from openai_proxy.settings.protocols import Protocols
 

@@ -6,15 +6,16 @@ file is there before a job names it, and is deleted with its job.
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import re
 import secrets
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from openai_proxy.errors import StoreFailed
+from openai_proxy.jobs.folder import Folder
+
+Work: TypeAlias = Callable[[Any, str], Any]
 
 ENDINGS = {
     **{"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"},
@@ -28,80 +29,59 @@ PIECE = 1_048_576
 
 
 class Files:
-    """`where` is a folder or a URL that fsspec knows, `tag` eight hexadecimal digits. Opened on the first use."""
+    """`where` is a folder or a URL that fsspec knows, `tag` eight hexadecimal digits."""
 
     def __init__(self, where: str, tag: str) -> None:
         self.where = where
         self.tag = tag
-        self._opened: tuple[Any, str] | None = None
+        self._folder = Folder(where)
 
     async def put(self, data: bytes, media_type: str) -> str:
         """Keep it; its name. Raises StoreFailed."""
         name = f"{secrets.token_urlsafe(32)}{self.tag}.{ENDINGS[media_type]}"
-        await self._do(lambda system, path: system.pipe_file(path, data), name)
+        await self._folder.run(self._now, name, lambda system, path: system.pipe_file(path, data))
         return name
 
     async def read(self, name: str) -> bytes | None:
         """What lies under that name; None for what is not there any more. Raises StoreFailed."""
-        if not NAME(name):
-            return None
-        try:
-            found: bytes = await self._do(lambda system, path: system.cat_file(path), name)
-        except FileNotFoundError:
-            return None
+        found: bytes | None = await self._found(name, lambda system, path: system.cat_file(path))
         return found
 
     async def size(self, name: str) -> int | None:
         """How many bytes lie under that name; None for what is not there any more. Raises StoreFailed."""
-        if not NAME(name):
-            return None
-        try:
-            found: int = await self._do(lambda system, path: system.info(path)["size"], name)
-        except FileNotFoundError:
-            return None
+        found: int | None = await self._found(name, lambda system, path: system.info(path)["size"])
         return found
 
     async def pieces(self, name: str, size: int) -> AsyncGenerator[bytes, None]:
         """The first `size` bytes of what lies under that name, piece by piece. Raises StoreFailed."""
         for start in range(0, size, PIECE):
-            end = min(start + PIECE, size)
-            try:
-                yield await self._do(partial(_cut, start=start, end=end), name)
-            except FileNotFoundError as error:
-                raise StoreFailed("A file of a job was forgotten while it was read.") from error
+            piece = await self._found(name, partial(_cut, start=start, end=min(start + PIECE, size)))
+            if piece is None:
+                raise StoreFailed("A file of a job was forgotten while it was read.")
+            yield piece
 
     async def delete(self, names: Collection[str]) -> None:
         """Forget these, as far as they are there. Raises StoreFailed."""
         for name in names:
-            try:
-                await self._do(lambda system, path: system.rm_file(path), name)
-            except FileNotFoundError:
-                continue
+            await self._found(name, lambda system, path: system.rm_file(path))
 
-    async def _do(self, work: Any, name: str) -> Any:
+    async def _found(self, name: str, work: Work) -> Any:
+        """What comes of it; None where the file is not there."""
+        return await self._folder.run(self._there, name, work) if NAME(name) else None
+
+    def _there(self, name: str, work: Work) -> Any:
         try:
-            return await asyncio.to_thread(self._now, work, name)
+            return self._now(name, work)
         except FileNotFoundError:
-            raise
-        except (OSError, ImportError, ValueError) as error:
-            raise StoreFailed(f"Files of jobs cannot be kept or read: {error}") from error
+            return None
 
-    def _now(self, work: Any, name: str) -> Any:
-        if self._opened is None:
-            core = importlib.import_module("fsspec.core")
-            options = {} if "://" in self.where else {"auto_mkdir": True}
-            self._opened = core.url_to_fs(self.where, **options)
-        system, root = self._opened
+    def _now(self, name: str, work: Work) -> Any:
+        system, root = self._folder.system
         return work(system, f"{root}/{name[:2]}/{name}")
 
 
 def _cut(system: Any, path: str, start: int, end: int) -> Any:
     return system.cat_file(path, start=start, end=end)
-
-
-def check_kind(scheme: str) -> None:
-    """Raises ValueError for a kind of URL that fsspec does not know, ImportError where its package is missing."""
-    importlib.import_module("fsspec.registry").get_filesystem_class(scheme)
 
 
 def media_type_of(name: str) -> str:
