@@ -184,15 +184,20 @@ class MemoryStore:
         for record in self.records.values():
             if record.created < now - KEY_AGE:
                 record.key = None
+        names: list[str] = []
+        while gone := self._over(bounds, now):
+            names += [name for record in gone for name in self._forget(record.id)]
+        return names
+
+    def _over(self, bounds: Bounds, now: float) -> list[Record]:
         ended = [record for record in self.records.values() if record.state in FINAL]
         ended.sort(key=lambda record: record.finished or now)
-        size, count, gone = sum(each.size for each in self.records.values()), len(ended), []
-        for record in ended:
-            if (record.finished or now) > now - bounds.age and size <= bounds.size and count <= bounds.count:
-                break
-            size, count = size - record.size, count - 1
-            gone.append(record.id)
-        return [name for id in gone for name in self._forget(id)]
+        if old := [record for record in ended if (record.finished or now) < now - bounds.age]:
+            return old
+        numbers, sizes = shares.held(ended, shares.one), shares.held(self.records.values(), shares.size)
+        return shares.beyond(ended, numbers, bounds.count, shares.one) or shares.beyond(
+            ended, sizes, bounds.size, shares.size
+        )
 
     def _forget(self, id: str) -> list[str]:
         del self.records[id], self._requests[id]

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from openai_proxy.jobs import shares
 from openai_proxy.jobs.job import FINAL
 from openai_proxy.jobs.store import KEY_AGE, Bounds
 from openai_proxy.jobs.tables import events, files, jobs, orders
@@ -14,25 +15,28 @@ from openai_proxy.jobs.tables import events, files, jobs, orders
 # As many at a time: others want to write too.
 MOST = 500
 ENDED = jobs.c.state.in_(sorted(FINAL))
+# How many ended jobs each owner has, and the bytes of all.
+TOTALS = sa.select(
+    jobs.c.owner, sa.func.sum(sa.case((ENDED, 1), else_=0)).label("ended"), sa.func.sum(jobs.c.size).label("size")
+).group_by(jobs.c.owner)
 
 
 def over(connection: sa.Connection, bounds: Bounds, now: Any) -> list[str]:
-    """The ids of ended jobs that are over the bounds, the oldest first."""
-    oldest = sa.select(jobs.c.id, jobs.c.size).where(ENDED).order_by(jobs.c.finished, jobs.c.place).limit(MOST)
+    """The ids of ended jobs that are over the bounds, the oldest first; there may be more."""
+    columns = (jobs.c.id, jobs.c.owner, jobs.c.size)
+    oldest = sa.select(*columns).where(ENDED).order_by(jobs.c.finished, jobs.c.place).limit(MOST)
     old = connection.execute(oldest.where(jobs.c.finished < now - bounds.age)).all()
     if old:
         return [row.id for row in old]
-    ended = connection.execute(sa.select(sa.func.count()).select_from(jobs).where(ENDED)).scalar_one()
-    size = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(jobs.c.size), 0))).scalar_one()
-    if ended <= bounds.count and size <= bounds.size:
-        return []
-    gone: list[str] = []
-    for row in connection.execute(oldest).all():
-        if ended <= bounds.count and size <= bounds.size:
-            break
-        gone.append(row.id)
-        ended, size = ended - 1, size - row.size
-    return gone
+    totals = connection.execute(TOTALS).all()
+    numbers, sizes = {row.owner: row.ended for row in totals}, {row.owner: int(row.size) for row in totals}
+    for most, held, weigh in ((bounds.count, numbers, shares.one), (bounds.size, sizes, shares.size)):
+        fair = shares.share(held.values(), most)
+        if greedy := [owner for owner in held if held[owner] > fair]:
+            theirs = connection.execute(oldest.where(jobs.c.owner.in_(greedy))).all()
+            if theirs:
+                return [row.id for row in shares.beyond(theirs, held, most, weigh)]
+    return []
 
 
 def has_old_keys(connection: sa.Connection, now: Any) -> bool:

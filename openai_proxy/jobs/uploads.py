@@ -1,13 +1,13 @@
 """Files that clients hand in for requests to come: in the store of files, for a while and within a bound.
 
-Who hands one in is its owner; to others it is not there. The oldest are forgotten first, also where there are `MOST`.
+Who hands one in is its owner; to others it is not there. Where there is no room, or there are `MOST`, the oldest are
+forgotten of who has most.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib
 import math
 import re
 import secrets
@@ -19,7 +19,9 @@ import msgspec
 from msgspec import Struct
 
 from openai_proxy.config import Config
-from openai_proxy.errors import RequestTooLarge, StoreFailed
+from openai_proxy.errors import RequestTooLarge
+from openai_proxy.jobs import shares
+from openai_proxy.jobs.folder import Folder
 
 ID = re.compile(r"(?:file-)?[0-9a-f]{32}").fullmatch
 # Files that are kept, however small they are: all of them are known in memory.
@@ -45,9 +47,8 @@ class Uploads:
     """`where` is a folder or a URL that fsspec knows. `config` is asked each time: it may be reloaded."""
 
     def __init__(self, where: str, config: Callable[[], Config]) -> None:
-        self.where = f"{where}/uploads"
         self.config = config
-        self._opened: tuple[Any, str] | None = None
+        self._folder = Folder(f"{where}/uploads")
         self._known: dict[str, Upload] = {}
 
     async def put(
@@ -63,7 +64,7 @@ class Uploads:
     ) -> Upload:
         """Keep a file, for `seconds` if that is less than what the settings say.
 
-        Raises StoreFailed, or RequestTooLarge for one that is larger than all that may be kept.
+        Raises StoreFailed, or RequestTooLarge for one for which there is no room beside what others have.
         """
         config = self.config()
         most = config.limits.stored_files
@@ -82,25 +83,25 @@ class Uploads:
             purpose=purpose,
             metadata=metadata or {},
         )
-        await self._do(self._put, upload, data, most)
+        await self._folder.run(self._put, upload, data, most)
         return upload
 
     async def find(self, id: str, owner: str) -> Upload | None:
         """None for what is not there, or not any more, or another's. Raises StoreFailed."""
         if not ID(id):
             return None
-        found: Upload | None = await self._do(self._find, id)
+        found: Upload | None = await self._folder.run(self._find, id)
         return found if found is not None and found.owner == owner and found.expires > time.time() else None
 
     async def read(self, id: str, owner: str) -> bytes | None:
         """What is in it. Raises StoreFailed."""
         found = await self.find(id, owner)
-        data: bytes | None = None if found is None else await self._do(self._read, id)
+        data: bytes | None = None if found is None else await self._folder.run(self._read, id)
         return data
 
     async def of(self, owner: str) -> list[Upload]:
         """An owner's files, the newest first. Raises StoreFailed."""
-        all_of_them: list[Upload] = await self._do(self._all)
+        all_of_them: list[Upload] = await self._folder.run(self._all)
         now = time.time()
         return [each for each in reversed(all_of_them) if each.owner == owner and each.expires > now]
 
@@ -108,37 +109,28 @@ class Uploads:
         """Forget a file; what it was. Raises StoreFailed."""
         found = await self.find(id, owner)
         if found is not None:
-            await self._do(self._forget, id)
+            await self._folder.run(self._forget, id)
         return found
 
     # In a thread, with the file system
 
-    async def _do(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return await asyncio.to_thread(work, *arguments)
-        except (OSError, ImportError, ValueError) as error:
-            raise StoreFailed(f"Files cannot be kept or read: {error}") from error
-
-    def _system(self) -> tuple[Any, str]:
-        if self._opened is None:
-            core = importlib.import_module("fsspec.core")
-            options = {} if "://" in self.where else {"auto_mkdir": True}
-            self._opened = core.url_to_fs(self.where, **options)
-        return self._opened
-
     def _put(self, upload: Upload, data: bytes, most: int) -> None:
-        system, root = self._system()
-        now, room = time.time(), most - len(data)
-        for place, each in enumerate(reversed(self._all()), 2):
-            room -= each.size
-            if room < 0 or place > MOST or each.expires <= now:
-                self._forget(each.id)
+        system, root = self._folder.system
+        there = self._all()
+        kept = [*(each for each in there if each.expires > upload.created), upload]
+        for bound, weigh in ((most, shares.size), (MOST, shares.one)):
+            gone = {each.id for each in shares.beyond(kept, shares.held(kept, weigh), bound, weigh)}
+            kept = [each for each in kept if each.id not in gone]
+        if upload not in kept:
+            raise RequestTooLarge("There is no room for a file of this size.")
+        for id in {each.id for each in there} - {each.id for each in kept}:
+            self._forget(id)
         system.pipe_file(f"{root}/{upload.id}.data", data)
         system.pipe_file(f"{root}/{upload.id}.json", msgspec.json.encode(upload))  # what is listed is whole
         self._known[upload.id] = upload
 
     def _find(self, id: str) -> Upload | None:
-        system, root = self._system()
+        system, root = self._folder.system
         try:
             found = msgspec.json.decode(system.cat_file(f"{root}/{id}.json"), type=Upload)
         except (FileNotFoundError, msgspec.DecodeError):  # or somebody is just writing it
@@ -148,7 +140,7 @@ class Uploads:
         return found
 
     def _read(self, id: str) -> bytes | None:
-        system, root = self._system()
+        system, root = self._folder.system
         try:
             data: bytes = system.cat_file(f"{root}/{id}.data")
         except FileNotFoundError:
@@ -157,7 +149,7 @@ class Uploads:
 
     def _all(self) -> list[Upload]:
         """All that are there, the oldest first."""
-        system, root = self._system()
+        system, root = self._folder.system
         try:
             names = [path.rpartition("/")[2] for path in system.ls(root, detail=False, refresh=True)]
         except FileNotFoundError:
@@ -171,7 +163,7 @@ class Uploads:
         return sorted(self._known.values(), key=lambda each: each.created)
 
     def _forget(self, id: str) -> None:
-        system, root = self._system()
+        system, root = self._folder.system
         self._known.pop(id, None)
         for name in (f"{id}.json", f"{id}.data"):
             try:

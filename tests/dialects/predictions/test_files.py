@@ -86,8 +86,8 @@ def test_a_file_can_be_an_input(predicting: Running) -> None:
     assert "expired" in refusal(post(predicting, PREDICTIONS, body), 422, "input.audio")["detail"]
 
 
-async def filled(held: Uploads, size: int) -> str:
-    upload = await held.put(b"x" * size, owner="a", name="n", media_type="text/plain")
+async def filled(held: Uploads, size: int, owner: str = "a") -> str:
+    upload = await held.put(b"x" * size, owner=owner, name="n", media_type="text/plain")
     return upload.id
 
 
@@ -112,6 +112,24 @@ async def kept(folder: Path) -> None:
 
 def test_the_oldest_are_forgotten(tmp_path: Path) -> None:
     asyncio.run(kept(tmp_path))
+
+
+async def crowded(folder: Path) -> None:
+    held = Uploads(str(folder), lambda: Config(limits=Limits(stored_files=100)))
+    theirs = [await filled(held, 20, "b") for _ in range(2)]
+    mine = [await filled(held, 20) for _ in range(4)]
+    assert [each.id for each in await held.of("a")] == mine[:0:-1]
+    assert [each.id for each in await held.of("b")] == theirs[::-1]
+    with pytest.raises(RequestTooLarge):
+        await filled(held, 61)
+    assert len(await held.of("a")) == 3
+    # Who has more than a half loses it to who has less.
+    await filled(held, 30, "b")
+    assert (len(await held.of("a")), len(await held.of("b"))) == (2, 2)
+
+
+def test_nobody_loses_files_to_who_has_more(tmp_path: Path) -> None:
+    asyncio.run(crowded(tmp_path))
 
 
 async def many(folder: Path) -> None:
