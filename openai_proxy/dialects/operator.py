@@ -94,10 +94,11 @@ class ModelState(Struct):
 
 
 class Readiness(Struct):
-    """Whether requests are answered, and every model's state."""
+    """Whether requests are answered, and every model's state; `jobs` is `unavailable` while they cannot be kept."""
 
     status: str
     models: list[ModelState]
+    jobs: str
 
 
 class Operator:
@@ -125,8 +126,7 @@ class Operator:
         else:
             answers = all(map(_well, models)) and any(served.standing.answers for served in models)
         ready = self.edge.lifecycle.phase == "serving" and answers
-        body = msgspec.json.encode(Readiness("ready" if ready else "not ready", self._states()))
-        return Reply(body, status=200 if ready else 503)
+        return self._reply("ready" if ready else "not ready", 200 if ready else 503)
 
     async def measures(self, incoming: Incoming) -> Reply:
         fleet = self.edge.fleet
@@ -141,7 +141,11 @@ class Operator:
             await self.edge.reload()
         except ValueError as error:
             raise InvalidRequest(str(error)) from error
-        return Reply(msgspec.json.encode(Readiness("reloaded", self._states())))
+        return self._reply("reloaded")
+
+    def _reply(self, status: str, code: int = 200) -> Reply:
+        jobs = "ready" if self.edge.jobs.well else "unavailable"
+        return Reply(msgspec.json.encode(Readiness(status, self._states(), jobs)), code)
 
     async def order(self, order: Order, incoming: Incoming) -> Reply:
         """Carry an order out; 200 when it is done, 202 when that takes longer than a request may wait for a slot."""

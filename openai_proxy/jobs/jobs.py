@@ -125,6 +125,11 @@ class Jobs:
         opening = self._opening
         return opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
 
+    @property
+    def well(self) -> bool:
+        """Whether jobs can be kept, as far as is known."""
+        return not self._told and not (self._is_open and self.worker.trouble.lasts)
+
     def _noted(self, opening: asyncio.Task[None]) -> None:
         """Whoever opens in the background hears of no error; nobody wants to hear the same one again and again."""
         error = None if opening.cancelled() else opening.exception()

@@ -22,6 +22,11 @@ class Trouble:
         self._last: float | None = None
         self._next = 0.0
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it failed of late."""
+        return self._last is not None
+
     def tell(self, error: Exception) -> None:
         """It failed."""
         self._last = now = time.monotonic()

@@ -247,7 +247,8 @@ class Worker:
 
     async def _once(self) -> None:
         jobs = self.config().jobs
-        if self.works and self._is_due("beat", jobs.lease / BEATS):
+        # Also without works: that tells whether anything can be written.
+        if self._is_due("beat", jobs.lease / BEATS):
             await self.store.beat(self.lease, jobs.lease)
         if (self.works and self._is_due("heed", TICK / 2)) or self._is_due("stray", EXPIRE_EVERY):
             await self._heed()

@@ -40,9 +40,9 @@ def test_readiness_follows_the_models(serve: Serve) -> None:
     assert (status, body["status"]) == (503, "not ready")
     assert ask(server, "GET", "/health") == ask(server, "GET", "/livez") == (200, {"status": "healthy"})
     server.wait_for("/readyz", 10)
-    assert ask(server, "GET", "/readyz")[1]["models"] == [
-        {"id": "slow", "state": "ready", "note": "", "fraction": None}
-    ]
+    told = ask(server, "GET", "/readyz")[1]
+    assert told["models"] == [{"id": "slow", "state": "ready", "note": "", "fraction": None}]
+    assert told["jobs"] == "ready"
 
 
 def test_a_request_waits_for_its_model(serve: Serve) -> None:

@@ -49,3 +49,10 @@ def test_why_is_for_the_log_alone(unable: Running, path: str, body: object) -> N
     assert b"127.0.0.1" not in answer.body
     told = f"refused (request {answer.headers['x-request-id']})"
     wait_for(lambda: told in unable.output())
+
+
+def test_readiness_tells(unable: Running) -> None:
+    """Chats are answered all the same."""
+    assert ask(unable.port, "POST", "/v1/predictions", b'{"version": "echo", "input": {"prompt": "a"}}').status == 503
+    answer = ask(unable.port, "GET", "/readyz")
+    assert (answer.status, answer.json["jobs"]) == (200, "unavailable")

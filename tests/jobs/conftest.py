@@ -60,27 +60,29 @@ def fresh(url: str) -> str:
     """A database in that server with its tables, always the same one: a new one would be a thousand files."""
     database = f"{url}/{MADE}"
     if url not in _made:
-        _execute(f"{url}/postgres", f"CREATE DATABASE {MADE}")
+        execute(f"{url}/postgres", f"CREATE DATABASE {MADE}")
         _migrate(database)
         _made.add(url)
-    _execute(database, *CLEAN)
+    execute(database, *CLEAN)
     return database
 
 
 def empty(url: str) -> str:
     """A new database in that server, without tables."""
     name = f"jobs{next(_databases)}"
-    _execute(f"{url}/postgres", f"CREATE DATABASE {name}")
+    execute(f"{url}/postgres", f"CREATE DATABASE {name}")
     return f"{url}/{name}"
 
 
-def _execute(url: str, *statements: str) -> None:
-    async def execute() -> None:
+def execute(url: str, *statements: str) -> None:
+    """Have a PostgreSQL server do this."""
+
+    async def run() -> None:
         made = connections(url)
         await made.reading.read(lambda connection: [connection.exec_driver_sql(each) for each in statements])
         await made.reading.close()
 
-    asyncio.run(execute())
+    asyncio.run(run())
 
 
 def _migrate(url: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.jobs import postgresql
-from tests.jobs.conftest import empty
+from tests.jobs.conftest import empty, execute
 from tests.jobs.killing import sound
 from tests.jobs.office import Office, Refused
 
@@ -98,6 +98,20 @@ def test_a_database_server_that_is_stopped(hire: Hire) -> None:
         office = hire(empty(server.url))
         check_outage(office, server.stop, server.start)
         office.stop()
+
+
+def test_a_database_server_that_takes_no_writes_for_a_while(hire: Hire, postgresql_url: str) -> None:
+    """As one does that was the second, before it is the first. Its sessions stay as they began."""
+    database = empty(postgresql_url)
+    name = database.rpartition("/")[2]
+
+    def turn(how: str) -> None:
+        end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
+        execute(f"{postgresql_url}/postgres", f"ALTER DATABASE {name} SET default_transaction_read_only = {how}", end)
+
+    office = hire(database)
+    check_outage(office, lambda: turn("on"), lambda: turn("off"))
+    office.stop()
 
 
 def test_a_database_server_that_comes_later(hire: Hire) -> None:
