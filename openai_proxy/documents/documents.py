@@ -63,10 +63,10 @@ log = logging.getLogger("openai_proxy.documents")
 class Documents:
     """`owner` is who asks: the caller's name, who of others' documents sees only those in UserData.
 
-    A collection is named by its id ("MyData", "UserData", that of `create`, or `shelves.passing` for what a session alone
-    has) or by the name that its owner gave it.
-    Nothing is opened before the first use. All raise StoreFailed where nothing can be kept, and NotInstalled where the
-    extra is missing. `config` is asked each time: it may be reloaded.
+    A collection is named by its id ("MyData", "UserData", that of `create`, or `shelves.passing` for what a session
+    alone has) or by the name that its owner gave it. Nothing is opened before the first use. All raise StoreFailed
+    where nothing can be kept, and NotInstalled where the extra is missing. `config` is asked each time: it may be
+    reloaded.
     """
 
     def __init__(self, router: Router, config: Callable[[], Config]) -> None:

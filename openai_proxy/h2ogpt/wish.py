@@ -28,9 +28,9 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     With one, it is done over `texts` (the client's own passages) or, where it gave none, over what its `collections`
     hold: `instruction`, the last that the user says in `fields` too, is the question of a Query or the focus of the
-    others ("" without). `limit` is how many passages of collections it is about, None for our own number. `ignored` are the names
-    of keys that have no effect here, sorted; `header` says them to an HTTP client. `names` are h2oGPT's keys by the
-    fields that stand for them now: an error that names such a field means the key.
+    others ("" without). `limit` is how many passages of collections it is about, None for our own number. `ignored` are
+    the names of keys that have no effect here, sorted; `header` says them to an HTTP client. `names` are h2oGPT's keys
+    by the fields that stand for them now: an error that names such a field means the key.
     """
 
     fields: Mapping[str, Any]

@@ -8,6 +8,7 @@ is asked about, and is not among what a later call asks about.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from openai_proxy.dialects import Edge
@@ -68,10 +69,8 @@ def collection_of(event: Event) -> str:
 def several(given: Any, param: str) -> list[str]:
     """A text, or the texts of a list, which may come as a text itself. Raises InvalidRequest."""
     if isinstance(given, str) and given.lstrip().startswith("["):
-        try:
+        with suppress(InvalidRequest):  # a text that begins so
             given = read(given)
-        except InvalidRequest:
-            pass  # a text that begins so
     found = [given] if isinstance(given, str) else given
     wrong = not isinstance(found, list) or not all(isinstance(each, str) and each.strip() for each in found)
     if wrong or not 1 <= len(found) <= MOST:

@@ -39,8 +39,8 @@ class Event:
     """`given` are its arguments by name, or what the dict holds that is its only one.
 
     It `streams` where outputs before the last one are wanted. `position` is its place in the model's queue, counted
-    from 1, and `eta` seconds until its turn, if known. `values` are the output of an API name that gives several, `session`
-    is what the client calls its own, if it does. Its times are those of `time.monotonic`.
+    from 1, and `eta` seconds until its turn, if known. `values` are the output of an API name that gives several,
+    `session` is what the client calls its own, if it does. Its times are those of `time.monotonic`.
     """
 
     phase: Phase = "waiting"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import servers
-from tests.dialects.gradio.calling import Keyed, said, session
+from tests.dialects.gradio.calling import Caller, Keyed, said, session
 from tests.dialects.gradio.conftest import LOCKED, run_script
 from tests.pages import may_fetch, pages
 
@@ -30,19 +30,19 @@ def alice(tmp_path_factory: pytest.TempPathFactory, web: int) -> Iterator[Keyed]
         yield Keyed(server, authorization=f"Bearer {Keyed.alice}")
 
 
-def called(caller: Keyed, name: str, *arguments: Any, place: str) -> dict[str, Any]:
+def called(caller: Caller, name: str, *arguments: Any, place: str) -> dict[str, Any]:
     """The last message of an event of a session."""
     assert caller.join(place, *arguments, index=INDEX[name]).status == 200
     return next(each for each in caller.told(place) if each["msg"] == "process_completed")
 
 
-def added(caller: Keyed, name: str, *arguments: Any, place: str) -> Any:
+def added(caller: Caller, name: str, *arguments: Any, place: str) -> Any:
     message = called(caller, name, *arguments, place=place)
     assert message["success"], message
     return message["output"]["data"]
 
 
-def sources(caller: Keyed, place: str, **more: Any) -> list[Any]:
+def sources(caller: Caller, place: str, **more: Any) -> list[Any]:
     asked = {"instruction": "papaya?", "langchain_mode": "MyData", "langchain_action": "Query", **more}
     message = called(caller, "submit_nochat_api", str(asked), place=place)
     assert message["success"], message
