@@ -136,8 +136,8 @@ class Callers:
     async def _logged_in(self, session: str) -> Caller | None:
         """Who logged in, if that is still good."""
         login = self.edge.sessions.find(session)
-        if login is None and self.edge.fleet is not None:
-            login = next(filter(None, await self.edge.fleet.ask("session", session)), None)
+        if login is None:
+            login = next(filter(None, await self.edge.others("session", session)), None)
         if login is None:
             return None
         if not login.user:

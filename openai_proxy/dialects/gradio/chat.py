@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from functools import cache, partial
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import structs
@@ -21,10 +21,9 @@ from openai_proxy.dialects.gradio.answers import Answer, sampling_of
 from openai_proxy.dialects.gradio.events import Event
 from openai_proxy.dialects.gradio.jobs import last, results
 from openai_proxy.documents.actions import Extract
-from openai_proxy.documents.documents import check_installed
 from openai_proxy.documents.reader import Reader
-from openai_proxy.errors import EdgeError, InvalidRequest, NotInstalled
-from openai_proxy.h2ogpt.actions import action_of, passages_of
+from openai_proxy.errors import EdgeError, InvalidRequest
+from openai_proxy.h2ogpt.actions import action_of, documents_kept, passages_of
 from openai_proxy.h2ogpt.models import model_of
 from openai_proxy.h2ogpt.reading import read
 from openai_proxy.h2ogpt.wish import Wish
@@ -45,7 +44,7 @@ class Chats:
         """The whole answer. Raises InvalidRequest and its kin, or JobFailed."""
         given, edge = event.given, self.edge
         served, name = model_of(given, edge.router, KIND, edge.config.limits)
-        wish = read(given, KIND, served.known(name), documents=_kept())
+        wish = read(given, KIND, served.known(name), documents=documents_kept())
         fields = {field: finite(field, value) for field, value in wish.fields.items() if field in FIELDS}
         asked = await self._checked(wish, {**fields, "model": name})
         answer = Answer(
@@ -126,16 +125,6 @@ def finite(field: str, value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidRequest(f"{field} must be a finite number.", param=field)
     return value
-
-
-@cache
-def _kept() -> bool:
-    """Whether this server can keep documents: without, collections that clients name are of no effect."""
-    try:
-        check_installed()
-    except NotInstalled:
-        return False
-    return True
 
 
 def _partly(answer: Answer, result: Result) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -19,7 +20,7 @@ from openai_proxy.dialects import Edge
 from openai_proxy.dialects.gradio.callers import NOT_LOGGED_IN, Callers
 from openai_proxy.dialects.gradio.calls import Calls
 from openai_proxy.dialects.gradio.outputs import written
-from openai_proxy.dialects.gradio.sessions import NOBODY, Place, Question, Sessions
+from openai_proxy.dialects.gradio.sessions import NOBODY, Place, Sessions
 from openai_proxy.dialects.gradio.streams import HEARTBEAT, LOOK, told
 from openai_proxy.errors import InvalidRequest, MissingKey, NotFound
 from openai_proxy.wire import Flow, Headers, Incoming, Reply
@@ -46,15 +47,11 @@ class Queue:
         self.edge = edge
         self.callers = callers
         self.calls = calls
-        self.sessions = Sessions(lambda: edge.config, calls.room, self._leaving, self._elsewhere)
+        self.sessions = Sessions(lambda: edge.config, calls.room, self._leaving, partial(edge.others, "gradio"))
         edge.answering["gradio"] = self.sessions.answer
 
     def _leaving(self) -> bool:
         return self.edge.lifecycle.phase == "draining"
-
-    async def _elsewhere(self, question: Question) -> Sequence[Any]:
-        fleet = self.edge.fleet
-        return () if fleet is None else await fleet.ask("gradio", question)
 
     # Sessions
 
