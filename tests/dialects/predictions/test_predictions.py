@@ -109,16 +109,22 @@ def test_a_failure_is_no_http_error(predicting: Running) -> None:
     assert prediction(post(predicting, PREDICTIONS, body("broken"), prefer="wait"), 201)["status"] == "failed"
 
 
+def id_of(predicting: Running, prompt: str) -> str:
+    """The id of the prediction with that prompt, once it is there."""
+    while True:
+        for each in get(predicting, PREDICTIONS).json["results"]:
+            if each["input"] == {"prompt": prompt}:
+                return str(each["id"])
+
+
 def test_the_client_that_leaves_run_cancels_it(predicting: Running) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", predicting.port, timeout=10)
     data = json.dumps({"model": "org/slow", "input": {"prompt": "left"}}).encode()
     connection.request("POST", RUN, data, {"content-type": "application/json"})
-    newest = get(predicting, PREDICTIONS).json["results"][0]
-    while newest["input"] != {"prompt": "left"}:
-        newest = get(predicting, PREDICTIONS).json["results"][0]
+    id = id_of(predicting, "left")
     connection.close()
     began = time.monotonic()
-    assert wait_for(predicting, newest["id"], "canceled", "succeeded")["status"] == "canceled"
+    assert wait_for(predicting, id, "canceled", "succeeded")["status"] == "canceled"
     assert time.monotonic() - began < 1
 
 
@@ -126,11 +132,9 @@ def test_the_client_that_leaves_a_wait_does_not(predicting: Running) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", predicting.port, timeout=10)
     data = json.dumps({"version": "org/slow", "input": {"prompt": "gone"}}).encode()
     connection.request("POST", PREDICTIONS, data, {"content-type": "application/json", "prefer": "wait"})
-    newest = get(predicting, PREDICTIONS).json["results"][0]
-    while newest["input"] != {"prompt": "gone"}:
-        newest = get(predicting, PREDICTIONS).json["results"][0]
+    id = id_of(predicting, "gone")
     connection.close()
-    told = wait_for(predicting, newest["id"], "succeeded", "canceled")
+    told = wait_for(predicting, id, "succeeded", "canceled")
     assert (told["status"], len(told["output"])) == ("succeeded", 40)
 
 
