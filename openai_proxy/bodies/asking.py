@@ -53,8 +53,8 @@ class Asking:
         self.fetcher = fetcher
         self.config = config
 
-    async def __call__(self, kind: Kind, fields: Mapping[str, Any]) -> Asked:
-        """What `fields`, OpenAI's for a body of that kind, ask for. Fields that are None are left out.
+    async def __call__(self, kind: Kind, fields: Mapping[str, Any], owner: str) -> Asked:
+        """What `fields`, OpenAI's for a body of that kind, ask for, and `owner`. Fields that are None are left out.
 
         Files are bytes: `file` to transcribe, a list of `image[]` to edit. A transcription may have the `task`
         translate. Raises InvalidRequest, ModelNotFound, Unsupported and their kin, each naming OpenAI's field.
@@ -66,7 +66,7 @@ class Asking:
         served, name = model_of_kind(self.router, model, kind, limits)
         match kind:
             case "chat":
-                return await self._chat(fields, served, name, limits)
+                return await self._chat(fields, served, name, limits, owner)
             case "completion":
                 completion, given = await decode(written(fields), CompletionBody)
                 return asked(completion_request(completion, given, name, served.model, limits), served)
@@ -84,10 +84,11 @@ class Asking:
             case _:
                 raise InvalidRequest(f"There are no jobs of the kind {kind}.")
 
-    async def _chat(self, fields: Mapping[str, Any], served: Served, name: str, limits: Limits) -> Asked:
+    async def _chat(self, fields: Mapping[str, Any], served: Served, name: str, limits: Limits, owner: str) -> Asked:
         body, given = await decode(written(fields), ChatBody)
         request = chat_request(body, given, name, served.model, limits)
-        return asked(await with_pictures(structs.replace(request, form=None), served, self.fetcher, limits, {}), served)
+        request = structs.replace(request, form=None)
+        return asked(await with_pictures(request, served, self.fetcher, limits, {}, owner), served)
 
     async def _image(self, fields: Mapping[str, Any], served: Served, name: str, limits: Limits) -> Asked:
         body: VariationFields

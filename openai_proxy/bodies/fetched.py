@@ -29,12 +29,12 @@ Place: TypeAlias = tuple[int, int]
 
 
 async def with_pictures(
-    request: ChatRequest, served: Served, fetcher: Fetcher, limits: Limits, found: Found
+    request: ChatRequest, served: Served, fetcher: Fetcher, limits: Limits, found: Found, owner: str
 ) -> ChatRequest:
     """The request with the pictures themselves, unless the servers behind its model shall fetch them.
 
-    What is in `found` is not fetched, and what is fetched is put there. Raises UrlNotAllowed, BadImage, TooManyItems,
-    QueueFull or QueueTimeout, naming the part.
+    What is in `found` is not fetched, and what is fetched, for `owner`, is put there. Raises UrlNotAllowed, BadImage,
+    TooManyItems, QueueFull or QueueTimeout, naming the part.
     """
     named = dict(_named(request.messages))
     if not named:
@@ -48,6 +48,7 @@ async def with_pictures(
         fetcher,
         _Room(limits.chat_fetched_bytes, found),
         found,
+        owner,
     )
     pictures = {place: await _picture(part, found[part.url], limits, _param(place)) for place, part in here.items()}
     messages = tuple(_shown(message, index, pictures) for index, message in enumerate(request.messages))
@@ -92,13 +93,17 @@ async def _fetch(
     fetcher: Fetcher,
     room: _Room,
     found: Found,
+    owner: str,
 ) -> None:
     """Fetch each address once."""
     missing: dict[str, Place] = {}
     for place, url in here.items():
         if url not in found:
             missing.setdefault(url, place)
-    fetches = [fetcher.fetch(sources[place], _param(place), vision.is_picture, room.take) for place in missing.values()]
+    fetches = [
+        fetcher.fetch(sources[place], _param(place), vision.is_picture, room.take, owner=owner)
+        for place in missing.values()
+    ]
     found.update(zip(missing, await _all(fetches), strict=True))
 
 

@@ -26,7 +26,6 @@ from openai_proxy.documents.parsing.blocks import Unreadable
 from openai_proxy.documents.passage import Passage
 from openai_proxy.documents.records import Attributes, Collection, Document
 from openai_proxy.documents.shelves import USER
-from openai_proxy.documents.turns import Turn, Turns
 from openai_proxy.documents.vectors import Vectors
 from openai_proxy.errors import (
     BadDocument,
@@ -38,6 +37,7 @@ from openai_proxy.errors import (
     RequestTooLarge,
     StoreFailed,
 )
+from openai_proxy.fair import Turn, Turns
 from openai_proxy.router import Router
 from openai_proxy.settings.documents import DocumentSettings
 

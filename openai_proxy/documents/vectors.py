@@ -13,8 +13,8 @@ from openai_proxy.bodies.checks import model_of_kind
 from openai_proxy.config import Config
 from openai_proxy.documents.chunks import Chunk, Cutting, halves
 from openai_proxy.documents.parsing.blocks import Block
-from openai_proxy.documents.turns import Turn
 from openai_proxy.errors import EdgeError, InvalidRequest, WrongState
+from openai_proxy.fair import Turn
 from openai_proxy.router import Patience, Router
 from openai_proxy.served import Served
 

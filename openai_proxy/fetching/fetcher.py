@@ -71,15 +71,22 @@ class Fetcher:
         return found
 
     async def fetch(
-        self, source: Address | LocalFile, param: str, begins: Begins, took: Callable[[int], None] = lambda _: None
+        self,
+        source: Address | LocalFile,
+        param: str,
+        begins: Begins,
+        took: Callable[[int], None] = lambda _: None,
+        *,
+        owner: str,
     ) -> bytes:
-        """What lies there. `took` is told of each piece how many bytes it has, and may raise to end it.
+        """What lies there. `took` is told of each piece how many bytes it has, and may raise to end it. `owner` is who
+        asks: one's fetches wait for those of others in turn.
 
         Raises UrlNotAllowed, always in the same words, QueueFull or QueueTimeout.
         """
         config = self._config()
         at_once = max(1, config.media.at_once // config.server.workers)
-        async with self._turns.turn(at_once, config.media.queue, config.timeouts.queue):
+        async with self._turns.turn(owner, at_once, config.media.queue, config.timeouts.queue):
             began, outcome, note, size = time.monotonic(), "canceled", "nobody waits for it any more", 0
             try:
                 data = await self._within(source, config, begins, took)

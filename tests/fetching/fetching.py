@@ -63,9 +63,9 @@ def fetcher(
     return Fetcher(lambda: config, told or Told(), names or Resolver())
 
 
-async def got(fetch: Fetcher, url: str) -> bytes:
+async def got(fetch: Fetcher, url: str, owner: str = "ann") -> bytes:
     """What is at an address; raises UrlNotAllowed and so on."""
-    return await fetch.fetch(fetch.read(url, "here"), "here", vision.is_picture)
+    return await fetch.fetch(fetch.read(url, "here"), "here", vision.is_picture, owner=owner)
 
 
 def says(*pieces: bytes) -> Script:

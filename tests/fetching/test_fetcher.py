@@ -239,6 +239,29 @@ def test_who_may_fetch_at_once() -> None:
     assert run(stalls, work) == ["canceled"] * 4
 
 
+def test_nobody_waits_for_all_that_somebody_else_has_fetched() -> None:
+    """One's last wait makes way for another's first, which has the next turn."""
+
+    async def work(server: Scripted) -> None:
+        media = opened(server, at_once=1, queue=2)
+        fetch = fetcher(media, Names(HERE), timeouts=Timeouts(queue=20.0, fetch=20.0))
+        url = f"http://a.example:{server.port}/"
+        hanging = [asyncio.create_task(got(fetch, url)) for _ in range(3)]
+        while not server.connections:
+            await asyncio.sleep(0.01)
+        others = asyncio.create_task(got(fetch, url, "bob"))
+        with pytest.raises(QueueFull, match="Too many addresses"):
+            await hanging.pop()
+        with pytest.raises(QueueFull):
+            await got(fetch, url)
+        hanging[0].cancel()
+        assert await others == PNG
+        hanging[1].cancel()
+        await asyncio.wait(hanging)
+
+    run(stalls, work, whole(PNG), stalls)
+
+
 def test_leaving_during_the_handshake() -> None:
     """A server that takes the connection and never answers the TLS hello."""
 

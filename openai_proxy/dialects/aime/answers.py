@@ -53,7 +53,7 @@ class Answers:
         waits = flag(given, "wait_for_result", default=True)
         values = values_of(endpoint.kind, given)
         seed = seed_of(endpoint, values)
-        asked = await self.edge.asking(endpoint.kind, fields_of(endpoint, values, seed, waits))
+        asked = await self.edge.asking(endpoint.kind, fields_of(endpoint, values, seed, waits), caller.name)
         sent = Sent(endpoint.name, endpoint.version, prompt_of(values, endpoint.kind), seed, arrived)
         order = Order(
             request=asked.request,

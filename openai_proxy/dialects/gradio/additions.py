@@ -35,7 +35,8 @@ class Additions:
         sources = [fetcher.read(each, "url") for each in addresses]
         event.starts()
         for address, source in zip(addresses, sources, strict=True):
-            await self._add(event, file_name(address), await fetcher.fetch(source, "url", lambda _: True))
+            data = await fetcher.fetch(source, "url", lambda _: True, owner=event.caller.name)
+            await self._add(event, file_name(address), data)
         return self._done(event, addresses, [file_name(each) for each in addresses])
 
     async def texts(self, event: Event) -> str:

@@ -46,7 +46,7 @@ class Chats:
         served, name = model_of(given, edge.router, KIND, edge.config.limits)
         wish = read(given, KIND, served.known(name), documents=documents_kept())
         fields = {field: finite(field, value) for field, value in wish.fields.items() if field in FIELDS}
-        asked = await self._checked(wish, {**fields, "model": name})
+        asked = await self._checked(wish, {**fields, "model": name}, event.caller.name)
         answer = Answer(
             prompt=wish.instruction,
             model=name,
@@ -67,10 +67,10 @@ class Chats:
                 event.says(partial(_partly, answer, result))
         _whole(answer, result, event)
 
-    async def _checked(self, wish: Wish, fields: Mapping[str, Any]) -> Asked:
+    async def _checked(self, wish: Wish, fields: Mapping[str, Any], owner: str) -> Asked:
         """The request. What is wrong with a field is told of the key that it came from."""
         try:
-            return await self.edge.asking(KIND, fields)
+            return await self.edge.asking(KIND, fields, owner)
         except (EdgeError, BackendError) as error:
             key = wish.names.get(error.param or "")
             if key is None or key in error.message:

@@ -37,7 +37,7 @@ class Sounds:
             "chatbot_role": _voice(given.get("chatbot_role")) or "None",
             "speaker": _voice(given.get("speaker")),
         }
-        result = await last(self.edge, event, await self.edge.asking("speech", fields))
+        result = await last(self.edge, event, await self.edge.asking("speech", fields, event.caller.name))
         data = await self.edge.jobs.read(result.files[0].name) if result.files else None
         if data is None:
             raise JobNotFound
@@ -52,7 +52,9 @@ class Sounds:
             data = await asyncio.to_thread(pybase64.b64decode, sound.rpartition(",")[2], validate=True)
         except (binascii.Error, ValueError):
             raise InvalidRequest("The sound is not base64.", param="audio") from None
-        result = await last(self.edge, event, await self.edge.asking("transcription", {"file": data}))
+        result = await last(
+            self.edge, event, await self.edge.asking("transcription", {"file": data}, event.caller.name)
+        )
         return result.text.strip()
 
 

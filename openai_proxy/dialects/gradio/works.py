@@ -67,7 +67,7 @@ class Works:
         """Vectors of a text, or of each of a list."""
         text, is_list = event.given["text"], event.given["is_list"]
         texts: Any = [text] if is_list in FALSE else read(text) if isinstance(text, str) else text
-        result = await last(self.edge, event, await self.edge.asking("embedding", {"input": texts}))
+        result = await last(self.edge, event, await self.edge.asking("embedding", {"input": texts}, event.caller.name))
         return repr([array("f", vector).tolist() for vector in result.vectors])
 
     async def tokens(self, event: Event) -> str:

@@ -84,7 +84,7 @@ class Chains:
         except JobNotFound:
             pass
         try:
-            asked = await inputs.asked(self.edge.asking, container, given)
+            asked = await inputs.asked(self.edge.asking, container, given, work.owner)
             order = Order(
                 request=asked.request,
                 owner=work.owner,

@@ -48,7 +48,7 @@ def kept(data: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(clean)
 
 
-async def asked(asking: Asking, container: Container, data: Mapping[str, Any]) -> Asked:
+async def asked(asking: Asking, container: Container, data: Mapping[str, Any], owner: str) -> Asked:
     """Raises EdgeError or BackendError, in the words of OpenAI's fields."""
     params = data.get("params", data)
     if not isinstance(params, Mapping):
@@ -60,7 +60,7 @@ async def asked(asking: Asking, container: Container, data: Mapping[str, Any]) -
     fields["model"] = data.get("model") or fields.get("model") or container.model
     if fields["model"] is not None and not isinstance(fields["model"], str):
         raise InvalidRequest("model must be a string.", param="model")
-    return await asking(kind, await _with_files(asking.fetcher, kind, fields))
+    return await asking(kind, await _with_files(asking.fetcher, kind, fields, owner), owner)
 
 
 def kind_of(container: Container, endpoint: object, fields: Mapping[str, Any]) -> Kind:
@@ -123,16 +123,20 @@ def _json(output: Any) -> str:
     return msgspec.json.encode(output).decode()
 
 
-async def _with_files(fetcher: Fetcher, kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
+async def _with_files(fetcher: Fetcher, kind: Kind, fields: dict[str, Any], owner: str) -> dict[str, Any]:
     """The fields with files as bytes: they come as data URLs, in base64, or as addresses to fetch."""
+
+    async def read(given: object, param: str, begins: Begins, error: type[RefusedByEngine]) -> bytes:
+        return await _file(fetcher, given, param, begins, error, owner)
+
     if kind == "transcription" and "file" in fields:
-        fields["file"] = await _file(fetcher, fields["file"], "file", _is_sound, BadAudio)
+        fields["file"] = await read(fields["file"], "file", _is_sound, BadAudio)
     if kind == "image" and "image" in fields:
         given = fields.pop("image")
         pictures = given if isinstance(given, list) else [given]
-        fields["image[]"] = [await _file(fetcher, each, "image", vision.is_picture, BadImage) for each in pictures]
+        fields["image[]"] = [await read(each, "image", vision.is_picture, BadImage) for each in pictures]
         if fields.get("mask") is not None:
-            fields["mask"] = await _file(fetcher, fields["mask"], "mask", vision.is_picture, BadImage)
+            fields["mask"] = await read(fields["mask"], "mask", vision.is_picture, BadImage)
     return fields
 
 
@@ -140,12 +144,14 @@ def _is_sound(head: bytes) -> bool:
     return audio.sniff(head) is not None
 
 
-async def _file(fetcher: Fetcher, given: object, param: str, begins: Begins, error: type[RefusedByEngine]) -> bytes:
+async def _file(
+    fetcher: Fetcher, given: object, param: str, begins: Begins, error: type[RefusedByEngine], owner: str
+) -> bytes:
     if not isinstance(given, str):
         raise InvalidRequest(f"{param} must be a data URL, base64 or an address.", param=param)
     head = media.DATA_URL.match(given[: media.SHORT_HEAD])
     if head is not None:
         return media.from_base64(given[head.end() :], param, error)
     if media.is_address(given):
-        return await fetcher.fetch(fetcher.read(given, param), param, begins)
+        return await fetcher.fetch(fetcher.read(given, param), param, begins, owner=owner)
     return media.from_base64(given, param, error)

@@ -114,5 +114,6 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         limits = self.edge.config.limits
         request = await beside(incoming.body, self.translate, body, fields, name, served.model, limits)
         if isinstance(request, ChatRequest):
-            request = await with_pictures(request, served, self.edge.fetcher, limits, found)
+            owner = incoming.caller.name
+            request = await with_pictures(request, served, self.edge.fetcher, limits, found, owner)
         return structs.replace(request, repeatable=True) if incoming.repeatable else request

@@ -85,7 +85,7 @@ class Tokenize:
         incoming.note_model(served.name)
         request = await beside(incoming.body, tokenize_request, body, fields, served, limits)
         if isinstance(request.prompt, ChatRequest):
-            chat = await with_pictures(request.prompt, served, self.edge.fetcher, limits, {})
+            chat = await with_pictures(request.prompt, served, self.edge.fetcher, limits, {}, incoming.caller.name)
             request = structs.replace(request, prompt=chat)
         found = told(await Outcome.of(self.edge.router.run(request)))
         strings = None if found.strings is None else list(found.strings)

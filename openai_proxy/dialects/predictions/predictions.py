@@ -90,7 +90,7 @@ class Predictions:
         except (EdgeError, BackendError) as error:
             raise _named(error, {}) from error.__cause__
         try:
-            asked = await self.edge.asking(found.kind, {**found.fields, "model": meant.id})
+            asked = await self.edge.asking(found.kind, {**found.fields, "model": meant.id}, incoming.caller.name)
         except (EdgeError, BackendError) as error:
             raise _named(error, found.names) from error.__cause__
         incoming.note_model(asked.served.name)

@@ -42,7 +42,7 @@ class Sources(Struct, frozen=True):
         if not media.is_address(url):
             return media.from_url(url, param, error)
         begins = vision.is_picture if error is BadImage else _is_sound
-        return await self.fetcher.fetch(self.fetcher.read(url, param), param, begins)
+        return await self.fetcher.fetch(self.fetcher.read(url, param), param, begins, owner=self.owner)
 
     async def _uploaded(self, url: str, param: str) -> bytes:
         id = url.removeprefix(self.place).partition("/")[0]

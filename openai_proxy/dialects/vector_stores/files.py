@@ -67,7 +67,7 @@ class StoreFiles:
 
     async def _attach_url(self, store: str, url: str, attributes: Attributes, incoming: Incoming) -> Document:
         source = self.edge.fetcher.read(url, "url")
-        data = await self.edge.fetcher.fetch(source, "url", lambda _: True)
+        data = await self.edge.fetcher.fetch(source, "url", lambda _: True, owner=incoming.caller.name)
         return await self.documents.begin(
             incoming.caller.name,
             store,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from openai_proxy.documents.turns import Turns
+from openai_proxy.fair import Turns
 
 
 async def soon() -> None:

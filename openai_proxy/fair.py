@@ -1,4 +1,4 @@
-"""Who reads next: some documents are read at once, and those that wait are taken from one owner after the other."""
+"""Who goes next: some go at once, and those that wait are taken from one owner after the other."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ class Turns:
         self.lines[owner] = self.lines.pop(owner, deque())
         return self.lines[owner]
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self.lines.values()))
+
+    def turn_away(self, owner: str, error: Exception) -> None:
+        """Have the last of an owner's line leave with an error."""
+        turn = self.lines[owner][-1]
+        self.leave(owner, turn)
+        if not turn.done():
+            turn.set_exception(error)
+
     def pass_on(self) -> None:
         """Have the next one go on, and its owner's line wait until all others had their turn."""
         while self.lines:
@@ -37,9 +49,16 @@ class Turns:
                 return
         self.free += 1
 
+    def leave(self, owner: str, turn: asyncio.Future[None]) -> None:
+        """Somebody does not stand in line any more."""
+        if turn in self.lines.get(owner, ()):
+            self.lines[owner].remove(turn)
+            if not self.lines[owner]:
+                del self.lines[owner]
+
 
 class Turn:
-    """One document's turn, held while it is entered, but for pauses."""
+    """One turn of an owner's, held while it is entered, but for pauses."""
 
     def __init__(self, turns: Turns, owner: str) -> None:
         self.turns = turns
@@ -76,7 +95,8 @@ class Turn:
         try:
             await turn
         except BaseException:
-            if not turn.cancelled():
+            self.turns.leave(self.owner, turn)
+            if not turn.cancelled() and turn.exception() is None:
                 self.turns.pass_on()
             raise
         self.held = True
