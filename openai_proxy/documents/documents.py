@@ -25,6 +25,7 @@ from openai_proxy.documents.papers import Begun, Read
 from openai_proxy.documents.parsing.blocks import Unreadable
 from openai_proxy.documents.passage import Passage
 from openai_proxy.documents.records import Attributes, Collection, Document
+from openai_proxy.documents.room import Room
 from openai_proxy.documents.shelves import USER
 from openai_proxy.documents.vectors import Vectors
 from openai_proxy.errors import (
@@ -33,7 +34,6 @@ from openai_proxy.errors import (
     Forbidden,
     InvalidRequest,
     NotInstalled,
-    QueueFull,
     RequestTooLarge,
     StoreFailed,
 )
@@ -53,8 +53,6 @@ LONGEST_NAME = 512
 MOST_PASSAGES = 100_000
 # Seconds after which it is written down again that a collection is used, and of how many this is known.
 TOUCHED, MOST_TOUCHED = 60.0, 10_000
-# Seconds after which somebody may try again for whose document there was no room.
-WAIT = 10.0
 STOPPED = "The server was stopped while it read this document: hand it in again."
 
 log = logging.getLogger("openai_proxy.documents")
@@ -76,7 +74,7 @@ class Documents:
         self._store: Store | None = None
         self._tasks: dict[asyncio.Task[None], Begun] = {}
         self._beating: asyncio.Task[None] | None = None
-        self._waiting = 0
+        self._room = Room()
         self._used: dict[int, float] = {}
         self._turns = Turns(config().documents.at_once)
 
@@ -184,6 +182,19 @@ class Documents:
     ) -> tuple[Document, asyncio.Task[None] | None]:
         """The document, and what reads it if nobody has yet."""
         self._admit(collection, len(data), admin)
+        self._room.take(owner, len(data), self.settings.waiting_bytes)
+        task = None
+        try:
+            document, task = await self._taken(owner, collection, name, data, id, attributes)
+        finally:
+            if task is None:
+                self._room.give_back(owner, len(data))
+        return await self.document(owner, document.collection, document.id), task
+
+    async def _taken(
+        self, owner: str, collection: str, name: str, data: bytes, id: str | None, attributes: Attributes | None
+    ) -> tuple[Document, asyncio.Task[None] | None]:
+        """The document as it is to be kept, and what reads it if nobody has yet."""
         found = await self.collection(owner, collection)
         model = self.vectors.model(found.model if found.ready else None)
         document = Document(
@@ -202,14 +213,13 @@ class Documents:
         if begun is not None:
             task = asyncio.create_task(self._take_in(owner, begun, data, model), name=f"read {document.id}")
             self._tasks[task] = begun
-            self._waiting += len(data)
-            task.add_done_callback(partial(self._done, size=len(data)))
+            task.add_done_callback(partial(self._done, owner=owner, size=len(data)))
             self._beating = self._beating or asyncio.create_task(self._beat(), name="documents beat")
-        return await self.document(owner, found.id, document.id), task
+        return document, task
 
-    def _done(self, task: asyncio.Task[None], size: int) -> None:
+    def _done(self, task: asyncio.Task[None], owner: str, size: int) -> None:
         del self._tasks[task]
-        self._waiting -= size
+        self._room.give_back(owner, size)
 
     async def change_document(self, owner: str, collection: str, id: str, attributes: Attributes) -> Document:
         """Give it other attributes. Raises CollectionNotFound, DocumentNotFound or Forbidden."""
@@ -233,8 +243,6 @@ class Documents:
         settings = self.settings
         if size > settings.document_bytes:
             raise RequestTooLarge(f"A document has at most {settings.document_bytes} bytes.")
-        if self._waiting and self._waiting + size > settings.waiting_bytes:
-            raise QueueFull("Too many documents wait to be read; try again when some are done.", retry_after=WAIT)
         if collection == USER and settings.shared == "admins" and not admin:
             raise Forbidden("Only a key with the scope admin may add to UserData here.")
 

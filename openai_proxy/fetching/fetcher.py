@@ -59,7 +59,9 @@ class Fetcher:
         except ValueError as error:
             found, problem = None, str(error)
         media = config.media
-        if not (media.local_dir if isinstance(found, LocalFile) else media.fetch or upstream):
+        if isinstance(found, LocalFile) and not media.local_dir:
+            raise UrlNotAllowed(f"{param}: files of this machine are not read here.", param=param)
+        if not (isinstance(found, LocalFile) or media.fetch or upstream):
             raise UrlNotAllowed(f"{param}: fetching is not enabled here; send it in the request.", param=param)
         if found is None:
             raise UrlNotAllowed(f"{param}: the address {problem}.", param=param)

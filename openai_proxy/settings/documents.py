@@ -29,5 +29,8 @@ class DocumentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     chunk: Annotated[
         int, Meta(ge=16, le=8192, description="tokens of a passage; never more than the model takes that makes vectors")
     ] = 256
-    waiting_bytes: Annotated[Count, Meta(description="documents that wait to be read, in each worker")] = 250_000_000
+    waiting_bytes: Annotated[
+        Count,
+        Meta(description="documents that wait to be read, in each worker; a key may have half of what others leave"),
+    ] = 250_000_000
     at_once: Annotated[Count, Meta(description="documents that are read at once, in each worker")] = 1

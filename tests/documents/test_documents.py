@@ -14,6 +14,7 @@ from msgspec import structs
 from openai_proxy.documents import MY, USER, documents, papers, shelves
 from openai_proxy.documents.documents import Documents
 from openai_proxy.documents.finding import fused
+from openai_proxy.documents.room import Room
 from openai_proxy.errors import (
     BadDocument,
     CollectionNotFound,
@@ -388,8 +389,26 @@ def test_documents_that_wait_have_a_limit(tmp_path: Path) -> None:
         await kept.begin(ANN, MY, "a.txt", TEXT, id="one")
         with pytest.raises(QueueFull, match="Too many documents wait"):
             await kept.begin(BOB, MY, "b.txt", TEXT)
+        with pytest.raises(QueueFull, match="Too many of your documents wait"):
+            await kept.begin(ANN, MY, "b.txt", b"x")
         while kept._tasks:
             await asyncio.sleep(0.01)
         assert (await kept.add(BOB, MY, "b.txt", TEXT)).state == "ready"
 
     with_documents(tmp_path, work, waiting_bytes=2 * len(TEXT) - 1)
+
+
+def test_nobody_lets_so_many_wait_that_there_is_no_room_for_others() -> None:
+    room = Room()
+    room.take(ANN, 3, 12)
+    room.take(ANN, 3, 12)
+    with pytest.raises(QueueFull):
+        room.take(ANN, 1, 12)
+    room.take(BOB, 3, 12)
+    with pytest.raises(QueueFull):
+        room.take(BOB, 1, 12)
+    room.give_back(ANN, 3)
+    room.take(BOB, 1, 12)
+    with pytest.raises(QueueFull):
+        room.take("eve", 6, 12)
+    room.take("eve", 5, 12)

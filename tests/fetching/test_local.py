@@ -90,7 +90,7 @@ def test_the_largest_file(folder: Path) -> None:
 
 def test_no_folder_no_files(folder: Path) -> None:
     for media in (Media(), Media(fetch=True)):
-        with pytest.raises(UrlNotAllowed, match="not enabled"):
+        with pytest.raises(UrlNotAllowed, match="files of this machine are not read"):
             asyncio.run(got(fetcher(media), f"file://{folder}/deep/c.png"))
     with pytest.raises(UrlNotAllowed, match="not enabled"):
         asyncio.run(got(fetcher(Media(local_dir=str(folder))), "https://a.example/"))
