@@ -303,7 +303,7 @@ class Documents:
         """Read a document to its end, well or not."""
         try:
             async with self._turns.of(owner) as turn:
-                read = await self._understood(data, model, turn)
+                read = await self._understood(begun, data, model, turn)
                 settings = self.settings
                 await self._write(lambda database: papers.finish(database, begun, read, settings))
         except Unreadable as error:
@@ -319,12 +319,14 @@ class Documents:
             log.exception("a document could not be read")
             await self._failed(begun, "server_error", "The server had an internal error.")
 
-    async def _understood(self, data: bytes, model: str, turn: Turn) -> Read:
+    async def _understood(self, begun: Begun, data: bytes, model: str, turn: Turn) -> Read:
         from openai_proxy.documents.parsing.asking import read_soon
 
-        parsed = await read_soon(data, self.settings.pages, self.settings.characters)
-        chunks, vectors = await self.vectors.of(model, parsed.blocks, turn)
+        settings = self.settings
+        parsed = await read_soon(data, settings.pages, settings.characters)
         characters = sum(len(block.text) for block in parsed.blocks)
+        await self._read(lambda database: papers.check_characters(database, begun, characters, settings))
+        chunks, vectors = await self.vectors.of(model, parsed.blocks, turn)
         return Read(parsed.media_type, parsed.pages, characters, model, chunks, vectors)
 
     async def _failed(self, begun: Begun, code: str, problem: str) -> None:

@@ -108,20 +108,28 @@ def beat(database: Database, begun: Sequence[Begun]) -> None:
     )
 
 
-def finish(database: Database, begun: Begun, read: Read, limits: DocumentSettings) -> None:
-    """Let it be found, unless it was deleted in between. Raises TooManyItems or WrongState."""
+def check_characters(database: Database, begun: Begun, characters: int, limits: DocumentSettings) -> int | None:
+    """The collection that it is read for, None if it was deleted. Raises TooManyItems where its text is too much."""
     found = database.execute(
         "SELECT collection, owner FROM document WHERE number = ? AND turn = ? AND state = 'reading'",
         (begun.number, begun.turn),
     ).fetchone()
     if found is None:
-        return
-    collection, owner = found
-    held = database.execute("SELECT coalesce(sum(characters), 0) FROM document WHERE owner = ?", (owner,)).get
-    if held + read.characters > limits.total_characters:
+        return None
+    collection: int = found[0]
+    held = database.execute("SELECT coalesce(sum(characters), 0) FROM document WHERE owner = ?", (found[1],)).get
+    if held + characters > limits.total_characters:
         raise TooManyItems(
             f"Your documents have {held} characters; with this one they would have more than {limits.total_characters}."
         )
+    return collection
+
+
+def finish(database: Database, begun: Begun, read: Read, limits: DocumentSettings) -> None:
+    """Let it be found, unless it was deleted in between. Raises TooManyItems or WrongState."""
+    collection = check_characters(database, begun, read.characters, limits)
+    if collection is None:
+        return
     _settle(database, collection, read.model)
     for chunk, vector in zip(read.chunks, read.vectors, strict=True):
         database.execute(

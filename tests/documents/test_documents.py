@@ -232,6 +232,15 @@ def test_what_one_may_have(tmp_path: Path, setting: dict[str, int], message: str
     with_documents(tmp_path, work, **setting)
 
 
+def test_no_vectors_are_made_of_what_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(kept: Documents) -> None:
+        monkeypatch.setattr(kept.vectors, "of", None)
+        with pytest.raises(BadDocument, match="they would have more than 20"):
+            await kept.add(ANN, MY, "a.txt", TEXT)
+
+    with_documents(tmp_path, work, total_characters=20)
+
+
 def test_no_other_collection_has_a_name_that_everybody_has_one_of(tmp_path: Path) -> None:
     async def work(kept: Documents) -> None:
         own = await kept.create(ANN, "plans")
