@@ -8,6 +8,7 @@ from functools import cache
 from openai_proxy.documents.actions import Extract, Query, Summarize
 from openai_proxy.documents.documents import MOST_PASSAGES, Documents, check_installed
 from openai_proxy.documents.passage import Passage
+from openai_proxy.documents.shelves import MY, PASSING
 from openai_proxy.errors import InvalidRequest, NotInstalled
 from openai_proxy.h2ogpt.wish import Wish
 
@@ -43,13 +44,18 @@ async def passages_of(wish: Wish, documents: Documents, owner: str) -> Sequence[
     """The passages it is done over: the client's texts, or of its collections the best for a Query, else the first that
     it wants, or all.
 
-    Raises CollectionNotFound and what else `Documents` raises.
+    Raises CollectionNotFound and what else `Documents` raises, and InvalidRequest where there is nothing to be summed
+    up or extracted from: a model would make something up.
     """
     if wish.texts:
         return [Passage(text, SOURCE) for text in wish.texts]
     if wish.action == "Query":
         return await documents.search(owner, wish.collections, wish.instruction, wish.limit or FOUND)
-    return await documents.passages(owner, wish.collections, limit=wish.limit or MOST_PASSAGES)
+    found = await documents.passages(owner, wish.collections, limit=wish.limit or MOST_PASSAGES)
+    if not found:
+        names = " or ".join(MY if each.startswith(PASSING) else each for each in wish.collections)
+        raise InvalidRequest(f"There is nothing in {names:.1000} to {wish.action} yet.", param="langchain_mode")
+    return found
 
 
 def _words(wish: Wish) -> dict[str, str | None]:

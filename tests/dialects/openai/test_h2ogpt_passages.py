@@ -146,6 +146,14 @@ def test_an_empty_collection_has_no_sources(local: Local) -> None:
     local.post(CHAT, chat(langchain_mode="nowhere")).refusal(404, "collection_not_found", None)
 
 
+@pytest.mark.parametrize("action", ["Summarize", "Extract"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_nothing_there_is_no_summary(local: Local, action: str, stream: bool) -> None:
+    refused = local.post(CHAT, chat(langchain_mode="UserData", langchain_action=action, stream=stream))
+    refused.refusal(400, "invalid_value", "langchain_mode")
+    assert refused.error["message"] == f"There is nothing in UserData to {action} yet."
+
+
 def test_time_is_over_for_all_of_it(local: Local) -> None:
     keys: dict[str, Any] = {"text_context_list": TEXTS, "langchain_action": "Extract", "max_time": 0.3}
     keys["script"] = {"delay": 0.2}
