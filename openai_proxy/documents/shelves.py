@@ -73,17 +73,18 @@ def one(database: Database, owner: str, name: str) -> Collection:
 def numbers(database: Database, owner: str, names: Sequence[str]) -> dict[int, str | None]:
     """The collections of these names that have anything in them, and the models of their vectors.
 
-    Raises CollectionNotFound.
+    An id is one collection, and a name all that have it. Raises CollectionNotFound.
     """
     found: dict[int, str | None] = {}
     for name in names:
-        row = database.execute(
-            f"SELECT c.number, c.model FROM collection c WHERE {SEEN} AND :name IN (c.id, c.name) "
-            "ORDER BY c.id = :name DESC, c.number DESC LIMIT 1",
+        rows: list[Any] = database.execute(
+            f"SELECT c.number, c.model, c.id = :name FROM collection c WHERE {SEEN} AND :name IN (c.id, c.name) "
+            "ORDER BY c.id = :name DESC, c.number",
             {"owner": owner, "name": name},
-        ).fetchone()
-        if row is not None:
-            found[row[0]] = row[1]
+        ).fetchall()
+        if rows:
+            named = rows[:1] if rows[0][2] else rows
+            found.update({row[0]: row[1] for row in named})
         elif not comes_by_itself(name):
             raise CollectionNotFound(f"There is no collection {name!r:.100}.")
     return found

@@ -14,17 +14,12 @@ from msgspec import structs
 from openai_proxy.documents import MY, USER, documents, papers, shelves
 from openai_proxy.documents.documents import Documents
 from openai_proxy.documents.finding import fused
-from openai_proxy.documents.room import Room
 from openai_proxy.errors import (
-    BadDocument,
     CollectionNotFound,
     DocumentNotFound,
     Forbidden,
     InvalidRequest,
     NotInstalled,
-    QueueFull,
-    RequestTooLarge,
-    TooManyItems,
     WrongState,
 )
 from tests.documents.keeping import ANN, BOB, TEXT, found, with_documents
@@ -207,38 +202,7 @@ def test_nothing_is_left_of_what_was_deleted(tmp_path: Path) -> None:
     assert b"kumquat stands" not in (tmp_path / "documents.db").read_bytes()
 
 
-# Limits
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"count": 2}, "You have 2 documents"),
-        ({"total_bytes": 2 * len(TEXT)}, "they would have more than"),
-        ({"total_characters": 106}, "they would have more than 106"),
-    ],
-)
-def test_what_one_may_have(tmp_path: Path, setting: dict[str, int], message: str) -> None:
-    async def work(kept: Documents) -> None:
-        first = await kept.add(ANN, MY, "a.txt", TEXT)
-        await kept.add(ANN, USER, "b.txt", TEXT)
-        with pytest.raises((TooManyItems, BadDocument), match=message):
-            await kept.add(ANN, MY, "c.txt", TEXT)
-        await kept.add(BOB, MY, "a.txt", TEXT)
-        for each in await kept.documents(ANN, MY):
-            await kept.delete(ANN, MY, each.id)
-        assert (await kept.add(ANN, MY, "c.txt", TEXT)).id != first.id
-
-    with_documents(tmp_path, work, **setting)
-
-
-def test_no_vectors_are_made_of_what_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work(kept: Documents) -> None:
-        monkeypatch.setattr(kept.vectors, "of", None)
-        with pytest.raises(BadDocument, match="they would have more than 20"):
-            await kept.add(ANN, MY, "a.txt", TEXT)
-
-    with_documents(tmp_path, work, total_characters=20)
+# Names and sizes
 
 
 def test_no_other_collection_has_a_name_that_everybody_has_one_of(tmp_path: Path) -> None:
@@ -253,31 +217,19 @@ def test_no_other_collection_has_a_name_that_everybody_has_one_of(tmp_path: Path
     with_documents(tmp_path, work)
 
 
-def test_collections_have_a_limit(tmp_path: Path) -> None:
+def test_all_collections_of_a_name_are_searched(tmp_path: Path) -> None:
     async def work(kept: Documents) -> None:
-        await kept.create(ANN, "one")
-        await kept.create(ANN, "two")
-        with pytest.raises(TooManyItems, match="2 collections"):
-            await kept.create(ANN, "three")
-        await kept.create(BOB, "one")
+        older = await kept.create(ANN, "zoo")
+        await kept.add(ANN, older.id, "a.txt", TEXT)
+        newer = await kept.create(ANN, "zoo")
+        await kept.create(BOB, "zoo")
+        assert len(await found(kept, ANN, "zoo", "kumquat")) == 1
+        await kept.add(ANN, newer.id, "b.txt", b"An okapi.")
+        assert {each.source for each in await kept.passages(ANN, ["zoo"])} == {"a.txt", "b.txt"}
+        assert {each.source for each in await kept.passages(ANN, [older.id])} == {"a.txt"}
+        assert await kept.passages(BOB, ["zoo"]) == []
 
-    with_documents(tmp_path, work, collections=2)
-
-
-def test_one_document_has_limits(tmp_path: Path) -> None:
-    async def work(kept: Documents) -> None:
-        await kept.add(ANN, MY, "a.txt", b"x" * 60)
-        with pytest.raises(RequestTooLarge, match="at most 8000 bytes"):
-            await kept.add(ANN, MY, "a.txt", b"x" * 8001)
-        with pytest.raises(BadDocument, match="more than 60 characters"):
-            await kept.add(ANN, MY, "a.txt", b"x" * 61)
-        with pytest.raises(BadDocument, match="has 3 pages; at most 2"):
-            await kept.add(ANN, MY, "a.pdf", data(LAKE))
-        [*failed, ready] = await kept.documents(ANN, MY)
-        assert ([each.state for each in failed], ready.state) == (["failed", "failed"], "ready")
-        assert failed[0].code == "invalid_file"
-
-    with_documents(tmp_path, work, document_bytes=8000, characters=60, pages=2)
+    with_documents(tmp_path, work)
 
 
 @pytest.mark.parametrize(("chunk", "passages"), [(50, 20), (200, 5)])
@@ -391,33 +343,3 @@ def test_a_search_is_written_down_once_a_minute(tmp_path: Path, monkeypatch: pyt
         assert used[0] < used[1] == used[2] < used[3]
 
     with_documents(tmp_path, work)
-
-
-def test_documents_that_wait_have_a_limit(tmp_path: Path) -> None:
-    async def work(kept: Documents) -> None:
-        await kept.begin(ANN, MY, "a.txt", TEXT, id="one")
-        with pytest.raises(QueueFull, match="Too many documents wait"):
-            await kept.begin(BOB, MY, "b.txt", TEXT)
-        with pytest.raises(QueueFull, match="Too many of your documents wait"):
-            await kept.begin(ANN, MY, "b.txt", b"x")
-        while kept._tasks:
-            await asyncio.sleep(0.01)
-        assert (await kept.add(BOB, MY, "b.txt", TEXT)).state == "ready"
-
-    with_documents(tmp_path, work, waiting_bytes=2 * len(TEXT) - 1)
-
-
-def test_nobody_lets_so_many_wait_that_there_is_no_room_for_others() -> None:
-    room = Room()
-    room.take(ANN, 3, 12)
-    room.take(ANN, 3, 12)
-    with pytest.raises(QueueFull):
-        room.take(ANN, 1, 12)
-    room.take(BOB, 3, 12)
-    with pytest.raises(QueueFull):
-        room.take(BOB, 1, 12)
-    room.give_back(ANN, 3)
-    room.take(BOB, 1, 12)
-    with pytest.raises(QueueFull):
-        room.take("eve", 6, 12)
-    room.take("eve", 5, 12)

@@ -146,6 +146,12 @@ def test_an_empty_collection_has_no_sources(local: Local) -> None:
     local.post(CHAT, chat(langchain_mode="nowhere")).refusal(404, "collection_not_found", None)
 
 
+def test_a_collection_that_is_called_like_a_mode_is_reached_by_its_id(local: Local) -> None:
+    made = local.runner.run(local.app.edge.documents.create("anonymous", "LLM"))
+    assert "sources" not in asked(local, langchain_mode="LLM").json
+    assert asked(local, langchain_mode=made.id).json["sources"] == []
+
+
 @pytest.mark.parametrize("action", ["Summarize", "Extract"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_of_nothing_there_is_no_summary(local: Local, action: str, stream: bool) -> None:
