@@ -58,7 +58,7 @@ class Accounts:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._known: Mapping[str, Account] = {}
         self._version: object = None
-        self._right: OrderedDict[bytes, float] = OrderedDict()
+        self._right: OrderedDict[bytes, tuple[float, Account]] = OrderedDict()
         self._checking: dict[bytes, asyncio.Task[bool]] = {}
 
     def __bool__(self) -> bool:
@@ -99,7 +99,7 @@ class Accounts:
         digest = hmac.digest(
             self._secret, f"{len(name)} {name}{password}".encode("utf-8", "surrogatepass"), hashlib.sha256
         )
-        if self._right.get(digest, 0.0) <= self._clock():
+        if digest not in self._right or self._right[digest][0] <= self._clock():
             await self._look(digest, name, password, peer)
         return structs.replace(caller, name=PREFIX + name)
 
@@ -138,22 +138,29 @@ class Accounts:
         who = peer, name[:LONGEST]
         self._tries.check(*who, await self._others(who))
         async with self._turns:
-            known, version = self._known.get(name), self._version
+            known = self._known.get(name)
             # Somebody's hash, for as much work: whether it fits is then of no account.
             hash = (known or next(iter(self._known.values()), None) or Account("", NOBODYS)).hash
-            right = await asyncio.to_thread(fits, hash, password[: LONGEST + 1]) and known is not None
-        if not right:
+            right = await asyncio.to_thread(fits, hash, password[: LONGEST + 1])
+        if not right or known is None:
             log.warning("wrong name or password from %s", peer)
             return False
         self._tries.forgive(*who)
-        if version is self._version:
-            self._right[digest] = self._clock() + REMEMBERED
+        if self._is(known):
+            self._right[digest] = self._clock() + REMEMBERED, known
             if len(self._right) > MOST:
                 self._right.popitem(last=False)
         return True
 
+    def _is(self, account: Account) -> bool:
+        """Whether an account still has that password."""
+        now = self._known.get(account.name)
+        return now is not None and now.hash == account.hash
+
     def _read(self) -> None:
-        """Look whether the file is another one. What cannot be read has no accounts: nobody comes in by an old one."""
+        """Look whether the file is another one. Where that has a bad line all stays as it was; what cannot be read has no
+        accounts: nobody comes in by an old one.
+        """
         file = self._config().accounts.file
         try:
             path = path_of(file or "")
@@ -162,14 +169,18 @@ class Accounts:
             if version == self._version:
                 return
             known = {account.name: account for account in listed(path)}
-        except (OSError, AccountProblem) as error:
+        except AccountProblem as error:
+            log.error("the accounts file cannot be used, the accounts stay as they were: %s", error)
+            self._version = version
+            return
+        except OSError as error:
             if self._version is not error.__class__:
-                log.error("the accounts file cannot be used: %s", getattr(error, "strerror", None) or error)
+                log.error("the accounts file %s cannot be read: %s", file, error.strerror)
             known, self._version = {}, error.__class__
         else:
             self._version = version
         self._known = known
-        self._right.clear()
+        self._right = OrderedDict((digest, right) for digest, right in self._right.items() if self._is(right[1]))
 
 
 def excused(caller: Caller) -> bool:

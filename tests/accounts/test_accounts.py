@@ -174,7 +174,7 @@ def test_a_right_password_is_remembered_for_a_while(tmp_path: Path, monkeypatch:
         await check(known, ALICE)
         assert len(looked) == 2
         assert PASSWORD not in repr(vars(known))
-        # Of a file that has changed nothing is remembered.
+        # Of who is not in the file any more nothing is remembered.
         book.remove(path, "alice")
         with pytest.raises(WrongAccount):
             await check(known, ALICE)
@@ -269,6 +269,49 @@ def test_a_right_password_does_not_count_and_a_flood_of_wrong_ones_ends(tmp_path
         assert (await check(known, ALICE)).name == "user:alice"
 
     asyncio.run(all_of_it())
+
+
+def test_a_change_of_others_forgets_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "accounts")
+    known, looked = accounts(path), looking(monkeypatch)
+
+    async def all_of_it() -> None:
+        await check(known, ALICE)
+        await check(known, BOB)
+        for number in range(OF_PEER):
+            with pytest.raises(WrongAccount):
+                await check(known, f"nobody:wrong{number}")
+        book.add(path, "eve", "xxxxxxxx")
+        seen = len(looked)
+        assert (await check(known, ALICE)).name == "user:alice"
+        assert len(looked) == seen
+        # The old password of an account is forgotten, and there were too many tries for another look.
+        book.add(path, "alice", "another one")
+        with pytest.raises(TooManyTries):
+            await check(known, ALICE)
+        assert (await check(known, BOB)).name == "user:bob@example.org"
+
+    asyncio.run(all_of_it())
+
+
+def test_with_a_bad_line_the_accounts_stay_as_they_were(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = written(tmp_path / "accounts")
+    known, good = accounts(path), path.read_text()
+
+    async def all_of_it() -> None:
+        await check(known, ALICE)
+        for text in (good + "eve\n", good + "eve\nmallory\n"):
+            path.write_text(text)
+            for user in (ALICE, BOB, ALICE):
+                await check(known, user)
+        path.write_text(good.splitlines()[1])
+        with pytest.raises(WrongAccount):
+            await check(known, ALICE)
+
+    asyncio.run(all_of_it())
+    told = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert len(told) == 2
+    assert all(f"{path}, line 3: expected a name" in each for each in told)
 
 
 def test_others_can_read_it(tmp_path: Path) -> None:
