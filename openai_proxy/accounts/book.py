@@ -84,8 +84,8 @@ def fits(hash: str, password: str) -> bool:
 
 
 def path_of(file: str) -> Path:
-    """Where the configured file is."""
-    return Path(os.path.expanduser(file))
+    """Where the configured file is, as an absolute path."""
+    return Path(os.path.abspath(os.path.expanduser(file)))
 
 
 def _parse(line: str) -> Account:

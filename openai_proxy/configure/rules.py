@@ -101,13 +101,14 @@ def check_accounts(accounts: AccountSettings, report: Report) -> None:
     """The file is there and right: else nobody could come in, or everybody."""
     if accounts.file is None:
         return
+    path = path_of(accounts.file)
     try:
-        listed(path_of(accounts.file))
+        listed(path)
     except AccountProblem as error:
         report(("accounts", "file"), str(error))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        report(("accounts", "file"), f'the accounts file "{accounts.file}" cannot be read: {reason}')
+        report(("accounts", "file"), f'the accounts file "{path}" cannot be read: {reason}')
 
 
 def check_names(config: Config, report: Report) -> None:

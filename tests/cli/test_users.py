@@ -99,7 +99,7 @@ def test_wrong_settings_are_told(tmp_path: Path) -> None:
     (tmp_path / "toml").write_text('[models.a]\nbackend = "echo"\n[accounts]\nfile = "absent"\n')
     checked = here("check", "--config", str(tmp_path / "toml"))
     assert checked.returncode == 2
-    assert 'the accounts file "absent" cannot be read: No such file' in checked.stdout
+    assert f'the accounts file "{Path.cwd() / "absent"}" cannot be read: No such file' in checked.stdout
     (tmp_path / "bad").write_text("alice secret-thing\n")
     checked = here("check", "--config", str(tmp_path / "toml"), OPENAI_PROXY_ACCOUNTS_FILE=str(tmp_path / "bad"))
     assert "line 1: this is no argon2 hash" in checked.stdout
