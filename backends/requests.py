@@ -47,6 +47,13 @@ class Grammar(Struct, frozen=True, tag=True):
 Constraint: TypeAlias = JsonObject | JsonSchema | Regex | Choice | Grammar
 
 
+# What clients send to any model, whether it has that or not.
+OPTIONS = frozenset({"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "min_tokens", "max_tokens"}) | {
+    "seed",
+    "stop_token_ids",
+}
+
+
 class Sampling(Struct, frozen=True, kw_only=True):
     """How tokens are chosen. None leaves it to the engine.
 

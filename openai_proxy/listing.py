@@ -6,7 +6,8 @@ is: `root` is the model behind an alias or an adapter, `state` whether it can an
 that draws says, as far as it knows, which `sizes` it draws, or what `sides` may have, and how many `steps` a picture
 takes by its quality. `base_model`, `display_name` and `max_seq_len` are h2oGPT's names for what is loaded, the id and
 the context. To another server of our kind, which comes with a `Via`, it says through
-whom the model is known, so that two that list one another do not keep a name alive that nobody has any more.
+whom the model is known, so that two that list one another do not keep a name alive that nobody has any more, and which
+options of sampling it `lacks`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Mapping
 from msgspec import UNSET, Struct, UnsetType
 
 from backends import Sides, via
+from backends.requests import OPTIONS
 from openai_proxy.served import Served
 
 
@@ -42,6 +44,7 @@ class ModelEntry(Struct):
     object: str = "model"
     owned_by: str = "openai-proxy"
     via: list[str] | UnsetType = UNSET
+    lacks: list[str] | UnsetType = UNSET
 
 
 def entry(name: str, served: Served) -> ModelEntry:
@@ -66,4 +69,5 @@ def entry(name: str, served: Served) -> ModelEntry:
         sides=model.sides or UNSET,
         steps=model.steps or UNSET,
         via=[via.NAME, *model.via] if via.passed.get() else UNSET,
+        lacks=(sorted(OPTIONS - model.parameters) or UNSET) if via.passed.get() and model.certain else UNSET,
     )

@@ -10,7 +10,7 @@ from itertools import islice
 from msgspec import Struct, structs
 
 from backends import Model
-from backends.remote.listing import Listed, kinds_at, narrowest
+from backends.remote.listing import Listed, kinds_at, lacking, narrowest
 from backends.remote.options import Options
 from backends.remote.upstream import Upstream
 from backends.via import NAME
@@ -78,6 +78,7 @@ class Discovery:
         model = structs.replace(
             self._model,
             context=narrowest(theirs, listings),
+            parameters=self._model.parameters - lacking(listing[theirs] for listing in listings),
             kinds=self._model.kinds if told is None else self._model.kinds & told,
             via=min((listing[theirs].path for listing in listings), key=len),
         )

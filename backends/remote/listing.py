@@ -28,6 +28,7 @@ class Listed(Struct, frozen=True):
     task: Any = None
     capabilities: Any = None
     via: Any = None
+    lacks: Any = None
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -64,6 +65,12 @@ def kinds_at(name: str, listings: Iterable[Mapping[str, Listed]]) -> frozenset[K
     told = [kinds_of(each.kinds, each.type, each.task, each.capabilities) for each in entries]
     known = [kinds for kinds in told if kinds is not None]
     return frozenset().union(*known) if known else None
+
+
+def lacking(entries: Iterable[Listed | None]) -> frozenset[str]:
+    """The options of sampling that a model lacks at any of its servers, as far as they tell: only those of our kind do."""
+    told = [entry.lacks for entry in entries if entry is not None and isinstance(entry.lacks, list)]
+    return frozenset(each for lacks in told for each in lacks if isinstance(each, str))
 
 
 def narrowest(name: str, listings: Iterable[Mapping[str, Listed]]) -> int | None:

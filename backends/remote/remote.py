@@ -21,7 +21,7 @@ from backends.remote.credentials import problems
 from backends.remote.discovery import Discovery, Found
 from backends.remote.hedge import hedged
 from backends.remote.lease import Lease
-from backends.remote.listing import Listed, context_of
+from backends.remote.listing import Listed, context_of, lacking
 from backends.remote.pool import NOTHING, NoUpstream, Pool
 from backends.remote.probing import ProbeResult
 from backends.remote.server import Server
@@ -246,9 +246,9 @@ class Remote:
     def _learn(self, upstream: Upstream, listing: Mapping[str, Listed]) -> None:
         """The upstream listed these models."""
         if self._discovery is None:
-            context = narrowest_of(self._servers)
-            if context != self.model.context:
-                self.model = structs.replace(self.model, context=context)
+            parameters = PARAMETERS - lacking((each.listed or {}).get(each.model) for each in self._servers)
+            model = structs.replace(self.model, context=narrowest_of(self._servers), parameters=parameters)
+            self.model = self.model if model == self.model else model
         elif self._discovery.take(self.pool.upstreams, upstream.index, listing):
             log.info("the upstreams of %s list %d models for it", self.name, len(self._discovery.models))
             self._changed()

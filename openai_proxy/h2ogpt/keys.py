@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from backends.requests import OPTIONS
+
 # Another name for a field of ours.
 RENAMED = {
     "max_new_tokens": "max_tokens",
@@ -17,10 +19,7 @@ RENAMED = {
     "guided_grammar": "grammar",
 }
 # OpenAI's and other servers' options of sampling: without an effect where the model has none of that.
-SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_p", "repetition_penalty", "min_tokens"}) | {
-    "seed",
-    "stop_token_ids",
-}
+SAMPLING = OPTIONS - {"max_tokens"}
 PROMPTS = frozenset({"pre_prompt_query", "prompt_query", "pre_prompt_summary", "prompt_summary", "prompt_extraction"})
 PASSAGES = PROMPTS | {"text_context_list", "langchain_action", "langchain_mode", "top_k_docs"}
 MESSAGES = frozenset({"system_prompt", "chat_conversation", "image_file"})

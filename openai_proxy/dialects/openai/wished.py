@@ -51,7 +51,7 @@ def _values(body: bytes) -> dict[str, Any]:
 def wished(edge: Edge, given: Mapping[str, Any], kind: Literal["chat", "completion"]) -> tuple[Wish, bytes]:
     """What is asked for, and the body that OpenAI's own clients would send. Raises InvalidRequest and its kin."""
     served, name = model_of(given, edge.router, kind, edge.config.limits)
-    wish = read(given, kind, served.model, documents=documents_kept())
+    wish = read(given, kind, served.known(name), documents=documents_kept())
     if wish.action is not None and (given.get("n") or 1) != 1:
         raise InvalidRequest("n must be 1: an answer over passages is one.", param="n")
     if wish.action is not None and kind == "completion" and not isinstance(given.get("prompt"), str):

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from backends.remote.abilities import SCORES, SPEAKING, TEXT, VECTORS, kinds_of
-from backends.remote.listing import kinds_at, read_listing
+from backends.remote.listing import Listed, kinds_at, lacking, read_listing
 from tests.backends.remote.test_discovery import BOX, SAID, SERVER, listed
 from tests.conftest import Serve
 from tests.upstream import threaded
@@ -47,6 +47,15 @@ def test_servers_that_differ_are_taken_together() -> None:
     assert other is not None
     assert kinds_at("m", [one, other]) == TEXT | VECTORS
     assert kinds_at("n", [one, other]) is None
+
+
+def test_what_is_lacking_anywhere_is_lacking() -> None:
+    assert lacking(
+        [Listed("a", lacks=["top_k", 5]), Listed("a", lacks="seed"), None, Listed("a", lacks=["min_p"])]
+    ) == {
+        "top_k",
+        "min_p",
+    }
 
 
 def test_a_model_takes_what_its_listing_says(serve: Serve) -> None:

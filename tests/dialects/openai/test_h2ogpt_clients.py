@@ -15,13 +15,15 @@ import pytest
 
 from tests.accounts.people import ALICE, BOB, basic
 from tests.cli.terminal import here
-from tests.conftest import servers
+from tests.conftest import Serve, servers
 from tests.pictures import data_url, picture
 from tests.running import Running
 from tests.sounds import tone
 from tests.upstream import Upstream, threaded
 
 KEY = "sk-a-key-of-ours"
+FOUND = 'upstreams = [{{ url = "{url}" }}]\noptions = {{ models = "*" }}'
+MIRROR = "tests.dialects.openai.mirror:Mirror"
 SAID: Any = [{"role": "user", "content": "one two three"}]
 
 
@@ -215,6 +217,21 @@ def test_upstreams_see_no_secret(sdk: openai.OpenAI, upstream: Upstream) -> None
     assert len(seen) == 3
     assert not [each for each in seen if "wonder" in each.body or "sk-" in each.body or "user" in each.json]
     assert [each.json.get("min_p") for each in seen] == [0.1, 0.1, None]
+
+
+@pytest.mark.parametrize("table", ['upstreams = [{{ url = "{url}", model = "deaf" }}]', FOUND])
+def test_what_a_model_behind_another_server_lacks_is_named(serve: Serve, table: str) -> None:
+    deaf = f'[models.deaf]\nbackend = "{MIRROR}"\noptions = {{ deaf = true }}\n'
+    near = f'[models.near]\nbackend = "remote"\n{table.format(url=serve(deaf).base_url)}\n'
+    name = "deaf" if table is FOUND else "near"
+    keys = {"stop_token_ids": [1], "min_new_tokens": 2, "top_k": 3, "chunk": True}
+    with serve(near).client() as client:
+        for stream in (False, True):
+            raw = client.chat.completions.with_raw_response.create(
+                model=name, messages=SAID, extra_body=keys, stream=stream
+            )
+            assert raw.status_code == 200
+            assert raw.headers["x-h2ogpt-ignored"] == "chunk,min_new_tokens,stop_token_ids,top_k"
 
 
 def test_an_upstream_is_left_when_time_is_over(sdk: openai.OpenAI, upstream: Upstream) -> None:
