@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -52,12 +53,16 @@ class Foreign(Exception):
     """The body is that of another protocol's client."""
 
 
-async def decode(body: bytes, kind: type[T], foreign: Callable[[bytes], bool] = lambda _: False) -> tuple[T, Given]:
+async def decode(
+    body: bytes, kind: type[T], foreign: Callable[[bytes], bool] = lambda _: False, others: Collection[str] = ()
+) -> tuple[T, Given]:
     """The body as `kind`, and the fields it sets; large bodies are decoded off the event loop.
+
+    Who mistypes a name may have meant one of `others`, too, which make a body foreign.
 
     Raises InvalidJson or InvalidRequest; or Foreign for what is not of that kind, but `foreign`.
     """
-    return await beside(body, decode_now, body, kind, foreign)
+    return await beside(body, decode_now, body, kind, foreign, others)
 
 
 async def beside(body: bytes, work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
@@ -67,7 +72,9 @@ async def beside(body: bytes, work: Callable[P, R], *args: P.args, **named: P.kw
     return work(*args, **named)
 
 
-def decode_now(body: bytes, kind: type[T], foreign: Callable[[bytes], bool] = lambda _: False) -> tuple[T, Given]:
+def decode_now(
+    body: bytes, kind: type[T], foreign: Callable[[bytes], bool] = lambda _: False, others: Collection[str] = ()
+) -> tuple[T, Given]:
     """The same, on the spot."""
     try:
         value: T = _decoder(kind).decode(body)
@@ -75,7 +82,7 @@ def decode_now(body: bytes, kind: type[T], foreign: Callable[[bytes], bool] = la
     except msgspec.ValidationError:
         if foreign(body):  # before the search for what is wrong, which takes its time
             raise Foreign from None
-        raise _located(body, kind) from None
+        raise _located(body, kind, others) from None
     except RecursionError:
         raise _too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -152,20 +159,20 @@ def _no_duplicates(body: bytes, top: Mapping[str, msgspec.Raw]) -> None:
         at = separator.end()
 
 
-def _located(body: bytes, kind: type[Struct]) -> InvalidRequest:
+def _located(body: bytes, kind: type[Struct], others: Collection[str]) -> InvalidRequest:
     try:
         value = msgspec.json.decode(body)
         if not isinstance(value, dict):
             return InvalidJson("The body must be a JSON object.")
         # Nothing wrong with what is left once the last of equal names has won: so there were such.
-        return locate(value, kind) or InvalidJson("An object in the body has a name twice.")
+        return locate(value, kind, others=others) or InvalidJson("An object in the body has a name twice.")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return InvalidJson()
     except RecursionError:
         return _too_deep()
 
 
-def locate(value: Any, kind: Any, path: str = "") -> InvalidRequest | None:
+def locate(value: Any, kind: Any, path: str = "", others: Collection[str] = ()) -> InvalidRequest | None:
     """What is wrong with a decoded value: an error whose `param` is the innermost place, or None."""
     try:
         msgspec.convert(value, kind)
@@ -175,8 +182,27 @@ def locate(value: Any, kind: Any, path: str = "") -> InvalidRequest | None:
             if found is not None:
                 return found
         path = path[:200]
-        return _wrong_keys(value, kind, path) or InvalidRequest(f"{path}: {str(error)[:SHOWN]}", param=path or None)
+        wrong = f"{path}: {str(error)[:SHOWN]}{_choices(value, kind)}"
+        return _wrong_keys(value, kind, path, others) or InvalidRequest(wrong, param=path or None)
     return None
+
+
+def _choices(value: Any, kind: Any) -> str:
+    """What a plain value may be, where that is one of a few words."""
+    known = list(map(str, _words(kind)))
+    return f". Valid are: {', '.join(known)}." if known and not isinstance(value, dict | list) else ""
+
+
+def _words(kind: Any) -> Iterator[Any]:
+    if get_origin(kind) is Literal:
+        yield from get_args(kind)
+    elif get_origin(kind) is Annotated:
+        yield from _words(get_args(kind)[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for arm in get_args(kind):
+            yield from _words(arm)
+    elif isinstance(kind, type) and issubclass(kind, Enum):
+        yield from (each.value for each in kind)
 
 
 def _children(value: Any, kind: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -240,7 +266,7 @@ def _tag_field(kind: type[Struct]) -> str:
     return kind.__struct_config__.tag_field or ""
 
 
-def _wrong_keys(value: Any, kind: Any, path: str) -> InvalidRequest | None:
+def _wrong_keys(value: Any, kind: Any, path: str, others: Collection[str]) -> InvalidRequest | None:
     """The field too many, or the one that is missing, when that is all that is wrong with an object."""
     prefix = f"{path}." if path else ""
     tags = _tags(kind) if isinstance(value, dict) else {}
@@ -253,7 +279,7 @@ def _wrong_keys(value: Any, kind: Any, path: str) -> InvalidRequest | None:
     known_names = [member.encode_name for member in msgspec.structs.fields(kind)]
     for name in value:
         if name not in known_names and name != kind.__struct_config__.tag_field:
-            near = difflib.get_close_matches(name[:SHOWN], known_names, n=1)
+            near = difflib.get_close_matches(name[:SHOWN], [*known_names, *others], n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             return UnknownParameter(
                 f"{prefix}{name:.100} is not a known parameter.{hint}", param=f"{prefix}{name:.100}"

@@ -186,6 +186,18 @@ def test_the_place_of_what_is_wrong(body: bytes, param: str | None, kind: type[I
     assert (error.param, type(error)) == (param, kind)
 
 
+def test_what_it_may_be_is_told() -> None:
+    assert refused(b'{"mode":"c"}').message == "mode: Invalid enum value 'c'. Valid are: a, b."
+    assert refused(b'{"mode":5}').message.endswith(" Valid are: a, b.")
+    assert "Valid" not in refused(b'{"mode":["a"]}').message + refused(b'{"n":"a"}').message
+
+
+def test_a_mistyped_name_may_be_one_of_others() -> None:
+    with pytest.raises(UnknownParameter, match="Did you mean 'new_modes'"):
+        decode_now(b'{"new_mode":1}', Body, others=("new_modes",))
+    assert "Did you mean 'mode'" in refused(b'{"modes":1}').message
+
+
 def test_little_of_the_input_comes_back() -> None:
     secret = "s" * 100_000
     for body in ({"mode": secret}, {secret: 1}, {"named": {secret: 2}}, {"pets": [{"type": secret}]}):
