@@ -42,6 +42,7 @@ from openai_proxy.errors import (
     HostNotAllowed,
     MethodNotAllowed,
     MissingAccount,
+    MissingKey,
     NotFound,
     OriginNotAllowed,
     Unauthorized,
@@ -63,6 +64,7 @@ OPERATORS = "/admin"
 TWICE = b"(twice)"
 CLOSE = (b"connection", b"close")
 COME_BACK = 5.0
+BESIDE_LOGIN = "No API key was given: beside HTTP Basic send it as `X-API-KEY: KEY`."
 OPENAI = Shape(render_fault)
 
 
@@ -203,7 +205,12 @@ class Gate:
             raise BadHead(f"The header {head[TWICE].decode()} is given twice.")
         if self.edge.keys or self.edge.accounts.closed:
             keyed = without_login(head) if self.edge.accounts else head
-            caller = self._invited(scope, keyed) or self._known(scope, keyed)
+            try:
+                caller = self._invited(scope, keyed) or self._known(scope, keyed)
+            except MissingKey as error:
+                if keyed is not head:
+                    error.message = BESIDE_LOGIN
+                raise
         else:
             caller = self._unknown(scope)
         if self.edge.lifecycle.phase == "draining" and scope["path"] not in SPARED:
