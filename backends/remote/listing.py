@@ -68,7 +68,7 @@ def kinds_at(name: str, listings: Iterable[Mapping[str, Listed]]) -> frozenset[K
 
 
 def lacking(entries: Iterable[Listed | None]) -> frozenset[str]:
-    """The options of sampling that a model lacks at any of its servers, as far as they tell: only those of our kind do."""
+    """The options of sampling that a model lacks at any of its servers, if they are of our kind and tell."""
     told = [entry.lacks for entry in entries if entry is not None and isinstance(entry.lacks, list)]
     return frozenset(each for lacks in told for each in lacks if isinstance(each, str))
 

@@ -158,8 +158,8 @@ class Accounts:
         return now is not None and now.hash == account.hash
 
     def _read(self) -> None:
-        """Look whether the file is another one. Where that has a bad line all stays as it was; what cannot be read has no
-        accounts: nobody comes in by an old one.
+        """Look whether the file is another one. Where that has a bad line all stays as it was; what cannot be read has
+        no accounts: nobody comes in by an old one.
         """
         file = self._config().accounts.file
         try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+IMAGE = "image_file"
 SYSTEM = ("system", "developer")
 # What stands for no system message at all.
 NO_SYSTEM = ("", "auto")
@@ -24,10 +25,19 @@ class Spoken(Struct, kw_only=True):
     image_file: str | list[str] | None = None
 
     @property
-    def pictures(self) -> Sequence[str]:
-        """The pictures' addresses, data URLs or the like."""
-        given = [self.image_file] if isinstance(self.image_file, str) else self.image_file
-        return [each for each in given or () if each]
+    def pictures(self) -> Mapping[str, str]:
+        """The pictures' addresses, data URLs or the like, by what a client calls them."""
+        if isinstance(self.image_file, str):
+            return {IMAGE: self.image_file} if self.image_file else {}
+        return {f"{IMAGE}.{number}": each for number, each in enumerate(self.image_file or ()) if each}
+
+    def names(self, messages: Sequence[Any]) -> dict[str, str]:
+        """What a client calls the pictures, by their places in these messages."""
+        names, place = list(self.pictures), _last_of_user(messages)
+        if not names or place is None:
+            return {}
+        first = len(messages[place]["content"]) - len(names)
+        return {f"messages.{place}.content.{number}": name for number, name in enumerate(names, first)}
 
     def messages(self, given: object) -> list[Any]:
         """All messages: `given` are an OpenAI client's, None from a Gradio client."""
@@ -37,7 +47,7 @@ class Spoken(Struct, kw_only=True):
         said[first:first] = self._history()
         if (self.system_prompt or "") not in NO_SYSTEM and not any(role in SYSTEM for role in roles):
             said.insert(0, {"role": "system", "content": self.system_prompt})
-        return _showing(said, self.pictures)
+        return _showing(said, list(self.pictures.values()))
 
     def _instruction(self) -> str:
         more = self.iinput_nochat or self.iinput

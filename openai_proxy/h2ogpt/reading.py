@@ -17,6 +17,7 @@ from openai_proxy.errors import InvalidRequest
 from openai_proxy.h2ogpt.conversation import Spoken, last_said
 from openai_proxy.h2ogpt.keys import HONOURED, INSTRUCTION, RENAMED, SAMPLING, SHARED, TOLD, is_theirs
 from openai_proxy.h2ogpt.over import Over, none_of
+from openai_proxy.h2ogpt.truth import truth
 from openai_proxy.h2ogpt.wish import Wish
 
 T = TypeVar("T", bound=Struct)
@@ -47,7 +48,7 @@ def read(given: Mapping[str, Any], kind: Literal["chat", "completion"], model: M
     Values are checked as far as they are translated; `edge.asking` checks the rest. Raises InvalidRequest or
     Unsupported (an action we have not, `use_agent` true), naming h2oGPT's key.
     """
-    if given.get("use_agent"):
+    if truth(given.get("use_agent"), "use_agent"):
         raise Unsupported("There are no agents here: use_agent must be false.", param="use_agent")
     spoken, over = _typed(given, Spoken), _typed(given, Over)
     texts, collections, action = over.texts(), over.collections() if documents else (), over.action()
@@ -60,6 +61,7 @@ def read(given: Mapping[str, Any], kind: Literal["chat", "completion"], model: M
     _shape(fields, given, names)
     if kind == "chat":
         fields["messages"] = spoken.messages(given.get("messages"))
+        names |= spoken.names(fields["messages"])
         ignored |= said & INSTRUCTION if isinstance(given.get("messages"), list) else set()
     else:
         ignored |= said & set(Spoken.__struct_fields__)
@@ -99,7 +101,7 @@ def _rename(fields: dict[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
             names[ours] = theirs
             if ours == "max_tokens":
                 fields.pop("max_completion_tokens", None)
-    if given.get("do_sample") is False:
+    if truth(given.get("do_sample"), "do_sample") is False:
         fields["temperature"] = 0
         names["temperature"] = "do_sample"
     return names

@@ -12,6 +12,7 @@ from openai_proxy.documents.actions import EXTRACTION, Extract, Query, Summarize
 from openai_proxy.errors import InvalidRequest, TooManyItems
 from openai_proxy.h2ogpt import over
 from openai_proxy.h2ogpt.actions import action_of
+from openai_proxy.h2ogpt.blame import told
 from openai_proxy.h2ogpt.reading import is_wish, read
 from openai_proxy.h2ogpt.wish import Prompts, Wish
 
@@ -113,6 +114,40 @@ def test_what_is_refused_names_the_key() -> None:
     with pytest.raises(InvalidRequest) as invalid:
         wish(system_prompt=5)
     assert invalid.value.param == "system_prompt"
+
+
+@pytest.mark.parametrize("value", [False, "False", "false", 0])
+def test_no_sampling(value: Any) -> None:
+    found = wish(do_sample=value, temperature=0.5)
+    assert (found.fields["temperature"], found.names["temperature"]) == (0, "do_sample")
+    assert wish(use_agent=value).ignored == []
+
+
+@pytest.mark.parametrize("value", [True, "True", "true", 1, None, ""])
+def test_sampling(value: Any) -> None:
+    assert wish(do_sample=value, temperature=0.5).fields["temperature"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["do_sample", "use_agent"])
+@pytest.mark.parametrize("value", ["maybe", 2, 0.5, [], {"a": 1}])
+def test_neither_yes_nor_no(name: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} must be true or false") as refused:
+        wish(**{name: value})
+    assert refused.value.param == name
+
+
+def test_errors_name_the_clients_keys() -> None:
+    names = {"max_tokens": "max_new_tokens", "choice": "guided_choice", "messages.1.content.2": "image_file.0"}
+    assert told("max_tokens: Expected `int`", "max_tokens", names) == (
+        "max_new_tokens: Expected `int`",
+        "max_new_tokens",
+    )
+    assert told("choice.1: Expected `str`", "choice.1", names) == ("guided_choice.1: Expected `str`", "guided_choice.1")
+    place = "messages.1.content.2.image_url.url"
+    assert told(f"{place} is no picture.", place, names) == ("image_file.0 is no picture.", "image_file.0")
+    assert told("It is too long.", "max_tokens", names)[0] == "max_new_tokens: It is too long."
+    for param in (None, "messages.1.content.21", "max_completion_tokens", "temperature"):
+        assert told("max_tokens: No.", param, names) == ("max_tokens: No.", param)
 
 
 def test_texts_are_bounded() -> None:

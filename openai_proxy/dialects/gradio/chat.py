@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal
 
 from msgspec import structs
 
-from backends.errors import BackendError
 from backends.events import Delta, Finish, Reason
 from backends.events import Event as EngineEvent
 from backends.requests import ChatRequest, Request
@@ -18,12 +17,13 @@ from openai_proxy.bodies.asking import Asked
 from openai_proxy.bodies.chat_body import ChatBody
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.gradio.answers import Answer, sampling_of
-from openai_proxy.dialects.gradio.events import Event
+from openai_proxy.dialects.gradio.events import Event, JobFailed
 from openai_proxy.dialects.gradio.jobs import last, results
 from openai_proxy.documents.actions import Extract
 from openai_proxy.documents.reader import Reader
-from openai_proxy.errors import EdgeError, InvalidRequest
+from openai_proxy.errors import InvalidRequest
 from openai_proxy.h2ogpt.actions import action_of, documents_kept, passages_of
+from openai_proxy.h2ogpt.blame import blamed, told
 from openai_proxy.h2ogpt.models import model_of
 from openai_proxy.h2ogpt.reading import read
 from openai_proxy.h2ogpt.wish import Wish
@@ -45,8 +45,9 @@ class Chats:
         given, edge = event.given, self.edge
         served, name = model_of(given, edge.router, KIND, edge.config.limits)
         wish = read(given, KIND, served.known(name), documents=documents_kept())
-        fields = {field: finite(field, value) for field, value in wish.fields.items() if field in FIELDS}
-        asked = await self._checked(wish, {**fields, "model": name}, event.caller.name)
+        with blamed(wish.names):
+            given = {field: finite(field, value) for field, value in wish.fields.items() if field in FIELDS}
+            asked = await edge.asking(KIND, {**given, "model": name}, event.caller.name)
         answer = Answer(
             prompt=wish.instruction,
             model=name,
@@ -54,10 +55,15 @@ class Chats:
             sampling=sampling_of(asked.request),
             ignored=wish.ignored,
         )
-        if wish.action is None:
-            await self._say(event, answer, asked)
-        else:
-            await self._act(event, answer, asked, wish)
+        try:
+            if wish.action is None:
+                await self._say(event, answer, asked)
+            else:
+                await self._act(event, answer, asked, wish)
+        except JobFailed as error:
+            failure = error.failure
+            message, param = told(failure.message, failure.param, wish.names)
+            raise JobFailed(structs.replace(failure, message=message, param=param)) from error
         return answer.written(whole=True)
 
     async def _say(self, event: Event, answer: Answer, asked: Asked) -> None:
@@ -66,16 +72,6 @@ class Chats:
             async for result in found:
                 event.says(partial(_partly, answer, result))
         _whole(answer, result, event)
-
-    async def _checked(self, wish: Wish, fields: Mapping[str, Any], owner: str) -> Asked:
-        """The request. What is wrong with a field is told of the key that it came from."""
-        try:
-            return await self.edge.asking(KIND, fields, owner)
-        except (EdgeError, BackendError) as error:
-            key = wish.names.get(error.param or "")
-            if key is None or key in error.message:
-                raise
-            raise InvalidRequest(f"{key}: {error.message}", param=key) from error
 
     async def _act(self, event: Event, answer: Answer, asked: Asked, wish: Wish) -> None:
         """Ask about passages."""

@@ -14,9 +14,11 @@ from openai_proxy.dialects import Edge
 from openai_proxy.dialects.gradio.events import Event
 from openai_proxy.dialects.gradio.jobs import last
 from openai_proxy.errors import InvalidRequest, JobNotFound
+from openai_proxy.h2ogpt.blame import blamed
 
 # What h2oGPT's clients send that mean no voice.
 NO_VOICE = ("", "None")
+NAMES = {"speed": "tts_speed", "input": "text"}
 
 
 class Sounds:
@@ -37,7 +39,9 @@ class Sounds:
             "chatbot_role": _voice(given.get("chatbot_role")) or "None",
             "speaker": _voice(given.get("speaker")),
         }
-        result = await last(self.edge, event, await self.edge.asking("speech", fields, event.caller.name))
+        with blamed(NAMES):
+            asked = await self.edge.asking("speech", fields, event.caller.name)
+        result = await last(self.edge, event, asked)
         data = await self.edge.jobs.read(result.files[0].name) if result.files else None
         if data is None:
             raise JobNotFound

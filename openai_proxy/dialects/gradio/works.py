@@ -19,6 +19,8 @@ from openai_proxy.dialects.gradio.literals import read
 from openai_proxy.dialects.gradio.models import chatting, described
 from openai_proxy.dialects.gradio.sounds import Sounds
 from openai_proxy.errors import InvalidRequest
+from openai_proxy.h2ogpt.blame import blamed
+from openai_proxy.h2ogpt.truth import truth
 
 Work: TypeAlias = Callable[[Event], Awaitable[str]]
 FALSE = (False, None, "", "False", "false", "None")
@@ -65,9 +67,11 @@ class Works:
 
     async def embed(self, event: Event) -> str:
         """Vectors of a text, or of each of a list."""
-        text, is_list = event.given["text"], event.given["is_list"]
-        texts: Any = [text] if is_list in FALSE else read(text) if isinstance(text, str) else text
-        result = await last(self.edge, event, await self.edge.asking("embedding", {"input": texts}, event.caller.name))
+        text, is_list = event.given["text"], truth(event.given["is_list"], "is_list")
+        texts: Any = [text] if not is_list else read(text) if isinstance(text, str) else text
+        with blamed({"input": "text"}):
+            asked = await self.edge.asking("embedding", {"input": texts}, event.caller.name)
+        result = await last(self.edge, event, asked)
         return repr([array("f", vector).tolist() for vector in result.vectors])
 
     async def tokens(self, event: Event) -> str:

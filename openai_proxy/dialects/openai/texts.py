@@ -23,7 +23,9 @@ from openai_proxy.decode import Foreign, Given, beside, decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.openai.acting import Acting, SourcedFrames
 from openai_proxy.dialects.openai.answers import identity
-from openai_proxy.dialects.openai.wished import blamed, ignored, is_wish, values, wished
+from openai_proxy.dialects.openai.wished import ignored, is_wish, values, wished
+from openai_proxy.h2ogpt.blame import blamed, blaming
+from openai_proxy.h2ogpt.keys import HONOURED
 from openai_proxy.h2ogpt.wish import Wish
 from openai_proxy.served import Served
 from openai_proxy.wire import Frames, Incoming, Reply, Stream
@@ -58,7 +60,7 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
 
     async def __call__(self, incoming: Incoming) -> Reply | Stream:
         try:
-            body, fields = await decode(incoming.body, self.body, is_wish)
+            body, fields = await decode(incoming.body, self.body, is_wish, HONOURED)
         except Foreign:
             pass
         else:
@@ -71,6 +73,8 @@ class Texts(Struct, Generic[Body], frozen=True, kw_only=True):
         with blamed(wish.names):
             body, fields = await decode(written, self.body)
             answer = await self._answer(structs.replace(incoming, body=written), body, fields, wish)
+        if isinstance(answer, Stream) and wish.names:
+            answer = structs.replace(answer, events=blaming(answer.events, wish.names))
         return structs.replace(answer, headers=(*answer.headers, *ignored(wish)))
 
     async def _answer(self, incoming: Incoming, body: Body, fields: Given, wish: Wish | None = None) -> Reply | Stream:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from backends.errors import BackendError
 from openai_proxy.bodies.asking import written
 from openai_proxy.decode import TOP, beside, decode
 from openai_proxy.dialects import Edge
-from openai_proxy.errors import EdgeError, InvalidJson, InvalidRequest
+from openai_proxy.errors import InvalidJson, InvalidRequest
 from openai_proxy.h2ogpt import reading
 from openai_proxy.h2ogpt.actions import documents_kept
 from openai_proxy.h2ogpt.models import model_of
@@ -57,16 +55,6 @@ def wished(edge: Edge, given: Mapping[str, Any], kind: Literal["chat", "completi
     if wish.action is not None and kind == "completion" and not isinstance(given.get("prompt"), str):
         raise InvalidRequest("An answer over passages needs one prompt, as text.", param="prompt")
     return wish, written({**wish.fields, "model": name})
-
-
-@contextmanager
-def blamed(names: Mapping[str, str]) -> Generator[None, None, None]:
-    """What is wrong with one of these fields is told of the key that it came from."""
-    try:
-        yield
-    except (EdgeError, BackendError) as error:
-        error.param = names.get(error.param or "", error.param)
-        raise
 
 
 def ignored(wish: Wish) -> tuple[Header, ...]:

@@ -50,12 +50,8 @@ def test_servers_that_differ_are_taken_together() -> None:
 
 
 def test_what_is_lacking_anywhere_is_lacking() -> None:
-    assert lacking(
-        [Listed("a", lacks=["top_k", 5]), Listed("a", lacks="seed"), None, Listed("a", lacks=["min_p"])]
-    ) == {
-        "top_k",
-        "min_p",
-    }
+    entries = [Listed("a", lacks=["top_k", 5]), Listed("a", lacks="seed"), None, Listed("a", lacks=["min_p"])]
+    assert lacking(entries) == {"top_k", "min_p"}
 
 
 def test_a_model_takes_what_its_listing_says(serve: Serve) -> None:

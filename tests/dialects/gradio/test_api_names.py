@@ -118,11 +118,17 @@ def test_keys_of_a_chat_have_their_effect(opened: Caller) -> None:
     assert "Shortly." in summary["prompt_raw"]
 
 
-@pytest.mark.parametrize("given", [{"temperature": 9}, {"max_new_tokens": 0}, {"use_agent": True}, {"instruction": 1}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"temperature": 9}, {"max_new_tokens": 0}, {"use_agent": True}, {"instruction": 1}, {"do_sample": "maybe"}),
+        *({"guided_regex": 5}, {"guided_choice": 5}, {"image_file": "data:image/png;base64,AAAA"}),
+    ],
+)
 def test_wrong_values_are_told_by_their_key(opened: Caller, given: dict[str, object]) -> None:
     answer = opened.api("submit_nochat_api", str({"instruction": "hello", **given}))
     assert answer.status == 400
-    assert next(iter(given)) in answer.json["error"]
+    assert answer.json["error"].startswith(next(iter(given))) or "use_agent" in given
 
 
 def test_every_way_to_call(opened: Caller) -> None:
@@ -148,6 +154,8 @@ def test_vectors_and_tokens(opened: Caller) -> None:
     assert both[0] == single
     assert len(single) > 2
     assert opened.api("embed_api", "__import__('os')", "", "True").status == 400
+    maybe = opened.api("embed_api", "hello", "", "maybe")
+    assert (maybe.status, maybe.json["error"]) == (400, "is_list must be true or false.")
     assert int(opened.api("count_tokens", "one two three").json["data"][0]) > 0
 
 
@@ -161,6 +169,8 @@ def test_speech(opened: Caller) -> None:
     with wave.open(io.BytesIO(plain["audio"])) as file:
         assert file.getnframes() / plain["sr"] < 0.7 * seconds
     assert opened.api("speak_text_plain_api", "{'speaker': 'None'}").status == 400
+    fast = opened.api("speak_text_plain_api", str({"text": "Hello.", "tts_speed": 90}))
+    assert (fast.status, fast.json["error"].split()[0]) == (400, "tts_speed:")
 
 
 def test_transcription(opened: Caller) -> None:

@@ -299,6 +299,10 @@ def test_messages_are_not_for_texts(mirrors: Local) -> None:
         ({"system_prompt": 5}, "invalid_value", "system_prompt"),
         ({"text_context_list": [5]}, "invalid_value", "text_context_list.0"),
         ({"image_file": 5}, "invalid_value", "image_file"),
+        ({"image_file": "data:image/png;base64,AAAA"}, "invalid_image", "image_file"),
+        ({"image_file": ["", "nothing"]}, "invalid_image", "image_file.1"),
+        ({"do_sample": "maybe"}, "invalid_value", "do_sample"),
+        ({"guided_choice": ["a", 5]}, "invalid_value", "guided_choice.1"),
         ({"max_new_tokens": 0}, "invalid_value", "max_new_tokens"),
         ({"max_new_tokens": "many"}, "invalid_value", "max_new_tokens"),
         ({"min_new_tokens": -1}, "invalid_value", "min_new_tokens"),
@@ -321,6 +325,13 @@ def test_what_is_wrong_is_told_of_the_key(mirrors: Local, keys: dict[str, Any], 
         assert answer.status in (200, 400)
     else:
         answer.refusal(400, code, param)
+        assert param in answer.error["message"]
+
+
+def test_a_mistyped_key_is_told(mirrors: Local) -> None:
+    answer = mirrors.post(CHAT, chat(max_new_token=5))
+    answer.refusal(400, "unknown_parameter", "max_new_token")
+    assert "Did you mean 'max_new_tokens'?" in answer.error["message"]
 
 
 def test_what_is_served(mirrors: Local) -> None:
