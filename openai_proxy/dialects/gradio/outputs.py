@@ -6,6 +6,7 @@ one before was taken; and all texts are bounded: over the bound the oldest one i
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,8 +16,9 @@ import msgspec
 
 from openai_proxy.errors import ClientSlow
 
-# Characters of a text that are written at once, and what stands for a longer one until then.
-PIECE, MARK, WRITTEN_MARK = 65_536, "\0", b"\\u0000"
+# Characters of a text that are written at once, and what stands for a longer one until then: in no text by chance, and
+# nobody else knows it.
+PIECE, MARK = 65_536, secrets.token_hex(16)
 # One caller's outputs may have the fourth part of the room.
 SHARE = 4
 
@@ -87,7 +89,7 @@ class Room:
 
 
 def written(value: object, begin: bytes = b"", end: bytes = b"") -> Iterator[bytes]:
-    """A value as JSON between two texts; a long output in it in pieces. Raises ClientSlow once it was dropped."""
+    """A value as JSON between two texts; long outputs in it in pieces. Raises ClientSlow once it was dropped."""
     long: list[Output] = []
 
     def whole(output: Output) -> str:
@@ -99,10 +101,8 @@ def written(value: object, begin: bytes = b"", end: bytes = b"") -> Iterator[byt
         return MARK
 
     data = begin + msgspec.json.encode(value, enc_hook=whole) + end
-    if not long:
-        yield data
-        return
-    before, after = data.split(WRITTEN_MARK)
+    before, *rest = data.split(MARK.encode())
     yield before
-    yield from long[0].pieces()
-    yield after
+    for output, after in zip(long, rest, strict=True):
+        yield from output.pieces()
+        yield after

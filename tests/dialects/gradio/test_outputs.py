@@ -50,6 +50,13 @@ def test_a_text_goes_out_in_pieces(size: int) -> None:
     assert len(pieces) == (1 if size <= PIECE else 2 + -(-size // PIECE))
 
 
+@pytest.mark.parametrize("texts", [[LONG, LONG], ["\0", LONG, "\\u0000", LONG + "end", "a"], ["\0"]])
+def test_several_long_texts_go_out_whole(texts: list[str]) -> None:
+    room = room_of(10**9)
+    value = {"data": [room.hold("alice", text) for text in texts], "more": "\0"}
+    assert json.loads(b"".join(written(value))) == {"data": texts, "more": "\0"}
+
+
 def test_the_oldest_makes_way() -> None:
     text = "a" * 1000
     size = room_of(1).hold("", text).size
