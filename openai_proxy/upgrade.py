@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -55,6 +56,11 @@ class WebSocket(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             self.scope["extensions"]["openai_proxy.abort"] = {"abort": self.transport.abort}
             self.scope["extensions"]["openai_proxy.part"] = {"send": self.send_part}
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # was declined, of which uvicorn would log that nobody answered it
 
     async def send_part(self, text: bytes, *, first: bool, last: bool) -> None:
         """Send a part of a message, whole characters, and wait until nearly all of it is taken. Raises OSError."""

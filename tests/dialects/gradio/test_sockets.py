@@ -115,6 +115,8 @@ def test_pages_of_other_origins_may_not_open_one(opened: Caller) -> None:
         assert response.status == status
         assert json.loads(response.read())["detail"]
         connection.close()
+    until(lambda: opened.server.log.read_text().count('"path":"/queue/join","status":421') > 0)
+    assert "handshake" not in opened.server.log.read_text()
 
 
 def test_who_has_no_key_gets_no_event(keyed: Keyed) -> None:
