@@ -81,6 +81,11 @@ class Event:
     def begin(self, work: Callable[[Event], Awaitable[str]]) -> None:
         """Work on it in a task of its own."""
         self.task = asyncio.create_task(self.run(work), name=f"gradio event {self.id}")
+        self.task.add_done_callback(self._left)
+
+    def _left(self, _: asyncio.Task[None]) -> None:
+        """A canceled task has its frames, and so this event: without it they are gone at once, whatever they have."""
+        self.task = None
 
     async def run(self, work: Callable[[Event], Awaitable[str]]) -> None:
         """Work on it; its last output is what `work` returns. What goes wrong is told, not raised."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import json
 import re
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -101,6 +103,35 @@ def test_what_was_taken_away_is_told() -> None:
         assert "waited to be read" in done["output"]["error"]
 
     asyncio.run(run())
+
+
+def test_an_event_that_was_left_is_gone_at_once() -> None:
+    """Python looks for cycles too seldom: what it held would add up meanwhile."""
+
+    async def run() -> None:
+        began = asyncio.Event()
+
+        async def work(event: Event) -> str:
+            began.set()
+            await asyncio.sleep(60)
+            return LONG
+
+        event = Event(CHAT, {}, Owner("alice"), "", room_of(1))
+        event.begin(work)
+        await began.wait()
+        event.cancel()
+        assert event.task is not None
+        await asyncio.wait([event.task])
+        await asyncio.sleep(0)
+        left = weakref.ref(event)
+        del event
+        assert left() is None
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
 
 
 def test_messages_between_processes_are_plain() -> None:
