@@ -7,6 +7,7 @@ from http import cookies
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from openai_proxy.accounts import excused
 from openai_proxy.auth import CHALLENGE, STRANGER, Caller
@@ -20,7 +21,7 @@ from openai_proxy.wire import Flow, Handle, Incoming, Reply, Stream
 COOKIE = "access-token"
 # Bytes of a body that are read of somebody who has not shown a key yet.
 UNKNOWN_BODY = 262_144
-NO_KEY = "No API key was given: send it as h2ogpt_key, as `Authorization: Bearer KEY`, or log in."
+NO_KEY = "No API key was given: send it as h2ogpt_key, as `Authorization: Bearer KEY`, or log in with it."
 NOT_LOGGED_IN = {"detail": "Not authenticated"}
 INCORRECT = {"detail": "Incorrect credentials."}
 
@@ -32,13 +33,18 @@ class Callers:
         self.edge = edge
 
     async def seek(self, incoming: Incoming) -> Caller | None:
-        """Who calls by head and cookie; None where that says nothing and something has to."""
-        caller = incoming.caller
-        session = cookie_of(incoming.scope["state"]["head"])
-        found = None if session is None else await self._logged_in(session)
-        if found is not None:
-            caller = incoming.scope["state"]["caller"] = found
-        return None if caller is STRANGER and self.edge.keys else caller
+        """Who calls by head and cookie; None where that says nothing and something has to. An account's login stands
+        for no key.
+        """
+        login, caller = await self._login(incoming), incoming.caller
+        if login is not None and not login.user:
+            caller = self.edge.keys.holder(login.key) or caller
+        if caller is STRANGER and self.edge.keys:
+            return None
+        caller, state = self._named(login, caller), incoming.scope["state"]
+        if state["caller"] is incoming.caller:
+            state["caller"] = caller
+        return caller
 
     async def known(self, incoming: Incoming) -> Caller | None:
         """Who calls by head and cookie, where that is enough to be served."""
@@ -47,14 +53,14 @@ class Callers:
 
     async def find(self, incoming: Incoming, given: Mapping[str, Any]) -> Caller:
         """Who calls, also told to the log. Raises MissingKey, Unauthorized or another EdgeError."""
+        state, accounts = incoming.scope["state"], self.edge.accounts
         caller = await self.seek(incoming)
         if caller is None:
-            caller = incoming.scope["state"]["caller"] = self._by_key(given.get("h2ogpt_key"))
-            head = incoming.scope["state"]["head"]
-            caller = await self.edge.accounts.of_head(head, peer_of(incoming), caller)
-        if not excused(caller):
-            caller = await self.edge.accounts.of_user(given.get("user"), peer_of(incoming), caller)
-        incoming.scope["state"]["caller"] = caller
+            caller = state["caller"] = self._by_key(given.get("h2ogpt_key"))
+            caller = self._named(await self._login(incoming), caller)
+        if incoming.caller is STRANGER:  # of whom HTTP Basic was not looked at
+            caller = await accounts.of_head(state["head"], peer_of(incoming), caller)
+        caller = state["caller"] = await accounts.of_user(given.get("user"), peer_of(incoming), caller)
         return caller
 
     def _by_key(self, key: object) -> Caller:
@@ -87,7 +93,9 @@ class Callers:
 
     async def may_look(self, incoming: Incoming) -> bool:
         """Whether this caller may be told what there is to call: everybody, unless all need an account."""
-        return not self.edge.accounts.closed or await self.known(incoming) is not None
+        if not self.edge.accounts.closed or await self.known(incoming) is not None:
+            return True
+        return excused(self._named(await self._login(incoming), STRANGER))
 
     # Logins
 
@@ -133,16 +141,24 @@ class Callers:
             return Login(mark or b"", user=caller.name)
         return None if edge.keys else Login(b"")
 
-    async def _logged_in(self, session: str) -> Caller | None:
-        """Who logged in, if that is still good."""
+    async def _login(self, incoming: Incoming) -> Login | None:
+        """The login whose cookie a request brings, looked for once."""
+        state = incoming.scope["state"]
+        if "login" not in state:
+            session = cookie_of(state["head"])
+            state["login"] = None if session is None else await self._found(session)
+        login: Login | None = state["login"]
+        return login
+
+    async def _found(self, session: str) -> Login | None:
         login = self.edge.sessions.find(session)
-        if login is None:
-            login = next(filter(None, await self.edge.others("session", session)), None)
-        if login is None:
-            return None
-        if not login.user:
-            return self.edge.keys.holder(login.key)
-        return Caller(login.user) if self.edge.accounts.mark(login.user) == login.key else None
+        return login or next(filter(None, await self.edge.others("session", session)), None)
+
+    def _named(self, login: Login | None, caller: Caller) -> Caller:
+        """`caller` as the account that logged in, if one did and still has that password."""
+        if login is None or not login.user or self.edge.accounts.mark(login.user) != login.key:
+            return caller
+        return structs.replace(caller, name=login.user)
 
     def _cookie(self, incoming: Incoming, session: str) -> bytes:
         config = self.edge.config

@@ -6,6 +6,7 @@ import http.client
 import http.cookies
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,40 @@ def test_the_cookie_of_a_login(closed: Caller) -> None:
     log = closed.server.log.read_text()
     assert PASSWORD not in log
     assert cookie.value not in log
+
+
+def logged(caller: Caller, line: str) -> bool:
+    return line in caller.server.log.read_text()
+
+
+def test_an_account_in_the_dict_counts_before_a_login(closed: Caller) -> None:
+    alice = closed.logged_in(NAME, PASSWORD)
+    for given, name in (({}, NAME), ({"user": BOB}, OTHER), ({"user": "just a name"}, NAME)):
+        id = session()
+        closed.by(**alice.headers, **{"x-request-id": id}).chat(instruction="hello", **given)
+        until(partial(logged, closed, f'"request_id":"{id}","caller":"user:{name}"'))
+    assert alice.api(CHAT, str({"instruction": "hello", "user": f"{NAME}:wrong"})).status == 401
+
+
+def test_an_accounts_login_is_no_key(serve: Serve, tmp_path: Path) -> None:
+    accounts = f'[accounts]\nfile = "{book(tmp_path / "accounts", ALICE, BOB)}"\n'
+    caller = Keyed(serve(LOCKED + accounts, path="/livez", OPENAI_PROXY_KEYS=f"anna={Keyed.alice}"))
+    assert caller.get("/config").status == 401
+    alice = caller.logged_in(NAME, PASSWORD)
+    assert alice.get("/config").status == 200
+    assert alice.api(CHAT, HELLO).status == alice.join(session(), HELLO).status == 401
+    assert alice.api("model_names").status == 401
+    assert alice.api(CHAT, str({"instruction": "hello", "client_metadata": "a" * 262_144})).status == 401
+    assert alice.api(CHAT, str({"instruction": "hello", "h2ogpt_key": caller.alice})).status == 200
+    with_key = caller.by(**alice.headers, authorization=f"Bearer {caller.alice}")
+    assert with_key.api(CHAT, HELLO).status == with_key.api("model_names").status == 200
+    name = session()
+    with_key.event(name, instruction="hello")
+    assert said(with_key.told(name)[-2])["response"] == "hello"
+    key = caller.logged_in("anybody", caller.alice)
+    assert key.get("/config").status == key.api(CHAT, HELLO).status == 401
+    assert key.api(CHAT, str({"instruction": "hello", "user": ALICE})).status == 200
+    assert key.api(CHAT, str({"instruction": "hello", "user": f"{NAME}:wrong"})).status == 401
 
 
 def test_two_users_do_not_see_each_others_events(closed: Caller) -> None:
