@@ -1,11 +1,12 @@
 """Logins: keys for a while that a client gets for its API key, bounded in number, and of which only digests are kept.
 
-Where several processes serve, each keeps those that it gave.
+Where several processes serve, each keeps those that it gave; by a signature the others know at once that one did.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import time
 import uuid
@@ -41,7 +42,7 @@ GRADIO = Manner(lambda config: (config.gradio.logins, config.gradio.login_idle),
 
 
 class Logins:
-    """The logins of this process. `config` is asked each time: it may be reloaded."""
+    """The logins of this process. `config` is asked each time: it may be reloaded. Others have the same `secret`."""
 
     def __init__(
         self, config: Callable[[], Config], clock: Callable[[], float] = time.monotonic, manner: Manner = AIME
@@ -49,11 +50,14 @@ class Logins:
         self._config = config
         self._clock = clock
         self._manner = manner
+        self.secret = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, tuple[Login, float]] = OrderedDict()
 
-    def new(self, login: Login) -> str:
+    def new(self, login: Login, *, sign: bool = False) -> str:
         """A fresh key for a login. The one that was not used for the longest time may be forgotten for it."""
         session = self._manner.key()
+        if sign:
+            session += "." + self._signature(session)
         self._keep(_digest(session), login)
         most, _ = self._manner.bounds(self._config())
         while len(self._known) > most:
@@ -69,6 +73,14 @@ class Logins:
             return None
         self._keep(digest, login)
         return login
+
+    def signed(self, session: str) -> bool:
+        """Whether a process that serves with this one gave and signed it; it may have ended since."""
+        key, _, signature = session.partition(".")
+        return hmac.compare_digest(self._signature(key).encode(), signature.encode("utf-8", "surrogatepass"))
+
+    def _signature(self, key: str) -> str:
+        return hmac.new(self.secret, key.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
     def _keep(self, digest: bytes, login: Login) -> None:
         self._known[digest] = login, self._clock()

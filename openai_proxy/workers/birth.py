@@ -32,7 +32,7 @@ class Birth(Struct, frozen=True):
     """What a worker begins with: its number from 1, its row of the board, its end of the channel, and all listeners.
 
     `listeners` has for each number the sockets of its own. One of the `first` takes connections at once, like a single
-    process; one that comes in another's place only when its models have settled.
+    process; one that comes in another's place only when its models have settled. All have the same `secret`.
     """
 
     number: int
@@ -43,6 +43,7 @@ class Birth(Struct, frozen=True):
     given: Given
     descriptors: int
     first: bool
+    secret: bytes
 
 
 class Born(BaseException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -48,6 +49,7 @@ class Crew:
         self._given = given
         self._descriptors = descriptors
         self._heard = heard
+        self._secret = secrets.token_bytes(32)
         self._gone = gone
         self._deaths: dict[int, int] = {}
         self.children: list[Child] = []
@@ -58,7 +60,8 @@ class Crew:
         if row is None:
             return None
         own, other = socket.socketpair()
-        birth = Birth(number, row, other, self._board, self._listeners, self._given(), self._descriptors, first)
+        shared = self._board, self._listeners, self._given(), self._descriptors
+        birth = Birth(number, row, other, *shared, first, self._secret)
         sys.stdout.flush()
         sys.stderr.flush()
         gc.collect()

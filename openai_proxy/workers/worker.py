@@ -93,6 +93,7 @@ class Worker(Process):
     async def startup(self, sockets: object = None) -> None:
         await super().startup([])
         await self.link.open(self.birth.channel)
+        self.app.edge.sessions.secret = self.birth.secret
         self.app.edge.fleet = Others(self.link, self.app.edge.metrics)
         asyncio.get_running_loop().add_reader(self.post.board.pipes[self.post.row][0], self._on_call)
         for name, order in self.birth.given.orders.items():

@@ -110,7 +110,8 @@ class Callers:
             return Reply(msgspec.json.encode(INCORRECT), 400)
         headers: list[tuple[bytes, bytes]] = [(b"content-type", b"application/json")]
         if login.key or login.user:
-            headers.append((b"set-cookie", self._cookie(incoming, self.edge.sessions.new(login))))
+            session = self.edge.sessions.new(login, sign=not login.user)
+            headers.append((b"set-cookie", self._cookie(incoming, session)))
         return Reply(msgspec.json.encode({"success": True}), headers=tuple(headers))
 
     async def _fields(self, incoming: Incoming) -> tuple[str, str] | None:
@@ -174,9 +175,11 @@ class Callers:
 
 
 def has_cookie(edge: Edge, head: Mapping[bytes, bytes]) -> bool:
-    """Whether a request comes with a login that is good; others' logins may be."""
+    """Whether a request comes with the login of a key. Another process's may have ended: it is not asked yet."""
     session = cookie_of(head)
-    return session is not None and (edge.fleet is not None or edge.sessions.find(session) is not None)
+    if session is None or not edge.sessions.signed(session):
+        return False
+    return edge.fleet is not None or edge.sessions.find(session) is not None
 
 
 def cookie_of(head: Mapping[bytes, bytes]) -> str | None:

@@ -270,11 +270,28 @@ def test_the_login_of_gradios_own_client(closed: Caller) -> None:
     assert "credentials were not provided" in told["none"]
 
 
+def begun(caller: Caller, **headers: str) -> int:
+    """The status of a request that has sent nothing but its head."""
+    connection = caller.connection()
+    connection.putrequest("POST", "/gradio_api/queue/join")
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 def test_two_workers_know_each_others_logins_and_events(serve: Serve) -> None:
     config = LOCKED.replace('[jobs]\ndatabase = "memory"\n', "").replace("[server]\n", "[server]\nworkers = 2\n")
     caller = Keyed(serve(config, path="/livez", OPENAI_PROXY_KEYS=f"alice={Keyed.alice}"))
     alice = caller.logged_in("alice", Keyed.alice)
+    large, length = str({"instruction": "hello", "client_metadata": "a" * 262_144}), {"content-length": "15000000"}
+    cookie = alice.headers["cookie"]
     for _ in range(3):
+        assert alice.api(CHAT, large).status == 200
+        for wrong in ("access-token=x", f"{cookie}a", f"{cookie[:-1]}", cookie.replace("=", "=a")):
+            assert begun(caller, cookie=wrong, **length) == 401, wrong
         name = session()
         id = alice.event(name, instruction="hello", stream_output=True)
         messages = alice.told(name)
