@@ -63,6 +63,10 @@ class Talk:
 
     # What a handler does
 
+    def allow_large(self) -> None:
+        """Hear messages as large as bodies may be: it is known who says them."""
+        self.scope["extensions"]["openai_proxy.large"]["allow"]()
+
     async def hear(self, seconds: float) -> bytes:
         """The next message. Raises ClientGone, or RequestTimeout where none comes within so many seconds."""
         try:

@@ -1,9 +1,10 @@
 """A connection that has become a WebSocket: uvicorn's protocol on `websockets`, with our counts and limits.
 
 What uvicorn lacks: that it is still one of the door's connections, a log without addresses, a head that makes no
-handshake answered, a way to cut it (`scope["extensions"]["openai_proxy.abort"]["abort"]()`), and one to send a message
-in parts (`scope["extensions"]["openai_proxy.part"]["send"](text, first=..., last=...)`). Nothing is compressed: a short
-message could unpack to a long one.
+handshake answered, a way to cut it (`scope["extensions"]["openai_proxy.abort"]["abort"]()`), one to send a message in
+parts (`scope["extensions"]["openai_proxy.part"]["send"](text, first=..., last=...)`), and small messages until more are
+allowed (`scope["extensions"]["openai_proxy.large"]["allow"]()`). Nothing is compressed: a short message could unpack to
+a long one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+# Bytes of a message of somebody who is not known yet.
+SMALL = 262_144
 MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 # What uvicorn would say here holds whole addresses, and is in our own log of exchanges.
@@ -30,7 +33,7 @@ quiet.setLevel(logging.WARNING)
 
 
 class WebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket. A message has at most `limit` bytes; `left` is called once it is closed."""
+    """One WebSocket. A message has at most `limit` bytes, once large ones are allowed; `left` is called at its end."""
 
     def __init__(
         self,
@@ -44,7 +47,8 @@ class WebSocket(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
         self.logger = quiet
-        self.conn = ServerProtocol(max_size=limit, logger=quiet)
+        self.conn = ServerProtocol(max_size=min(limit, SMALL), logger=quiet)
+        self.limit = limit
         self.left = left
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,11 +60,16 @@ class WebSocket(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             self.scope["extensions"]["openai_proxy.abort"] = {"abort": self.transport.abort}
             self.scope["extensions"]["openai_proxy.part"] = {"send": self.send_part}
+            self.scope["extensions"]["openai_proxy.large"] = {"allow": self.allow_large}
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # was declined, of which uvicorn would log that nobody answered it
+
+    def allow_large(self) -> None:
+        """From the next frame on."""
+        self.conn.max_message_size = self.limit
 
     async def send_part(self, text: bytes, *, first: bool, last: bool) -> None:
         """Send a part of a message, whole characters, and wait until nearly all of it is taken. Raises OSError."""

@@ -71,10 +71,10 @@ class Callers:
             raise Unauthorized(headers=CHALLENGE)
         return caller
 
-    async def check_size(self, incoming: Incoming) -> None:
-        """Raises MissingKey for a large body of somebody who has shown no key beside it."""
-        if len(incoming.body) > UNKNOWN_BODY and await self.seek(incoming) is None:
-            raise MissingKey(NO_KEY, headers=CHALLENGE)
+    async def has_shown(self, incoming: Incoming) -> bool:
+        """Whether there is a key beside the body, or an account where all need one and there are no keys."""
+        caller = await self.seek(incoming)
+        return caller is not None and (bool(self.edge.keys) or not self.edge.accounts.closed or excused(caller))
 
     def guarded(self, handle: Handle) -> Handle:
         """Who has shown no key is told of nothing but that, whatever else was wrong."""

@@ -44,14 +44,15 @@ class Direct:
 
     async def converse(self, talk: Talk) -> None:
         """One event: the client is asked for its session, then for the arguments."""
-        timeouts = self.edge.config.timeouts
+        timeouts, callers = self.edge.config.timeouts, self.calls.callers
+        if await callers.has_shown(talk.incoming()):
+            talk.allow_large()
         await say(talk, {"msg": "send_hash"})
         await decode(await talk.hear(timeouts.body_first), Called)
         await say(talk, FIRST)
         await say(talk, {"msg": "send_data"})
         incoming = talk.incoming(await talk.hear(timeouts.body))
         try:
-            await self.calls.callers.check_size(incoming)
             event = await self.calls.made(incoming, await self.calls.read(incoming))
         except EdgeError as error:
             fault = describe(error, incoming.request_id)

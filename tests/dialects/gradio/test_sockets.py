@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from tests.accounts.people import ALICE
 from tests.conftest import Serve
 from tests.dialects.gradio.calling import Caller, Keyed, said, session
 from tests.dialects.gradio.conftest import OPEN
@@ -103,6 +104,24 @@ def test_messages_are_bounded(opened: Caller) -> None:
         assert socket.close_code == code
 
 
+def test_messages_of_strangers_are_short(keyed: Keyed, closed: Caller) -> None:
+    """They are refused by the heads of frames, of parts of messages too."""
+    name, _, password = ALICE.partition(":")
+    known = [closed.logged_in(name, password), keyed.logged_in("anybody", keyed.alice)]
+    strangers = [closed, keyed, keyed.by(cookie="access-token=x")]
+    for caller in known + strangers:
+        most = 16_000_000 if caller in known else 262_144
+        for size, code in ((most, 1008), (most + 1, 1009)):
+            with caller.socket() as socket:
+                assert hear(socket)["msg"] == "send_hash"
+                first, rest = b"a" * 1000, (size - 1000).to_bytes(8)
+                socket.socket.sendall(b"\x02\xfe\x03\xe8" + bytes(4) + first + b"\x80\xff" + rest + bytes(4))
+                if code == 1008:
+                    socket.socket.sendall(b"a" * (size - 1000))
+                last_words(socket)
+            assert socket.close_code == code
+
+
 def test_pages_of_other_origins_may_not_open_one(opened: Caller) -> None:
     for headers, status in (({"origin": "https://evil.example"}, 403), ({"host": "evil.example"}, 421)):
         connection = opened.connection()
@@ -131,8 +150,8 @@ def test_who_has_no_key_gets_no_event(keyed: Keyed) -> None:
     large = str({**given, "client_metadata": "a" * 262_144, "h2ogpt_key": keyed.alice})
     with keyed.socket() as socket:
         begin(socket, large)
-        [message] = rest(socket)
-        assert "No API key was given" in message["output"]["error"]
+        last_words(socket)
+        assert socket.close_code == 1009
     with keyed.socket(authorization=f"Bearer {keyed.alice}") as socket:
         begin(socket, large)
         assert said(rest(socket)[-1])["response"] == "hello"
