@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
+from msgspec import structs
+
 from openai_proxy.documents.actions import Extract, Query, Summarize
 from openai_proxy.documents.documents import MOST_PASSAGES, Documents, check_installed
 from openai_proxy.documents.passage import Passage
@@ -28,7 +30,7 @@ def documents_kept() -> bool:
 
 def action_of(wish: Wish) -> Query | Summarize | Extract:
     """What is to be done, in the client's words where it gave some. Raises InvalidRequest for a wish without action."""
-    own = {name: value for name, value in _words(wish).items() if value is not None}
+    own = {name: value for name, value in structs.asdict(wish.prompts).items() if value is not None}
     match wish.action:
         case "Query":
             return Query(wish.instruction, **own)
@@ -56,14 +58,3 @@ async def passages_of(wish: Wish, documents: Documents, owner: str) -> Sequence[
         names = " or ".join(MY if each.startswith(PASSING) else each for each in wish.collections)
         raise InvalidRequest(f"There is nothing in {names:.1000} to {wish.action} yet.", param="langchain_mode")
     return found
-
-
-def _words(wish: Wish) -> dict[str, str | None]:
-    prompts = wish.prompts
-    match wish.action:
-        case "Query":
-            return {"before": prompts.pre_prompt_query, "after": prompts.prompt_query}
-        case "Summarize":
-            return {"before": prompts.pre_prompt_summary, "after": prompts.prompt_summary}
-        case _:
-            return {"after": prompts.prompt_extraction}

@@ -20,7 +20,10 @@ RENAMED = {
 }
 # OpenAI's and other servers' options of sampling: without an effect where the model has none of that.
 SAMPLING = OPTIONS - {"max_tokens"}
-PROMPTS = frozenset({"pre_prompt_query", "prompt_query", "pre_prompt_summary", "prompt_summary", "prompt_extraction"})
+PROMPTS = frozenset({"pre_prompt_query", "prompt_query", "pre_prompt_summary", "prompt_summary"}) | {
+    "pre_prompt_extraction",
+    "prompt_extraction",
+}
 PASSAGES = PROMPTS | {"text_context_list", "langchain_action", "langchain_mode", "top_k_docs"}
 MESSAGES = frozenset({"system_prompt", "chat_conversation", "image_file"})
 INSTRUCTION = frozenset({"instruction", "instruction_nochat", "iinput", "iinput_nochat"})
@@ -41,7 +44,7 @@ IGNORED = frozenset(
     | {"langchain_agents", "chunk", "chunk_size", "min_max_new_tokens", "doc_json_mode", "metadata_in_context"}
     | {"all_docs_start_prompt", "all_docs_finish_prompt", "add_search_to_context", "keep_sources_in_context"}
     | {"append_sources_to_answer", "append_sources_to_chat", "show_accordions", "top_k_docs_max_show"}
-    | {"show_link_in_sources", "pre_prompt_extraction", "langchain_only_model", "load_awq", "max_quality", "loaders"}
+    | {"show_link_in_sources", "langchain_only_model", "load_awq", "max_quality", "loaders"}
     | {"image_audio_loaders", "pdf_loaders", "url_loaders", "jq_schema", "extract_frames", "llava_prompt"}
     # Of JSON
     | {"json_object_prompt", "json_object_prompt_simpler", "json_code_prompt", "json_code_prompt_if_no_schema"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -15,12 +15,12 @@ from openai_proxy.h2ogpt.wish import Action, Prompts
 NO_COLLECTION = frozenset({"", "LLM", "ChatLLM", "Disabled", "None"})
 ELSEWHERE = frozenset({"All", "wiki", "wiki_full", "github h2oGPT", "DriverlessAI docs"})
 TEXTS = 2048
-# The keys that have an effect on an action; `top_k_docs` where collections are read.
-EFFECT: Mapping[Action | None, frozenset[str]] = {
-    None: frozenset(),
-    "Query": frozenset({"pre_prompt_query", "prompt_query"}),
-    "Summarize": frozenset({"pre_prompt_summary", "prompt_summary"}),
-    "Extract": frozenset({"prompt_extraction"}),
+# The keys of the words before and after an action's passages; the first that is there counts. h2oGPT's own wrapper
+# sends those of an Extract as if they were those of a summary.
+WORDS: Mapping[Action, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "Query": (("pre_prompt_query",), ("prompt_query",)),
+    "Summarize": (("pre_prompt_summary",), ("prompt_summary",)),
+    "Extract": (("pre_prompt_extraction", "pre_prompt_summary"), ("prompt_extraction", "prompt_summary")),
 }
 
 
@@ -35,18 +35,21 @@ class Over(Struct, kw_only=True):
     prompt_query: str | None = None
     pre_prompt_summary: str | None = None
     prompt_summary: str | None = None
+    pre_prompt_extraction: str | None = None
     prompt_extraction: str | None = None
 
-    @property
-    def prompts(self) -> Prompts:
-        """The client's words."""
-        return Prompts(
-            pre_prompt_query=self.pre_prompt_query,
-            prompt_query=self.prompt_query,
-            pre_prompt_summary=self.pre_prompt_summary,
-            prompt_summary=self.prompt_summary,
-            prompt_extraction=self.prompt_extraction,
-        )
+    def prompts(self, action: Action | None) -> Prompts:
+        """The client's words for an action."""
+        before, after = self._worded(action)
+        return Prompts(before=before and getattr(self, before), after=after and getattr(self, after))
+
+    def _worded(self, action: Action | None) -> tuple[str | None, str | None]:
+        """The keys that have them."""
+        before, after = ((), ()) if action is None else WORDS[action]
+        return self._first(before), self._first(after)
+
+    def _first(self, keys: Iterable[str]) -> str | None:
+        return next((key for key in keys if getattr(self, key) is not None), None)
 
     def texts(self) -> Sequence[str]:
         """The client's own passages. Raises TooManyItems: the tokens of each are counted."""
@@ -74,7 +77,7 @@ class Over(Struct, kw_only=True):
 
     def idle(self, action: Action | None, *, searched: bool, texts: bool) -> set[str]:
         """Those of these keys that say something, and have no effect on that action."""
-        honoured = set(EFFECT[action])
+        honoured: set[str | None] = set(self._worded(action))
         if action is not None or self.langchain_action == "Query":
             honoured.add("langchain_action")
         if searched:

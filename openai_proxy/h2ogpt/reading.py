@@ -78,7 +78,7 @@ def read(given: Mapping[str, Any], kind: Literal["chat", "completion"], model: M
         texts=texts,
         collections=() if texts else collections,
         limit=over.top_k_docs if (over.top_k_docs or 0) > 0 else None,
-        prompts=over.prompts,
+        prompts=over.prompts(over_some),
         ignored=sorted(ignored),
         names=names,
     )

@@ -16,11 +16,8 @@ Action: TypeAlias = Literal["Query", "Summarize", "Extract"]
 class Prompts(Struct, frozen=True, kw_only=True):
     """The words around passages that a client wants instead of ours. None: ours; "" is none at all."""
 
-    pre_prompt_query: str | None = None
-    prompt_query: str | None = None
-    pre_prompt_summary: str | None = None
-    prompt_summary: str | None = None
-    prompt_extraction: str | None = None
+    before: str | None = None
+    after: str | None = None
 
 
 class Wish(Struct, frozen=True, kw_only=True):

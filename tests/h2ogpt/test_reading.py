@@ -14,7 +14,7 @@ from openai_proxy.h2ogpt import over
 from openai_proxy.h2ogpt.actions import action_of
 from openai_proxy.h2ogpt.blame import told
 from openai_proxy.h2ogpt.reading import is_wish, read
-from openai_proxy.h2ogpt.wish import Prompts, Wish
+from openai_proxy.h2ogpt.wish import Wish
 
 MODEL = Model(kinds=frozenset({"chat"}), parameters=frozenset({"max_tokens", "temperature", "min_tokens"}))
 TEXTS = ["one", "two"]
@@ -85,6 +85,8 @@ def test_what_has_no_effect_is_named() -> None:
         ({"langchain_action": "Summarize", "pre_prompt_summary": "a"}, Summarize("Who?", "a")),
         ({"langchain_action": "Extract"}, Extract("Who?", after=EXTRACTION)),
         ({"langchain_action": "Extract", "prompt_extraction": "c"}, Extract("Who?", after="c")),
+        ({"langchain_action": "Extract", "pre_prompt_extraction": "d"}, Extract("Who?", "d")),
+        ({"langchain_action": "Extract", "pre_prompt_summary": "e", "prompt_summary": "f"}, Extract("Who?", "e", "f")),
     ],
 )
 def test_actions_in_the_clients_words(given: dict[str, Any], action: Any) -> None:
@@ -162,4 +164,3 @@ def test_whose_keys_they_are() -> None:
     assert is_wish({"model": "a", "system_prompt": "b"})
     assert is_wish({"model": "a", "agent_of_tomorrow": "b"})
     assert not is_wish({"model": "a", "user": "b:c", "chat_template": "d", "h2ogpt_key": "e", "max_time": 1})
-    assert Prompts() == Prompts(prompt_query=None)

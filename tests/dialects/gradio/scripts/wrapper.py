@@ -103,7 +103,7 @@ told = {
     "question_stream": shown(ask("Who are you? " * 9, "Query", stream_output=True, visible_models="slow")),
     "query": shown(ask("What is it?", "Query", "MyData", text_context_list=TEXTS)),
     "summarize": shown(ask(None, "Summarize", "MyData", text_context_list=TEXTS, prompt_summary="Be short.")),
-    "extract": shown(ask("numbers", "Extract", "MyData", text_context_list=TEXTS, prompt_extraction="Give all")),
+    "extract": shown(ask("numbers", "Extract", "MyData", text_context_list=TEXTS, prompt_summary="Give all")),
 }
 told["extracted"] = [each.strip() for each in ast.literal_eval(told["extract"]["response"])]
 print(json.dumps(told))
