@@ -62,6 +62,15 @@ class WebSocket(WebSocketsSansIOProtocol):
             self.scope["extensions"]["openai_proxy.part"] = {"send": self.send_part}
             self.scope["extensions"]["openai_proxy.large"] = {"allow": self.allow_large}
 
+    def handle_parser_exception(self) -> None:
+        """A frame that is none, or too large. Before the handshake is answered there is nothing to be closed properly:
+        what comes with the head is answered as a bad one.
+        """
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+        elif self.handshake_initiated:
+            self.transport.abort()
+
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body":

@@ -291,11 +291,9 @@ class Documents:
         self, owner: str, collections: Sequence[str], *, document: str | None = None, limit: int = MOST_PASSAGES
     ) -> list[Passage]:
         """All of them in reading order, document by document, or those of one. Raises CollectionNotFound."""
-        return await self._read(
-            lambda database: papers.texts(
-                database, owner, list(shelves.numbers(database, owner, collections)), document, limit
-            )
-        )
+        found = list(await self._read(lambda database: shelves.numbers(database, owner, collections)))
+        await self._touch(found)
+        return await self._read(lambda database: papers.texts(database, owner, found, document, limit))
 
     # Reading
 

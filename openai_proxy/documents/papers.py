@@ -85,7 +85,9 @@ def begin(database: Database, document: Document, limits: DocumentSettings) -> B
     )
     if not database.changes():
         raise CollectionNotFound
-    return Begun(database.last_insert_rowid(), turn)
+    begun = Begun(database.last_insert_rowid(), turn)
+    database.execute("UPDATE collection SET used = :now WHERE owner = :keeper AND id = :collection", {**of, "now": now})
+    return begun
 
 
 def _check_room(database: Database, owner: str, size: int, limits: DocumentSettings) -> None:

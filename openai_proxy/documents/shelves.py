@@ -100,7 +100,8 @@ def put(
     database: Database, owner: str, id: str, name: str, metadata: Mapping[str, Any], most: int | None = None
 ) -> None:
     """Make it, unless it is there. Raises TooManyItems where its owner has `most` already."""
-    count = database.execute("SELECT count(*) FROM collection WHERE owner = ?", (owner,)).get
+    lasting = "SELECT count(*) FROM collection WHERE owner = ? AND id NOT GLOB ?"
+    count = database.execute(lasting, (owner, f"{PASSING}*")).get
     if most is not None and count >= most:
         raise TooManyItems(f"You have {count} collections, which is all that one may have.")
     now = time.time()

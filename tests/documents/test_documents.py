@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from openai_proxy.documents import MY, USER, documents, papers, shelves
+from openai_proxy.documents.connections import Database
 from openai_proxy.documents.documents import Documents
 from openai_proxy.documents.finding import fused
 from openai_proxy.errors import (
@@ -75,6 +76,31 @@ def test_what_a_session_hands_in_is_its_own_as_long_as_it_is_used(
         assert len(await kept.documents(ANN, MY)) == 1
 
     with_documents(tmp_path, work)
+
+
+def test_what_a_session_hands_in_stays_as_long_as_it_is_added_to_or_read(tmp_path: Path) -> None:
+    passing = shelves.passing("one")
+
+    def aged(database: Database) -> None:
+        database.execute("UPDATE collection SET used = 0")
+
+    async def survives(kept: Documents) -> bool:
+        await kept._write(shelves.forget_left)
+        return bool(await kept.documents(ANN, passing))
+
+    async def work(kept: Documents) -> None:
+        await kept.add(ANN, passing, "a.txt", TEXT)
+        await kept.create(ANN, "one of one that lasts")
+        await kept._write(aged)
+        await kept.passages(ANN, [passing])
+        assert await survives(kept)
+        await kept._write(aged)
+        await kept.add(ANN, passing, "b.txt", TEXT)
+        assert await survives(kept)
+        await kept._write(aged)
+        assert not await survives(kept)
+
+    with_documents(tmp_path, work, collections=1)
 
 
 def test_a_text_is_found_by_its_vector_alone(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Source: gradio_client 2.7.2, 1.0.2 and 0.6.1. Outputs are whole in every message
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from openai_proxy.dialects.gradio.events import Event
@@ -73,9 +73,16 @@ def plain(message: dict[str, Any]) -> dict[str, Any]:
     return _with_text(message, lambda found: found.text if isinstance(found, Output) else found)
 
 
-def held(message: dict[str, Any], room: Room, owner: str) -> dict[str, Any]:
-    """A message of another process."""
-    return _with_text(message, lambda text: room.hold(owner, text) if isinstance(text, str) else text)
+def held(messages: Sequence[dict[str, Any]], room: Room, owner: str) -> list[dict[str, Any]]:
+    """Messages of other processes. A text that comes twice, as the last one of a stream does, is one output."""
+    outputs: dict[str, Output] = {}
+
+    def made(text: str | None) -> Output | None:
+        if text is not None and text not in outputs:
+            outputs[text] = room.hold(owner, text)
+        return None if text is None else outputs[text]
+
+    return [_with_text(message, made) for message in messages]
 
 
 def _with_text(message: dict[str, Any], made: Callable[[Any], Any]) -> dict[str, Any]:

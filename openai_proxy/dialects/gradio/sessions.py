@@ -244,7 +244,7 @@ class Sessions:
             heard.clear()
         heard.update(news.name for news in fresh)
         events = sum(1 if news is None else news.events for news in answers)  # who does not answer may have one
-        return [held(message, self.room, place[0]) for news in fresh for message in news.messages], events
+        return held([message for news in fresh for message in news.messages], self.room, place[0]), events
 
     async def cancel(self, place: Place, id: str | None) -> bool:
         """Stop an event of a session, or all; whether there was one."""

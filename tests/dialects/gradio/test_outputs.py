@@ -136,11 +136,12 @@ def test_an_event_that_was_left_is_gone_at_once() -> None:
 
 def test_messages_between_processes_are_plain() -> None:
     room, message = room_of(1), {"msg": "process_starts"}
-    assert plain(message) == held(message, room, "alice") == message
+    assert [plain(message)] == held([message], room, "alice") == [message]
     told = {"output": {"data": ["a"], "is_generating": False}}
-    mine = held(told, room, "alice")
+    mine, again = held([told, told], room, "alice")
     assert isinstance(mine["output"]["data"][0], Output)
-    assert room.sizes["alice"]
+    assert mine["output"]["data"][0] is again["output"]["data"][0]
+    assert room.sizes["alice"] == mine["output"]["data"][0].size
     assert plain(mine) == told
     assert plain({"output": {"error": "e"}}) == {"output": {"error": "e"}}
 

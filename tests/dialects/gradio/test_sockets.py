@@ -171,6 +171,14 @@ def test_handshakes_that_are_none(opened: Caller) -> None:
         connection.sock.sendall(HANDSHAKE % more)
         assert connection.sock.recv(100).startswith(b"HTTP/1.1 " + status)
         connection.close()
+    connection = opened.connection()
+    connection.connect()
+    assert connection.sock is not None
+    large = b"\x81\xff" + (262_145).to_bytes(8) + b"abcdefgh"
+    connection.sock.sendall(HANDSHAKE % KEY + large)
+    assert connection.sock.recv(100).startswith(b"HTTP/1.1 400")
+    connection.close()
+    assert "Traceback" not in opened.server.log.read_text()
     assert opened.get("/queue/join", upgrade="h2c", connection="Upgrade").status == 405
 
 
