@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
-from openai_proxy.auth import NOBODY
+from openai_proxy.auth import NOBODY, peer_of
 from openai_proxy.logs import Access, shown_path, write_access
 from openai_proxy.metrics import Metrics
 from openai_proxy.tallies import Count, Spread
@@ -32,7 +32,7 @@ class Record:
                 request_id=state["request_id"],
                 caller=caller.name,
                 key=caller.tail,
-                peer=scope["client"][0] if scope.get("client") else "",
+                peer=peer_of(scope),
                 method=method,
                 path=shown_path(scope["path"], scope["query_string"]),
                 status=status,

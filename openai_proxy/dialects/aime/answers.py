@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from openai_proxy.auth import peer_of
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.aime.callers import Callers
 from openai_proxy.dialects.aime.endpoints import Endpoint
@@ -62,7 +63,7 @@ class Answers:
             owner=caller.name,
             origin=ORIGIN,
             sent=msgspec.json.encode(sent),
-            address=peer_of(incoming),
+            address=peer_of(incoming.scope),
         )
         job = await self.edge.jobs.submit(order)
         if waits:
@@ -118,9 +119,3 @@ def check_site(incoming: Incoming, origins: Collection[str]) -> None:
         if origins and ("*" in origins or head.get(b"origin", b"").decode("latin-1") in origins):
             return
         raise OriginNotAllowed
-
-
-def peer_of(incoming: Incoming) -> str:
-    """Where it came from."""
-    client = incoming.scope.get("client")
-    return client[0] if client else ""

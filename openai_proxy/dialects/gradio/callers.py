@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from openai_proxy.accounts import excused
-from openai_proxy.auth import CHALLENGE, STRANGER, Caller
+from openai_proxy.auth import CHALLENGE, STRANGER, Caller, peer_of
 from openai_proxy.dialects import Edge, place_of
 from openai_proxy.errors import EdgeError, InvalidRequest, MissingKey, Unauthorized, WrongAccount
 from openai_proxy.forms import read_fields
@@ -59,8 +59,8 @@ class Callers:
             caller = state["caller"] = self._by_key(given.get("h2ogpt_key"))
             caller = self._named(await self._login(incoming), caller)
         if incoming.caller is STRANGER:  # of whom HTTP Basic was not looked at
-            caller = await accounts.of_head(state["head"], peer_of(incoming), caller)
-        caller = state["caller"] = await accounts.of_user(given.get("user"), peer_of(incoming), caller)
+            caller = await accounts.of_head(state["head"], peer_of(incoming.scope), caller)
+        caller = state["caller"] = await accounts.of_user(given.get("user"), peer_of(incoming.scope), caller)
         return caller
 
     def _by_key(self, key: object) -> Caller:
@@ -136,7 +136,7 @@ class Callers:
         if edge.accounts:
             mark = edge.accounts.mark(name)
             try:
-                caller = await edge.accounts.check(name, password, peer_of(incoming), incoming.caller)
+                caller = await edge.accounts.check(name, password, peer_of(incoming.scope), incoming.caller)
             except WrongAccount:
                 return None
             return Login(mark or b"", user=caller.name)
@@ -189,9 +189,3 @@ def cookie_of(head: Mapping[bytes, bytes]) -> str | None:
         if name == COOKIE and value:
             return value
     return None
-
-
-def peer_of(incoming: Incoming) -> str:
-    """The client's address."""
-    client = incoming.scope.get("client")
-    return client[0] if client else ""

@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import UNSET
 
-from openai_proxy.auth import Caller
+from openai_proxy.auth import Caller, peer_of
 from openai_proxy.decode import decode
 from openai_proxy.dialects import Edge
-from openai_proxy.dialects.gradio.callers import Callers, peer_of
+from openai_proxy.dialects.gradio.callers import Callers
 from openai_proxy.dialects.gradio.described import SIGNATURES, Called, numbered
 from openai_proxy.dialects.gradio.events import Event
 from openai_proxy.dialects.gradio.literals import read_dict
@@ -48,7 +48,7 @@ class Calls:
         caller = await self._caller(incoming, name, given)
         if name is None:
             raise NotFound("There is no such API name.")
-        event = Event(name, given, caller, peer_of(incoming), self.room)
+        event = Event(name, given, caller, peer_of(incoming.scope), self.room)
         event.streams = name != "submit_nochat_plain_api" and given.get("stream_output") not in FALSE
         event.session = body.session_hash or ""
         if wrong is not None:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from backends.errors import BackendError
-from openai_proxy.auth import without_credentials
+from openai_proxy.auth import peer_of, without_credentials
 from openai_proxy.decode import decode
 from openai_proxy.dialects import Edge
 from openai_proxy.dialects.predictions.bodies import PredictionBody, RunBody, key_of, wait_of
@@ -103,7 +103,7 @@ class Predictions:
             owner=incoming.caller.name,
             origin=ORIGIN,
             sent=_sent(meant, body, found),
-            address=incoming.scope["client"][0] if incoming.scope.get("client") else "",
+            address=peer_of(incoming.scope),
             key=key,
             digest=digest,
         )
